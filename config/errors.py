@@ -1,0 +1,89 @@
+"""Every error Isthmus raises on purpose, in one tree; each says whether a retry can help and what to do next.
+
+    IsthmusError
+    ├── ConfigError            what the operator declared cannot work
+    ├── DecodeError            bytes that are not what their source promises
+    └── PlatformError           a platform answered with a failure
+        ├── AuthError          our credentials are not accepted
+        ├── TransientError     it may work later (retry_after says when)
+        ├── ConflictError      the record is not in the version we thought
+        ├── PermanentError     this payload will never be accepted
+        └── ReplayLost         the platform no longer has what comes after our position
+"""
+
+from __future__ import annotations
+
+
+class IsthmusError(Exception):
+    """The root. `code` is stable and documented, `hint` is the operator's next step."""
+
+    code = "ISTHMUS"
+    retryable = False
+    hint = ""
+
+    def __init__(self, message: str, *, code: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code or self.code
+        self.hint = hint or self.hint
+
+
+class ConfigError(IsthmusError):
+    """A setting, mapping or rule that cannot work; found before anything starts."""
+
+    code = "CONFIG"
+
+
+class DecodeError(IsthmusError):
+    """Bytes that are not what their source promises; `place` names where."""
+
+    code = "DECODE"
+
+    def __init__(self, message: str, *, place: str = "", code: str | None = None, hint: str | None = None) -> None:
+        super().__init__(f"{place}: {message}" if place else message, code=code, hint=hint)
+        self.place = place
+
+
+class PlatformError(IsthmusError):
+    """A platform answered with a failure; `retry_after` is in seconds, None where the platform did not say."""
+
+    code = "SYSTEM"
+
+    def __init__(
+        self, message: str, *, code: str | None = None, hint: str | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.retry_after = retry_after
+
+
+class AuthError(PlatformError):
+    """The platform does not accept our credentials or our token."""
+
+    code = "AUTH"
+    retryable = True
+    hint = "check the client id and secret, and that the application user may use the API"
+
+
+class TransientError(PlatformError):
+    """It may work later: throttled, locked, unavailable, timed out."""
+
+    code = "TRANSIENT"
+    retryable = True
+
+
+class ConflictError(PlatformError):
+    """The record is not in the version we thought: read it again and redo."""
+
+    code = "CONFLICT"
+    retryable = True
+
+
+class PermanentError(PlatformError):
+    """This payload will never be accepted; a person or a mapping must change it."""
+
+    code = "PERMANENT"
+
+
+class ReplayLost(PlatformError):
+    """The platform no longer holds what comes after our position: changes may be missing until a full re-read."""
+
+    code = "REPLAY_LOST"

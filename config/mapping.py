@@ -1,0 +1,160 @@
+"""Mappings: which field of which object in which system is which field of which canonical entity, and who decides.
+
+Read from YAML (one file an entity), validated here, frozen afterwards. Promises: a mapping that loads can be run: every
+field named by a system exists in the entity, every field has exactly one rule, its own or its group's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from isthmus.config.errors import ConfigError
+
+ENTITIES = Path(__file__).parent / "entities"
+
+
+class Declared(BaseModel):
+    """Strict and frozen: an unknown key is an error, a loaded mapping never changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Owner(Declared):
+    """One system is the system of record; what the others say never becomes the golden value."""
+
+    owner: str = Field(description="The system of record.")
+
+
+class Precedence(Declared):
+    """The first system of the list that has an opinion decides."""
+
+    precedence: tuple[str, ...] = Field(min_length=1, description="Systems, strongest first.")
+
+
+Rule = Owner | Precedence | Literal["last_writer"]
+
+
+class FieldMapping(Declared):
+    """A canonical field: its type and the rule that chooses its value."""
+
+    type: Literal["string", "integer", "number", "money", "boolean", "date", "datetime", "option"] = "string"
+    rule: Annotated[Rule | None, Field(description="How the golden value is chosen; leave out in a group.")] = None
+    group: str | None = Field(None, description="Fields of one group always come from the same record.")
+
+
+class SystemMapping(Declared):
+    """Where an entity lives in one system."""
+
+    object: str = Field(description="The object's or table's name in that system.")
+    external_id: str = Field(description="The field that holds the canonical id: an external id or alternate key.")
+    collection: str | None = Field(None, description="Dynamics: the entity set name, e.g. accounts.")
+    primary_key: str = Field("Id", description="The primary key column.")
+    fields: dict[str, str] = Field(description="Canonical field to the system's own field name.")
+
+    @cached_property
+    def canonical(self) -> dict[str, str]:
+        """The system's own field name to the canonical field."""
+        return {native: name for name, native in self.fields.items()}
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """Every column to read, the external id last."""
+        return (*self.fields.values(), self.external_id)
+
+
+class EntityMapping(Declared):
+    """One canonical entity over all systems."""
+
+    entity: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="The canonical entity's name.")
+    family: str = Field(description="Entities whose records are linked together share a family.")
+    match: tuple[tuple[str, ...], ...] = Field((), description="Sets of fields that, equal and present, link records.")
+    fields: dict[str, FieldMapping]
+    groups: dict[str, Rule] = Field(default_factory=dict, description="A rule per group of fields.")
+    systems: dict[str, SystemMapping] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _complete(self) -> EntityMapping:
+        for problem in self._problems():
+            raise ValueError(problem)
+        return self
+
+    def _problems(self) -> Iterable[str]:
+        for name, spec in self.fields.items():
+            if (spec.rule is None) == (spec.group is None):
+                yield f"fields.{name}: give it either a rule or a group"
+            if spec.group is not None and spec.group not in self.groups:
+                yield f"fields.{name}: there is no group {spec.group!r}"
+        for system, mapping in self.systems.items():
+            for name in mapping.fields.keys() - self.fields.keys():
+                yield f"systems.{system}.fields.{name}: the entity has no such field"
+            if len(set(mapping.fields.values())) != len(mapping.fields):
+                yield f"systems.{system}.fields: two fields share one column"
+        for key in self.match:
+            for name in set(key) - self.fields.keys():
+                yield f"match: the entity has no field {name!r}"
+        for name, rule in self._rules():
+            for system in _systems_of(rule) - self.systems.keys():
+                yield f"{name}: there is no system {system!r}"
+
+    def _rules(self) -> Iterable[tuple[str, Rule]]:
+        yield from ((f"fields.{n}", s.rule) for n, s in self.fields.items() if s.rule is not None)
+        yield from ((f"groups.{n}", rule) for n, rule in self.groups.items())
+
+    def rule(self, field: str) -> Rule:
+        """The rule that decides a field: its own, or its group's."""
+        spec = self.fields[field]
+        return spec.rule if spec.rule is not None else self.groups[spec.group or ""]
+
+
+def _systems_of(rule: Rule) -> set[str]:
+    match rule:
+        case Owner(owner=system):
+            return {system}
+        case Precedence(precedence=systems):
+            return set(systems)
+    return set()
+
+
+class Mappings:
+    """All entities of a node, found by canonical name or by a system's own object name."""
+
+    def __init__(self, entities: Iterable[EntityMapping]) -> None:
+        self.entities = {entity.entity: entity for entity in entities}
+        self._by_object = {
+            (system, mapping.object): entity
+            for entity in self.entities.values()
+            for system, mapping in entity.systems.items()
+        }
+
+    def of_object(self, system: str, name: str) -> EntityMapping | None:
+        """The entity that a system's object carries, None where nothing is mapped to it."""
+        return self._by_object.get((system, name))
+
+    def objects(self, system: str) -> dict[str, SystemMapping]:
+        """A system's mapped objects by their own names."""
+        return {name: entity.systems[system] for (of, name), entity in self._by_object.items() if of == system}
+
+
+def load_mappings(folder: Path = ENTITIES) -> Mappings:
+    """Every `*.yaml` of a folder; ConfigError names the file and the place of the first fault."""
+    files = sorted(folder.glob("*.yaml"))
+    if not files:
+        raise ConfigError(f"{folder}: no entity files", hint="put one YAML file an entity there")
+    return Mappings(_load(file) for file in files)
+
+
+def _load(file: Path) -> EntityMapping:
+    try:
+        return EntityMapping.model_validate(yaml.safe_load(file.read_text()))
+    except yaml.YAMLError as fault:
+        raise ConfigError(f"{file.name}: not YAML: {fault}") from fault
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{file.name}: {place or 'entity'}: {first['msg']}") from fault

@@ -1,0 +1,97 @@
+"""The one protocol every platform's adapter speaks, and the values that cross it.
+
+Promises: at most eight methods; every method may be repeated without harm; failures are the `PlatformError`s of
+config/errors.py and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from isthmus.codecs.change import Change, Value
+from isthmus.config.errors import DecodeError
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message of a change stream: its changes, the position after it, and the original.
+
+    `position` is opaque text to hand back to `changes`. A message that cannot be decoded has `error` and no changes.
+    """
+
+    changes: tuple[Change, ...]
+    position: str
+    raw: bytes
+    error: DecodeError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A record as a read found it: own field names to plain values (None is null), with the row's version.
+
+    `exists` is False where the platform says that there is no such record. `version` is None where it gives none.
+    """
+
+    record_id: str
+    exists: bool
+    fields: Mapping[str, Value]
+    version: str | None = None
+    changed_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Bring one record to these values (None clears). With `record_id` the record is updated, else upserted by
+    `external_id`. `if_version`: refuse with ConflictError unless the record still has that version."""
+
+    object: str
+    external_id: str
+    record_id: str | None
+    fields: Mapping[str, Value]
+    if_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What the platform answered: the record's id, its new version where known, and whether it was created."""
+
+    record_id: str
+    version: str | None
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of `isthmus check`."""
+
+    name: str
+    ok: bool
+    message: str
+    hint: str = ""
+
+
+class System(Protocol):
+    """A platform. Objects and fields are named as the platform names them."""
+
+    name: str
+
+    async def open(self) -> None:
+        """Make connections; raises AuthError early when the credentials are refused."""
+
+    async def close(self) -> None:
+        """Give connections back; safe to call twice."""
+
+    def changes(self, position: str | None) -> AsyncIterator[Delivery]:
+        """The change stream after `position` (None: from now on), for ever; raises ReplayLost where the platform has
+        forgotten the position. A platform without a stream (webhooks only) ends at once."""
+
+    async def read(self, object: str, record_ids: Sequence[str]) -> list[Row]:
+        """The mapped columns of these records now, one Row an id, in any order, missing ones with exists=False."""
+
+    async def write(self, write: Write) -> Written:
+        """Carry out one write. Repeating it is harmless."""
+
+    async def check(self) -> list[Finding]:
+        """Can we do our work here? One finding a question; never raises."""
