@@ -1,0 +1,51 @@
+"""Dead letters: what could not be carried out, with everything needed to see why and to try again.
+
+Promises: the original is kept whole (base64 where it is not UTF-8); the key is stable for the same original.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from isthmus.config.errors import IsthmusError
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One dead letter. `context` says what it concerns: system, entity, record or canonical id, correlation."""
+
+    stage: str
+    code: str
+    error: str
+    hint: str
+    original: str
+    encoding: str
+    context: dict[str, Any]
+
+    def key(self) -> bytes:
+        """The record it concerns where that is known, else a digest of the original."""
+        concerns = self.context.get("record_id") or self.context.get("canonical")
+        return str(concerns or hashlib.sha256(self.original.encode()).hexdigest()[:32]).encode()
+
+    def value(self) -> bytes:
+        """JSON bytes."""
+        return orjson.dumps(self)
+
+
+def dead_letter(fault: Exception, *, stage: str, original: bytes, **context: Any) -> DeadLetter:
+    """The dead letter for an error; `original` is what came in, byte for byte."""
+    known = fault if isinstance(fault, IsthmusError) else IsthmusError(repr(fault), code="UNEXPECTED")
+    text, encoding = _text(original)
+    return DeadLetter(stage, known.code, str(known), known.hint, text, encoding, context)
+
+
+def _text(original: bytes) -> tuple[str, str]:
+    try:
+        return original.decode(), "utf-8"
+    except UnicodeDecodeError:
+        return base64.b64encode(original).decode(), "base64"

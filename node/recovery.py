@@ -1,0 +1,55 @@
+"""Recovery: bring table partitions up to the end of their changelogs.
+
+Promises: reads committed records only; ends when every store holds everything that was committed before it began,
+control records at the end of a changelog included (Faust's own recovery waits on those: docs/adr/0002).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from isthmus.tables.store import Store
+
+
+async def recover(bootstrap: str, stores: Mapping[tuple[str, int], Store]) -> int:
+    """Read each changelog (topic, partition) from its store's position to its end; the number of records applied.
+
+    Call it after fencing the partitions' former writers, so that nothing can be committed behind the ends read here.
+    """
+    if not stores:
+        return 0
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=4 << 20,
+        fetch_max_wait_ms=50,
+    )
+    await consumer.start()
+    try:
+        return await _read(consumer, {TopicPartition(*where): store for where, store in stores.items()})
+    finally:
+        await consumer.stop()
+
+
+async def _read(consumer: AIOKafkaConsumer, stores: Mapping[TopicPartition, Store]) -> int:
+    consumer.assign(list(stores))
+    ends = await consumer.end_offsets(list(stores))
+    await _seek(consumer, stores)
+    waiting = {where for where in stores if await consumer.position(where) < ends[where]}
+    applied = 0
+    while waiting:
+        for where, records in (await consumer.getmany(*waiting, timeout_ms=100, max_records=5000)).items():
+            stores[where].apply(((r.key, r.value) for r in records), records[-1].offset)
+            applied += len(records)
+        waiting = {where for where in waiting if await consumer.position(where) < ends[where]}
+    return applied
+
+
+async def _seek(consumer: AIOKafkaConsumer, stores: Mapping[TopicPartition, Store]) -> None:
+    starts = await consumer.beginning_offsets(list(stores))
+    for where, store in stores.items():
+        consumer.seek(where, starts[where] if store.position is None else max(starts[where], store.position + 1))

@@ -1,0 +1,154 @@
+"""The runtime: which lanes live here. Faust says which partitions are ours; this opens, recovers and closes them.
+
+Promises: a partition's former writer is fenced before its changelogs are read; a lane works only when its tables are
+whole; a partition taken away is finished and closed before Kafka gives it to another worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+from faust.types import TP
+
+from isthmus.node.lane import Lane
+from isthmus.node.recovery import recover
+from isthmus.node.topics import Topics
+from isthmus.node.writer import Writer
+from isthmus.tables.stage import Stage
+from isthmus.tables.store import Store, shared_cache
+
+log = structlog.get_logger()
+STALL_SECONDS = 10.0
+
+
+class Runtime:
+    """All lanes of this worker, by stage name and partition."""
+
+    def __init__(
+        self,
+        app: Any,
+        topics: Topics,
+        bootstrap: str,
+        data_dir: Path,
+        die: Callable[[BaseException], None],
+        cache_bytes: int = 256 << 20,
+    ) -> None:
+        self.topics = topics
+        self.stages: dict[str, Stage] = {}
+        self.lanes: dict[tuple[str, int], Lane] = {}
+        self.ready = asyncio.Event()
+        self._app = app
+        self._bootstrap = bootstrap
+        self._data_dir = data_dir
+        self._die = die
+        self._cache = shared_cache(cache_bytes)
+        self._opening: asyncio.Task[None] | None = None
+        self._stalled: dict[tuple[str, int], int] = {}
+        app.on_partitions_assigned.connect(self._assigned)
+        app.on_partitions_revoked.connect(self._revoked)
+
+    def add(self, stage: Stage) -> None:
+        """Let Faust feed a stage: one agent, named after it."""
+        self.stages[stage.name] = stage
+        names = [self.topics.topic(name) for name in stage.inputs]
+        raw = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
+        channel = self._app.topic(*names, **raw)
+
+        async def drive(stream: Any) -> None:
+            async for event in stream.noack().events():
+                await self._offer(stage, event)
+
+        self._app.agent(channel, name=stage.name)(drive)
+
+    async def _offer(self, stage: Stage, event: Any) -> None:
+        lane = self.lanes.get((stage.name, event.message.partition))
+        if lane is not None:
+            await lane.queue.put(event)
+
+    # -- partitions come and go
+
+    async def _assigned(self, app: Any, assigned: set[TP], **_: Any) -> None:
+        await self.close()
+        ours = {(tp.topic, tp.partition) for tp in assigned}
+        for stage in self.stages.values():
+            for partition in range(self.topics.partitions):
+                if (self.topics.topic(stage.inputs[0]), partition) in ours:
+                    self.lanes[stage.name, partition] = self._lane(stage, partition)
+        self._opening = asyncio.create_task(self._open(list(self.lanes.values())), name="opening lanes")
+
+    async def _revoked(self, app: Any, revoked: set[TP], **_: Any) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Finish and close every lane; safe to call twice."""
+        self.ready.clear()
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.gather(self._opening, return_exceptions=True)
+            self._opening = None
+        lanes, self.lanes = self.lanes, {}
+        await asyncio.gather(*(lane.stop() for lane in lanes.values()))
+
+    def _lane(self, stage: Stage, partition: int) -> Lane:
+        stores = {table: Store(self._data_dir / table / str(partition), self._cache) for table in stage.tables}
+        writer = Writer(self._bootstrap, f"{self.topics.namespace}{stage.name}-{partition}")
+        return Lane(stage, partition, self.topics, writer, stores, self._seek, self._die)
+
+    async def _open(self, lanes: Sequence[Lane]) -> None:
+        try:
+            await asyncio.gather(*(lane.fence() for lane in lanes))
+            applied = await recover(self._bootstrap, dict(self._stores(lanes)))
+            log.info("tables are whole", lanes=len(lanes), changelog_records=applied)
+            while self._app.rebalancing:
+                await asyncio.sleep(0.01)
+            for lane in lanes:
+                lane.begin()
+                await self._resume(lane)
+            self.ready.set()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as fault:
+            self._die(fault)
+
+    def _stores(self, lanes: Iterable[Lane]) -> Iterable[tuple[tuple[str, int], Store]]:
+        for lane in lanes:
+            for table, store in lane.stores.items():
+                yield (self.topics.changelog(table), lane.partition), store
+
+    # -- where work resumes
+
+    async def _resume(self, lane: Lane) -> None:
+        for name in lane.stage.inputs:
+            topic = self.topics.topic(name)
+            offset = lane.resume_at(topic)
+            if offset is not None:
+                await self._seek(topic, lane.partition, offset)
+
+    async def _seek(self, topic: str, partition: int, offset: int) -> None:
+        consumer, where = self._app.consumer, TP(topic, partition)
+        if where in consumer.assignment():
+            await consumer.seek(where, offset)
+            # Faust passes on only what is above its read offset, and sets that to the offset itself.
+            consumer._read_offset[where] = offset - 1 if offset else None
+
+    async def watch(self) -> None:
+        """Read again where Kafka has more for an idle lane than arrived: the last frame may have been dropped."""
+        while True:
+            await asyncio.sleep(STALL_SECONDS / 2)
+            for lane in list(self.lanes.values()):
+                for name in lane.stage.inputs:
+                    await self._nudge(lane, self.topics.topic(name))
+
+    async def _nudge(self, lane: Lane, topic: str) -> None:
+        where, at = TP(topic, lane.partition), lane.resume_at(topic)
+        if not self.ready.is_set() or at is None or where not in self._app.consumer.assignment():
+            return
+        end = self._app.consumer.highwater(where)
+        behind = end is not None and end > at and lane.queue.empty() and lane.idle_for() > STALL_SECONDS
+        if behind and self._stalled.get((topic, lane.partition)) != end:
+            self._stalled[topic, lane.partition] = end
+            await self._seek(topic, lane.partition, at)

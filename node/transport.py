@@ -1,0 +1,41 @@
+"""Faust's Kafka transport, with one difference: its consumer reads committed records only.
+
+Promises: no stage ever sees a frame of an aborted transaction. Faust itself does so only under `exactly_once`, whose
+other half (its own transactions) loses and repeats events: docs/adr/0002.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import faust
+from faust.transport.drivers import aiokafka as driver
+
+
+class ReadCommittedThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+    """The consumer's thread."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = "read_committed"
+        return consumer
+
+
+class ReadCommittedConsumer(driver.Consumer):  # type: ignore[misc]
+    """The consumer, on its own thread."""
+
+    def _new_consumer_thread(self) -> ReadCommittedThread:
+        return ReadCommittedThread(self, loop=self.loop, beacon=self.beacon)
+
+
+class ReadCommittedTransport(driver.Transport):  # type: ignore[misc]
+    """The transport that makes such consumers."""
+
+    Consumer = ReadCommittedConsumer
+
+
+class App(faust.App):  # type: ignore[misc]
+    """A Faust app whose stages read committed frames."""
+
+    def _new_transport(self) -> ReadCommittedTransport:
+        return ReadCommittedTransport(self.conf.broker_consumer, self)

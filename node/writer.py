@@ -1,0 +1,85 @@
+"""The transactional hand of one stage partition: everything a unit of work holds, in one Kafka transaction.
+
+Promises: opening it fences whoever wrote for this partition before; `commit` returns when all of it is on the broker
+and committed, and raises without a trace visible to read-committed readers otherwise. After a raise the process must
+not go on: the outcome may be unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.partitioner import murmur2
+
+from isthmus.tables.stage import Headers
+
+Entry = tuple[bytes | None, bytes | None, Headers]
+BATCH_BYTES = 1_000_000
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition of a key: Kafka's own default, so that any client computes the same."""
+    return int(murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+class Writer:
+    """One transactional producer; `transactional_id` names the stage partition it writes for."""
+
+    def __init__(self, bootstrap: str, transactional_id: str, deadline: float = 30.0) -> None:
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=bootstrap,
+            transactional_id=transactional_id,
+            max_batch_size=BATCH_BYTES,
+            max_request_size=BATCH_BYTES + 48_576,
+            compression_type="lz4",
+            transaction_timeout_ms=60_000,
+            request_timeout_ms=int(deadline * 1000),
+        )
+        self._deadline = deadline
+
+    async def open(self) -> None:
+        """Connect and fence."""
+        await self._producer.start()
+
+    async def close(self) -> None:
+        """Give the connection back; an unfinished transaction is aborted by the broker or the next owner."""
+        await self._producer.stop()
+
+    async def commit(self, batches: dict[tuple[str, int], list[Entry]]) -> dict[tuple[str, int], int]:
+        """Write these entries in one transaction; the offset of the last entry per (topic, partition)."""
+        async with asyncio.timeout(self._deadline):
+            await self._producer.begin_transaction()
+            sent = [
+                (target, await self._send(batch, *target), len(batch))
+                for target, entries in batches.items()
+                for batch in _chunks(entries)
+            ]
+            last = {target: (await future).offset + size - 1 for target, future, size in sent}
+            await self._producer.commit_transaction()
+        return last
+
+    async def _send(self, entries: Sequence[Entry], topic: str, partition: int) -> asyncio.Future[object]:
+        batch = self._producer.create_batch()
+        for key, value, headers in entries:
+            if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
+                raise ValueError(f"{topic}/{partition}: a record of {len(value or b'')} bytes does not fit a batch")
+        batch.close()
+        future: asyncio.Future[object] = await self._producer.send_batch(batch, topic, partition=partition)
+        return future
+
+
+def _chunks(entries: Iterable[Entry]) -> Iterable[list[Entry]]:
+    """Entries in order, in groups that fit one batch even if nothing compresses."""
+    held: list[Entry] = []
+    size = 0
+    for entry in entries:
+        weight = 128 + sum(len(part or b"") for part in entry[:2]) + sum(len(k) + len(v) for k, v in entry[2])
+        if held and size + weight > BATCH_BYTES - 1024:
+            yield held
+            held, size = [], 0
+        held.append(entry)
+        size += weight
+    if held:
+        yield held

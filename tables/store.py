@@ -1,0 +1,71 @@
+"""One partition of one table in RocksDB: a cache of its changelog that knows how far it has come.
+
+Promises: `apply` changes values and the changelog position in one atomic batch, so the store is never ahead of or
+torn against its changelog; memory is bounded by the cache it is given, however many stores there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch
+
+POSITION = b"\xff\xffposition"
+
+
+def shared_cache(size: int) -> Cache:
+    """A block cache of `size` bytes that all stores of a worker share."""
+    return Cache(size)
+
+
+def _options(cache: Cache) -> Options:
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_write_buffer_size(8 << 20)
+    options.set_max_write_buffer_number(2)
+    options.set_max_open_files(64)
+    blocks = BlockBasedOptions()
+    blocks.set_block_cache(cache)
+    blocks.set_bloom_filter(10, block_based=False)
+    options.set_block_based_table_factory(blocks)
+    return options
+
+
+class Store:
+    """Keys and values are bytes; `position` is the offset of the last changelog record that the store holds."""
+
+    def __init__(self, path: Path, cache: Cache) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        self._db = Rdict(str(path), options=_options(cache), access_type=AccessType.read_write())
+        raw = self._db.get(POSITION)
+        self.position: int | None = int(raw) if raw is not None else None
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of a key, None where there is none."""
+        value: bytes | None = self._db.get(key)
+        return value
+
+    def apply(self, writes: Iterable[tuple[bytes, bytes | None]], position: int) -> None:
+        """Put (None deletes) and remember the changelog position, all or nothing."""
+        batch = WriteBatch(raw_mode=True)
+        for key, value in writes:
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        batch.put(POSITION, str(position).encode())
+        self._db.write(batch)
+        self.position = position
+
+    def scan(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Keys that begin with `prefix`, in order, with their values."""
+        for key, value in self._db.items(from_key=prefix):
+            if not key.startswith(prefix):
+                return
+            if key != POSITION:
+                yield key, value
+
+    def close(self) -> None:
+        """Give the files back, so that another worker of this host may open them."""
+        self._db.close()
