@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import structlog
 
 from isthmus.codecs.dead import dead_letter
-from isthmus.codecs.frames import Stamp, decode, split, stamp_of
+from isthmus.codecs.frames import FRAME_BYTES, Stamp, decode, split, stamp_of
 from isthmus.config.errors import DecodeError
 from isthmus.node.writer import Entry, Writer, partition_of
 from isthmus.tables.marker import MARKER_KEY, Marker, Verdict
@@ -56,6 +56,7 @@ class Lane:
         stores: dict[str, Store],
         seek: Callable[[str, int, int], Awaitable[None]],
         die: Callable[[BaseException], None],
+        frame_bytes: int = FRAME_BYTES,
     ) -> None:
         self.stage = stage
         self.partition = partition
@@ -67,6 +68,7 @@ class Lane:
         self._writer = writer
         self._seek = seek
         self._die = die
+        self._frame_bytes = frame_bytes
         self._due: float | None = None
         self._turn = asyncio.Lock()
         self._settling = asyncio.Lock()
@@ -228,7 +230,7 @@ class Lane:
             topic = self._names.topic(name)
             for key, element in elements:
                 grouped.setdefault((topic, partition_of(key, self._names.partitions)), []).append(element)
-        return {target: [self._frame(target, value) for value in split(held)] for target, held in grouped.items()}
+        return {target: [self._frame(target, value) for value in split(held, self._frame_bytes)] for target, held in grouped.items()}
 
     def _frame(self, target: tuple[str, int], value: bytes) -> Entry:
         stamp = Stamp(str(self), self.marker.next_number(*target))

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 from faust.types import TP
 
+from isthmus.codecs.frames import FRAME_BYTES
 from isthmus.node.lane import Lane
 from isthmus.node.recovery import recover
 from isthmus.node.topics import Topics
@@ -35,6 +36,9 @@ class Runtime:
         bootstrap: str,
         data_dir: Path,
         die: Callable[[BaseException], None],
+        *,
+        deadline: float = 30.0,
+        frame_bytes: int = FRAME_BYTES,
         cache_bytes: int = 256 << 20,
     ) -> None:
         self.topics = topics
@@ -45,6 +49,8 @@ class Runtime:
         self._bootstrap = bootstrap
         self._data_dir = data_dir
         self._die = die
+        self._deadline = deadline
+        self._frame_bytes = frame_bytes
         self._cache = shared_cache(cache_bytes)
         self._opening: asyncio.Task[None] | None = None
         self._stalled: dict[tuple[str, int], int] = {}
@@ -95,15 +101,15 @@ class Runtime:
 
     def _lane(self, stage: Stage, partition: int) -> Lane:
         stores = {table: Store(self._data_dir / table / str(partition), self._cache) for table in stage.tables}
-        writer = Writer(self._bootstrap, f"{self.topics.namespace}{stage.name}-{partition}")
-        return Lane(stage, partition, self.topics, writer, stores, self._seek, self._die)
+        writer = Writer(self._bootstrap, f"{self.topics.namespace}{stage.name}-{partition}", self._deadline)
+        return Lane(stage, partition, self.topics, writer, stores, self._seek, self._die, self._frame_bytes)
 
     async def _open(self, lanes: Sequence[Lane]) -> None:
         try:
             await asyncio.gather(*(lane.fence() for lane in lanes))
             applied = await recover(self._bootstrap, dict(self._stores(lanes)))
             log.info("tables are whole", lanes=len(lanes), changelog_records=applied)
-            while self._app.rebalancing:
+            while self._app.rebalancing:  # noqa: ASYNC110 (Faust has no event for it)
                 await asyncio.sleep(0.01)
             for lane in lanes:
                 lane.begin()
@@ -152,3 +158,9 @@ class Runtime:
         if behind and self._stalled.get((topic, lane.partition)) != end:
             self._stalled[topic, lane.partition] = end
             await self._seek(topic, lane.partition, at)
+
+    def behind(self, lane: Lane, topic: str) -> int:
+        """How many offsets of an input topic this lane has not done; exact for a topic without control records."""
+        where = TP(topic, lane.partition)
+        end = self._app.consumer.highwater(where) if where in self._app.consumer.assignment() else None
+        return max(0, (end or 0) - (lane.resume_at(topic) or 0))

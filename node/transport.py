@@ -6,6 +6,7 @@ other half (its own transactions) loses and repeats events: docs/adr/0002.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import faust
@@ -34,8 +35,25 @@ class ReadCommittedTransport(driver.Transport):  # type: ignore[misc]
     Consumer = ReadCommittedConsumer
 
 
+async def _nothing() -> None:
+    """No hook."""
+
+
 class App(faust.App):  # type: ignore[misc]
-    """A Faust app whose stages read committed frames."""
+    """A Faust app whose stages read committed frames; `opening` runs before anything starts, `closing` before it stops."""
+
+    opening: Callable[[], Awaitable[None]] = staticmethod(_nothing)
+    closing: Callable[[], Awaitable[None]] = staticmethod(_nothing)
 
     def _new_transport(self) -> ReadCommittedTransport:
         return ReadCommittedTransport(self.conf.broker_consumer, self)
+
+    async def on_first_start(self) -> None:
+        """Open what the stages need before partitions are assigned."""
+        await super().on_first_start()
+        await self.opening()
+
+    async def on_stop(self) -> None:
+        """Close it while Kafka is still there."""
+        await self.closing()
+        await super().on_stop()

@@ -1,0 +1,181 @@
+"""deliver: brings a record of one system to its golden value by an upsert, and reports to merge what came of it.
+
+Promises: a repeat does no harm; the newest wish of a record replaces older ones; what fails for now is parked in a table
+with its due time, so a restart forgets nothing and other records are not held up; what fails for good is a dead letter.
+A write that met another version than expected is not forced: the record is read again and merge decides anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import orjson
+import structlog
+
+from isthmus.codecs.arrival import Reread, native_key
+from isthmus.codecs.dead import dead_letter
+from isthmus.codecs.linked import Report
+from isthmus.config.errors import AuthError, ConflictError, PermanentError, PlatformError, TransientError
+from isthmus.config.mapping import Mappings, SystemMapping
+from isthmus.systems.protocol import System, Write, Written
+from isthmus.tables.deliveries import Parked, Patience
+from isthmus.tables.golden import DesiredWrite
+from isthmus.tables.stage import Item, Stage, Unit, View
+
+DUE = b"\xff\xffdue"
+AT_ONCE = 16
+BACKLOG = 200
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A wish to carry out now, after so many attempts before."""
+
+    wish: DesiredWrite
+    before: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an attempt: an answer or an error."""
+
+    attempt: Attempt
+    answer: Written | PlatformError
+
+
+def stage(system: System, mappings: Mappings, patience: Patience) -> Stage:
+    """The stage of one system."""
+    table, topic = f"deliveries-{system.name}", f"writes.{system.name}"
+
+    async def fold(unit: Unit, items: Sequence[Item]) -> None:
+        now = max((item.element for item in items if item.topic == "tick"), default=None)
+        wishes = [DesiredWrite.from_wire(item.element) for item in items if item.topic == topic]
+        attempts = plan(unit, table, wishes, now)
+        for outcome in await carry_out(system, mappings, attempts):
+            settle(unit, table, system.name, outcome, patience, mappings)
+        unit.due = unit.get(table, DUE)
+
+    return Stage(f"deliver-{system.name}", (topic,), (table,), fold, ticks=True)
+
+
+# -- what to do now
+
+
+def plan(unit: Unit, table: str, wishes: Iterable[DesiredWrite], now: float | None) -> list[Attempt]:
+    """The newest wish of each record, and what was parked and is due; a newer wish takes a parked one's place."""
+    newest: dict[str, DesiredWrite] = {}
+    for wish in wishes:
+        if wish.canonical not in newest or wish.revision >= newest[wish.canonical].revision:
+            newest[wish.canonical] = wish
+    attempts = {canonical: Attempt(wish, 0) for canonical, wish in newest.items()}
+    if now is not None:
+        for parked in _due(unit, table, now):
+            wish = DesiredWrite.from_wire(parked.write)
+            attempts.setdefault(wish.canonical, Attempt(wish, parked.attempts))
+    return list(attempts.values())
+
+
+def _due(unit: Unit, table: str, now: float) -> list[Parked]:
+    """Parked writes whose time has come; notes when the next one is due."""
+    view: View = unit.views[table]
+    waiting = [Parked.from_wire(orjson.loads(raw)) for key, raw in view.scan() if not key.startswith(b"\xff")]
+    waiting.sort(key=lambda parked: parked.due)
+    due = [parked for parked in waiting if parked.due <= now][:BACKLOG]
+    rest = waiting[len(due) :]
+    unit.put(table, DUE, rest[0].due if rest else None)
+    return due
+
+
+# -- do it
+
+
+async def carry_out(system: System, mappings: Mappings, attempts: Sequence[Attempt]) -> list[Outcome]:
+    """Carry out writes of different records concurrently."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(attempt: Attempt) -> Outcome:
+        async with gate:
+            target = mappings.entities[attempt.wish.entity].systems[system.name]
+            try:
+                return Outcome(attempt, await system.write(to_write(attempt.wish, target)))
+            except PlatformError as fault:
+                return Outcome(attempt, fault)
+            except Exception as fault:
+                log.exception("a write failed in a way nobody foresaw", system=system.name)
+                return Outcome(attempt, PermanentError(repr(fault), code="UNEXPECTED"))
+
+    return await asyncio.gather(*(one(attempt) for attempt in attempts))
+
+
+def to_write(wish: DesiredWrite, target: SystemMapping) -> Write:
+    """The wish in the platform's own names; a known record also gets the canonical id written on it."""
+    fields = {target.fields[name]: value for name, value in wish.fields.items()}
+    if wish.native_id is not None:
+        fields[target.external_id] = wish.canonical
+    return Write(target.object, wish.canonical, wish.native_id, fields, wish.known_version)
+
+
+# -- what came of it
+
+
+def settle(unit: Unit, table: str, system: str, outcome: Outcome, patience: Patience, mappings: Mappings) -> None:
+    """Record an outcome: a report to merge, a place among the parked, or a dead letter."""
+    wish, answer = outcome.attempt.wish, outcome.attempt.before + 1
+    match outcome.answer:
+        case Written() as written:
+            _finish(unit, table, system, wish, "written", written.record_id, written.version)
+        case ConflictError():
+            _read_again(unit, system, wish, mappings)
+            _finish(unit, table, system, wish, "refused", wish.native_id, None)
+        case (TransientError() | AuthError()) as fault if answer < patience.attempts:
+            _park(unit, table, system, outcome.attempt, fault, patience)
+        case fault:
+            original = orjson.dumps(wish.to_wire())
+            context = {"system": system, "entity": wish.entity, "canonical": wish.canonical, "attempts": answer}
+            unit.bury(dead_letter(fault, stage="deliver", original=original, correlation=wish.correlation, **context))
+            _finish(unit, table, system, wish, "refused", wish.native_id, None)
+            unit.count(system, wish.entity, "delivery_dead")
+
+
+def _finish(
+    unit: Unit, table: str, system: str, wish: DesiredWrite, outcome: str, native_id: str | None, version: str | None
+) -> None:
+    report = Report(
+        system=system,
+        native_id=native_id or "",
+        canonical=wish.canonical,
+        entity=wish.entity,
+        rev=wish.revision,
+        outcome="written" if outcome == "written" else "refused",
+        version=version,
+        fields=wish.fields,
+    )
+    unit.send("merge", wish.canonical.encode(), report.to_wire())
+    if unit.get(table, wish.canonical.encode()) is not None:
+        unit.put(table, wish.canonical.encode(), None)
+        unit.count(system, wish.entity, "delivery_parked", -1)
+    unit.count(system, wish.entity, f"delivery_{outcome}")
+
+
+def _read_again(unit: Unit, system: str, wish: DesiredWrite, mappings: Mappings) -> None:
+    """Ask for the row; the nonce makes the answer news even where nothing differs, so that merge looks again."""
+    object_ = mappings.entities[wish.entity].systems[system].object
+    ask = Reread(object_, wish.native_id or "", wish.correlation, nonce=f"{wish.canonical}/{wish.revision}")
+    unit.send(f"rereads.{system}", native_key(system, wish.native_id or ""), ask.to_wire())
+
+
+def _park(unit: Unit, table: str, system: str, attempt: Attempt, fault: PlatformError, patience: Patience) -> None:
+    count = attempt.before + 1
+    due = time.time() + patience.wait(attempt.wish.canonical, count, fault.retry_after)
+    parked = Parked(attempt.wish.to_wire(), count, due, str(fault))
+    if unit.get(table, attempt.wish.canonical.encode()) is None:
+        unit.count(system, attempt.wish.entity, "delivery_parked")
+    unit.put(table, attempt.wish.canonical.encode(), parked.to_wire())
+    first = unit.get(table, DUE)
+    unit.put(table, DUE, due if first is None else min(first, due))
+    unit.count(system, attempt.wish.entity, "delivery_retries")

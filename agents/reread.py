@@ -1,0 +1,116 @@
+"""reread: reads records back, in batches, when a webhook hinted at them, a gap hid them or a write met another version.
+
+Promises: a hint is never believed, only the row it points to; reads of a record are serialised, so versions only grow;
+a read that fails for now is tried until it succeeds, and the hint waits in Kafka meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import stamina
+
+from isthmus.codecs.arrival import Arrival, Reread, native_key
+from isthmus.codecs.change import Change
+from isthmus.codecs.dead import dead_letter
+from isthmus.config.errors import DecodeError, PermanentError, PlatformError
+from isthmus.systems.protocol import Row, System
+from isthmus.tables.rows import KnownRow, news
+from isthmus.tables.stage import Item, Stage, Unit
+
+Understand = Callable[[Any], Sequence[Reread]]
+
+
+def stage(system: System, understand: Understand | None, versioned: bool) -> Stage:
+    """The stage of one system. `understand` turns a raw hint record into requests (DecodeError: a dead letter); a
+    system without hints has none. `versioned`: its reads carry their version, so they can be told apart."""
+    name = system.name
+    inputs = (f"rereads.{name}", *((f"hints.{name}",) if understand else ()))
+
+    async def fold(unit: Unit, items: Sequence[Item]) -> None:
+        requests = [request for item in items for request in _requests(unit, name, item, understand)]
+        for object_ in dict.fromkeys(request.object for request in requests):
+            await _read(unit, system, [r for r in requests if r.object == object_], versioned)
+
+    return Stage(f"reread-{name}", inputs, (f"rows-{name}",), fold)
+
+
+def _requests(unit: Unit, system: str, item: Item, understand: Understand | None) -> Sequence[Reread]:
+    if item.topic == f"rereads.{system}" or understand is None:
+        return [Reread.from_wire(item.element)]
+    try:
+        return understand(item.element)
+    except DecodeError as fault:
+        _bury(unit, system, "unknown", fault, item.element.value)
+        return []
+
+
+async def _read(unit: Unit, system: System, requests: Sequence[Reread], versioned: bool) -> None:
+    ids = list(dict.fromkeys(request.record_id for request in requests))
+    try:
+        rows = {row.record_id: row for row in await _patiently(system, requests[0].object, ids)}
+    except PermanentError as fault:
+        for request in requests:
+            _bury(unit, system.name, request.object, fault, repr(request).encode())
+        return
+    for request in _worth_answering(requests):
+        row = rows.get(request.record_id)
+        if row is not None:
+            (_difference if versioned else _whole)(unit, system.name, request, row)
+
+
+async def _patiently(system: System, object_: str, ids: Sequence[str]) -> list[Row]:
+    async for attempt in stamina.retry_context(_passing, attempts=None, timeout=None, wait_max=30.0):
+        with attempt:
+            return await system.read(object_, ids)
+    raise AssertionError("retries without end")
+
+
+def _passing(fault: Exception) -> bool:
+    return isinstance(fault, PlatformError) and not isinstance(fault, PermanentError)
+
+
+def _worth_answering(requests: Sequence[Reread]) -> list[Reread]:
+    """One answer for all plain hints at a record; each gap and each conflict gets its own."""
+    plain = {r.record_id: r for r in requests if r.answers is None and r.nonce is None}
+    return [*plain.values(), *(r for r in requests if r.answers is not None or r.nonce is not None)]
+
+
+def _difference(unit: Unit, system: str, request: Reread, row: Row) -> None:
+    table, key = f"rows-{system}", f"{request.object}:{request.record_id}".encode()
+    known = KnownRow.from_wire(unit.get(table, key))
+    told = news(system, request, known, row.exists, row.fields, row.version or "", row.changed_at)
+    if told is None:
+        return
+    change, remembered = told
+    unit.put(table, key, remembered.to_wire())
+    _send(unit, system, Arrival(change, request.correlation, answers=request.answers))
+
+
+def _whole(unit: Unit, system: str, request: Reread, row: Row) -> None:
+    """A read without a version is the whole record, at least as new as what asked for it."""
+    change = Change(
+        system=system,
+        entity=request.object,
+        record_id=request.record_id,
+        operation="update" if row.exists else "delete",
+        fields={name: value for name, value in row.fields.items() if value is not None},
+        cleared=tuple(name for name, value in row.fields.items() if value is None),
+        version=request.version,
+        changed_at=row.changed_at,
+        transaction=request.correlation,
+        origin=None,
+        change_id=f"{request.answers or request.nonce or request.correlation}:read",
+    )
+    _send(unit, system, Arrival(change, request.correlation, whole=row.exists, answers=request.answers))
+
+
+def _send(unit: Unit, system: str, arrival: Arrival) -> None:
+    unit.send(f"changes.{system}", native_key(system, arrival.change.record_id), arrival.to_wire())
+
+
+def _bury(unit: Unit, system: str, entity: str, fault: Exception, original: bytes) -> None:
+    unit.count(system, entity, "received")
+    unit.count(system, entity, "dead")
+    unit.bury(dead_letter(fault, stage="reread", original=original, system=system))

@@ -1,0 +1,94 @@
+"""source: runs each platform's change stream on the owner of its partition and puts what it says on `changes.<system>`.
+
+Promises: the position and the changes before it are one transaction, so a crash repeats nothing and skips nothing. A
+message that cannot be decoded becomes a dead letter with its original; a position that the platform has forgotten stops
+the source loudly and is never skipped over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import stamina
+import structlog
+
+from isthmus.codecs.arrival import Arrival, native_key
+from isthmus.codecs.dead import dead_letter
+from isthmus.config.errors import PlatformError, ReplayLost
+from isthmus.config.mapping import Mappings
+from isthmus.systems.protocol import Delivery, System
+from isthmus.tables.stage import Item, Pen, Stage, Unit
+
+POSITIONS = "positions"
+FROM_THE_START = "-2"
+UNIT_DELIVERIES = 500
+
+log = structlog.get_logger()
+
+
+def stage(systems: Mapping[str, System], mappings: Mappings, owner: Callable[[str], int], faults: dict[str, str]) -> Stage:
+    """`owner` gives the partition that runs a source; `faults` shows people why one does not run."""
+
+    async def run(pen: Pen) -> None:
+        mine = [system for name, system in systems.items() if owner(name) == pen.partition]
+        await asyncio.gather(*(follow(system, mappings, pen, faults) for system in mine))
+
+    return Stage("source", ("sources",), (POSITIONS,), _nothing, source=run)
+
+
+def _nothing(unit: Unit, items: Sequence[Item]) -> None:
+    """The `sources` topic only says who owns which source."""
+
+
+async def follow(system: System, mappings: Mappings, pen: Pen, faults: dict[str, str]) -> None:
+    """Follow one stream from its stored position, opening it again after faults, until cancelled."""
+    async for attempt in stamina.retry_context(PlatformError, attempts=None, timeout=None, wait_max=30.0):
+        with attempt:
+            try:
+                await _follow(system, mappings, pen, faults)
+            except ReplayLost as fault:
+                faults[system.name] = f"{fault} {fault.hint}"
+                log.critical("changes may be lost: the source stands still", system=system.name, fault=str(fault))
+                await asyncio.Event().wait()
+
+
+async def _follow(system: System, mappings: Mappings, pen: Pen, faults: dict[str, str]) -> None:
+    raw = pen.view(POSITIONS).get(system.name.encode())
+    position = raw.decode().strip('"') if raw is not None else FROM_THE_START
+    waiting: asyncio.Queue[Delivery] = asyncio.Queue(maxsize=UNIT_DELIVERIES)
+    async with asyncio.TaskGroup() as group:
+        listening = group.create_task(_listen(system, position, waiting))
+        writing = group.create_task(_write(system.name, mappings, pen, waiting, faults))
+        await listening
+        writing.cancel()
+
+
+async def _listen(system: System, position: str, waiting: asyncio.Queue[Delivery]) -> None:
+    async for delivery in system.changes(position):
+        await waiting.put(delivery)
+
+
+async def _write(
+    system: str, mappings: Mappings, pen: Pen, waiting: asyncio.Queue[Delivery], faults: dict[str, str]
+) -> None:
+    while True:
+        deliveries = [await waiting.get()]
+        while len(deliveries) < UNIT_DELIVERIES and not waiting.empty():
+            deliveries.append(waiting.get_nowait())
+        await pen.commit(lambda unit, now=tuple(deliveries): record(unit, system, mappings, now))  # type: ignore[misc]
+        faults.pop(system, None)
+
+
+def record(unit: Unit, system: str, mappings: Mappings, deliveries: Iterable[Delivery]) -> None:
+    """Put deliveries on their way and the position after them in the table."""
+    for delivery in deliveries:
+        if delivery.error is not None:
+            unit.count(system, "unknown", "received")
+            unit.count(system, "unknown", "dead")
+            unit.bury(dead_letter(delivery.error, stage="source", original=delivery.raw, system=system))
+        for change in delivery.changes:
+            if mappings.of_object(system, change.entity) is not None:
+                arrival = Arrival(change, correlation=change.transaction or change.change_id)
+                unit.send(f"changes.{system}", native_key(system, change.record_id), arrival.to_wire())
+        unit.put(POSITIONS, system.encode(), delivery.position)

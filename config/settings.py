@@ -1,0 +1,213 @@
+"""Settings: what an operator may set, where it is read from, and what it means.
+
+Read, strongest first, from arguments, `ISTHMUS_*` variables, a folder of secret files, a YAML file, the defaults below.
+Promises: a name that is no setting is an error with a suggestion, whatever the source; a secret is never printed.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+from isthmus.config.mapping import Declared
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+[^\s]*$"), AfterValidator(lambda url: url.rstrip("/"))]
+
+PREFIX = "ISTHMUS_"
+NESTED = "__"
+
+
+def bootstrap_servers(url: str) -> str:
+    """`kafka://a:9092;b` or `a:9092,b` as the plain, comma-separated `host:port` list that Kafka clients take."""
+    servers = (part.strip().removeprefix("kafka://") for part in url.replace(";", ",").split(","))
+    return ",".join(server for server in servers if server)
+
+
+def _kafka_url() -> str:
+    return os.environ.get("KAFKA_URL") or "localhost:9092"
+
+
+def _instance(known: Mapping[str, Any]) -> str:
+    return f"{socket.gethostname()}-{known.get('http_port', '')}"
+
+
+class Kafka(Declared):
+    """The Kafka that carries everything."""
+
+    url: str = Field(
+        default_factory=_kafka_url,
+        description="Bootstrap servers, `host:port`, comma-separated. Unset: `$KAFKA_URL`, else `localhost:9092`.",
+        validate_default=True,
+    )
+    replication_factor: int = Field(default=1, ge=1, le=32767, description="Copies of every topic; 3 in production.")
+
+    @field_validator("url")
+    @classmethod
+    def _named(cls, url: str) -> str:
+        if not bootstrap_servers(url):
+            raise ValueError("names no server")
+        return url
+
+    @property
+    def bootstrap(self) -> str:
+        """The servers as Kafka clients take them."""
+        return bootstrap_servers(self.url)
+
+
+class NodeSettings(Declared):
+    """This node and this worker of it."""
+
+    name: str = Field(
+        default="isthmus", pattern=r"^[a-z0-9][a-z0-9._-]*$", description="Workers of one name share the work."
+    )
+    namespace: str = Field(default="", pattern=r"^[A-Za-z0-9._-]*$", description="Put before every topic's name.")
+    partitions: int = Field(default=4, ge=1, le=1024, description="Partitions of every topic; cannot be changed later.")
+    data_dir: Path = Field(default=Path(".data"), description="State on disk, a cache of Kafka; one folder a worker.")
+    http_host: str = Field(default="127.0.0.1", description="The address to listen on.")
+    http_port: Port = Field(default=8080, description="The port to listen on.")
+    advertised_url: Url | None = Field(
+        default=None, description="Where other workers reach this one. Unset: `http://` and the two above."
+    )
+    instance: str = Field(
+        default_factory=_instance,
+        min_length=1,
+        description="This worker's own lasting name, unlike any other's. Unset: the host's name and the port.",
+    )
+    linger_ms: float = Field(
+        default=5.0, ge=0, le=1000, description="How long a frame waits for company, in milliseconds."
+    )
+    frame_bytes: int = Field(default=524_288, ge=1024, le=1_000_000, description="A frame is split at this size.")
+    commit_deadline: Seconds = Field(
+        default=30.0, description="A transaction that takes longer ends the worker, in seconds."
+    )
+
+    @property
+    def own_url(self) -> str:
+        """Where other workers reach this one."""
+        return self.advertised_url or f"http://{self.http_host}:{self.http_port}"
+
+
+class SalesforceSettings(Declared):
+    """A Salesforce org; an app with the client credentials flow (salesforce.md §3)."""
+
+    login_url: Url = Field(description="The org's own domain, `https://<my-domain>.my.salesforce.com`.")
+    client_id: str = Field(min_length=1, description="The connected app's consumer key.")
+    client_secret: SecretStr = Field(min_length=1, description="The connected app's consumer secret.")
+    api_version: str = Field(default="60.0", pattern=r"^\d{2}\.0$", description="The API version.")
+    channel: str = Field(
+        default="/data/ChangeEvents", pattern="^/data/", description="The change data capture channel."
+    )
+    client_name: str = Field(
+        default="isthmus", min_length=1, description="How our own writes are named in change events."
+    )
+
+
+class WebhookSettings(Declared):
+    """How Dynamics shows that a webhook is its own (dynamics.md §1.2)."""
+
+    kind: Literal["key", "header", "query"] = Field(
+        default="key", description="`key`: `?code=…`; `header` or `query`: a pair of your choosing."
+    )
+    name: str = Field(
+        default="code", min_length=1, description="The header's or parameter's name; `code` for kind `key`."
+    )
+    keys: tuple[SecretStr, ...] = Field(min_length=1, description="Values that are valid now; two while rotating.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.kind == "key" and self.name != "code":
+            raise ValueError("a webhook key always comes as `code`: leave out name, or choose another kind")
+        if not all(key.get_secret_value() for key in self.keys):
+            raise ValueError("keys: an empty key would let anyone in")
+        return self
+
+
+class DynamicsSettings(Declared):
+    """A Dataverse environment; an app registration with a client secret (dynamics.md §2)."""
+
+    url: Url = Field(description="The environment, `https://<org>.crm.dynamics.com`.")
+    authority: Url = Field(default="https://login.microsoftonline.com", description="Who issues tokens.")
+    tenant: str = Field(min_length=1, description="The Entra tenant's id.")
+    client_id: str = Field(min_length=1, description="The app registration's id.")
+    client_secret: SecretStr = Field(min_length=1, description="The app registration's secret.")
+    scope: str | None = Field(default=None, description="The token's scope. Unset: `<url>/.default`.")
+    api_version: str = Field(default="v9.2", pattern=r"^v\d+\.\d+$", description="The Web API version.")
+    ca_file: Path | None = Field(default=None, description="Certificates to trust instead of the system's, PEM.")
+    webhook: WebhookSettings | None = Field(default=None, description="Unset: no webhook is accepted.")
+
+
+class Pipeline(Declared):
+    """How a write that could not be done is tried again."""
+
+    retry_base: Seconds = Field(
+        default=1.0, description="The wait before the second attempt, in seconds; then it doubles."
+    )
+    retry_cap: Seconds = Field(default=300.0, description="The longest wait, in seconds.")
+    max_attempts: int = Field(default=10, ge=1, description="After so many attempts a write is a dead letter.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.retry_cap < self.retry_base:
+            raise ValueError("retry_cap is below retry_base")
+        return self
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. `load_settings` in config/load.py reads files too and says what is wrong."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter=NESTED,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        # A secret file is named as the setting, e.g. salesforce__client_secret.
+        secrets_prefix="",
+        secrets_nested_delimiter=NESTED,
+        secrets_dir_missing="error",
+    )
+
+    kafka: Kafka = Field(default_factory=Kafka, description="The Kafka that carries everything.")
+    node: NodeSettings = Field(default_factory=NodeSettings, description="This node and this worker of it.")
+    salesforce: SalesforceSettings | None = Field(
+        default=None, description="Unset: this node does not talk to Salesforce."
+    )
+    dynamics: DynamicsSettings | None = Field(default=None, description="Unset: this node does not talk to Dynamics.")
+    pipeline: Pipeline = Field(default_factory=Pipeline, description="How writes are tried again.")
+    entities_dir: Path | None = Field(
+        default=None, description="A folder of entity mappings. Unset: those that come with us."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least that is logged."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, variables, secret files, the YAML file: the first that speaks wins, field by field."""
+        return (
+            init_settings,
+            env_settings,
+            NestedSecretsSettingsSource(file_secret_settings),
+            YamlConfigSettingsSource(settings_cls),
+        )

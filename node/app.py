@@ -1,0 +1,165 @@
+"""All wiring, in one place: settings in, a Faust app with every stage, source and the HTTP API out.
+
+Promises: nothing starts or connects before the app does; whoever calls `create_app` may pass its own systems, so a test
+or a demo runs the same node that people run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from isthmus.agents import deliver, identify, intake, merge, reread, source
+from isthmus.config.mapping import Mappings
+from isthmus.config.settings import Settings
+from isthmus.node.hints import Hints
+from isthmus.node.http import Api
+from isthmus.node.members import Members
+from isthmus.node.metrics import Collector
+from isthmus.node.reading import Reading
+from isthmus.node.runtime import Runtime
+from isthmus.node.topics import Topics, create
+from isthmus.node.transport import App
+from isthmus.node.webhooks import authenticator, hint_reader, record_named
+from isthmus.node.writer import partition_of
+from isthmus.systems.protocol import System
+from isthmus.tables.deliveries import Patience
+from isthmus.tables.stage import Stage
+
+PUBLISHED = ("dead", "audit")
+EXIT_DOUBT = 70
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Node:
+    """What `create_app` made."""
+
+    app: App
+    runtime: Runtime
+    reading: Reading
+
+
+def create_app(settings: Settings, mappings: Mappings, systems: Sequence[System]) -> Node:
+    """A worker of this node."""
+    topics = Topics(settings.node.namespace, settings.node.partitions, settings.kafka.replication_factor)
+    app = _faust(settings)
+    runtime = Runtime(
+        app,
+        topics,
+        settings.kafka.bootstrap,
+        settings.node.data_dir,
+        end_process,
+        deadline=settings.node.commit_deadline,
+        frame_bytes=settings.node.frame_bytes,
+    )
+    faults: dict[str, str] = {}
+    for stage in stages(settings, mappings, systems, faults):
+        runtime.add(stage)
+    members = Members(app, settings.node.own_url)
+    reading = Reading(runtime, members, faults)
+    hints = _hints(settings, mappings, topics, systems)
+    _services(app, settings, mappings, runtime, reading, systems, hints)
+    return Node(app, runtime, reading)
+
+
+def stages(
+    settings: Settings, mappings: Mappings, systems: Sequence[System], faults: dict[str, str]
+) -> list[Stage]:
+    """Every stage of the way of a change, in its order."""
+    named = {system.name: system for system in systems}
+    pipeline = settings.pipeline
+    patience = Patience(pipeline.retry_base, pipeline.retry_cap, pipeline.max_attempts)
+
+    def owner(name: str) -> int:
+        return partition_of(name.encode(), settings.node.partitions)
+
+    return [
+        source.stage(named, mappings, owner, faults),
+        *(reread.stage(system, hint_reader(name), versioned=name == "dynamics") for name, system in named.items()),
+        intake.stage(list(named), mappings),
+        identify.stage(mappings),
+        merge.stage(mappings),
+        *(deliver.stage(system, mappings, patience) for system in systems),
+    ]
+
+
+def end_process(fault: BaseException) -> None:
+    """End at once: on any doubt the supervisor's restart is safer than going on, and nothing more may be sent."""
+    log.critical("this worker ends: it is not sure of its state any more", exc_info=fault)
+    os._exit(EXIT_DOUBT)
+
+
+def _faust(settings: Settings) -> App:
+    node = settings.node
+    return App(
+        f"{node.namespace}{node.name}",
+        broker=f"kafka://{settings.kafka.bootstrap}",
+        store="memory://",
+        datadir=str(node.data_dir),
+        canonical_url=node.own_url,
+        web_enabled=False,
+        consumer_group_instance_id=node.instance,
+        consumer_auto_offset_reset="earliest",
+        broker_session_timeout=10.0,
+        broker_heartbeat_interval=3.0,
+        broker_commit_interval=1.0,
+        topic_partitions=node.partitions,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        # With standbys "on" and no Faust tables, its assignor keeps partition p of all topics on one worker.
+        table_standby_replicas=1,
+        # The markers decide where work resumes, so a rebalance need not wait for what is queued.
+        stream_wait_empty=False,
+        stream_buffer_maxsize=64,
+    )
+
+
+def _hints(settings: Settings, mappings: Mappings, topics: Topics, systems: Sequence[System]) -> Hints | None:
+    if not any(system.name == "dynamics" for system in systems):
+        return None
+    authenticate = authenticator(settings)
+    return Hints(
+        settings.kafka.bootstrap, topics.topic("hints.dynamics"), topics.partitions, authenticate, record_named
+    )
+
+
+def _services(
+    app: App,
+    settings: Settings,
+    mappings: Mappings,
+    runtime: Runtime,
+    reading: Reading,
+    systems: Sequence[System],
+    hints: Hints | None,
+) -> None:
+    registry = CollectorRegistry()
+    registry.register(Collector(reading))
+    runner = web.AppRunner(Api(reading, registry, hints).application(), access_log=None)
+
+    async def open_() -> None:
+        published = [*PUBLISHED, *(f"events.{name}" for name in mappings.entities)]
+        await create(settings.kafka.bootstrap, runtime.topics.declared(runtime.stages.values(), published))
+        await asyncio.gather(*(system.open() for system in systems))
+        if hints is not None:
+            await hints.open()
+        await runner.setup()
+        await web.TCPSite(runner, settings.node.http_host, settings.node.http_port).start()
+
+    async def close() -> None:
+        await runner.cleanup()
+        if hints is not None:
+            await hints.close()
+        await runtime.close()
+        await reading.members.close()
+        await asyncio.gather(*(system.close() for system in systems))
+
+    app.opening, app.closing = open_, close
+    app.task(runtime.watch)

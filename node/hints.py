@@ -1,0 +1,81 @@
+"""The webhook's door: takes Dynamics webhooks as hints and answers only when Kafka has them for good.
+
+Promises: 2xx means the hint is on all in-sync replicas; 503, the one status Dynamics tries again after, means it is not
+(dynamics.md §1.3); a wrong secret is 401 and leaves no trace in Kafka.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+from aiohttp import web
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from isthmus.codecs.arrival import native_key
+from isthmus.node.writer import partition_of
+
+AT_ONCE = 256
+PATIENCE = 20.0
+BODY_BYTES = 1 << 20
+KEPT = ("x-ms-dynamics-", "x-ms-correlation-request-id")
+
+log = structlog.get_logger()
+Authenticate = Callable[[web.Request], bool]
+Name = Callable[[bytes], str | None]
+
+
+class Hints:
+    """`name` gives a body's record id where it can; the rest goes to one partition and is judged by its reader."""
+
+    def __init__(self, bootstrap: str, topic: str, partitions: int, authenticate: Authenticate, name: Name) -> None:
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, linger_ms=2, max_request_size=BODY_BYTES
+        )
+        self._topic = topic
+        self._partitions = partitions
+        self._authenticate = authenticate
+        self._name = name
+        self._held = 0
+
+    async def open(self) -> None:
+        """Connect to Kafka."""
+        await self._producer.start()
+
+    async def close(self) -> None:
+        """Send what waits and disconnect."""
+        await self._producer.stop()
+
+    async def receive(self, request: web.Request) -> web.Response:
+        """One webhook."""
+        if not self._authenticate(request):
+            return web.json_response({"error": "unauthorized"}, status=401)
+        if request.headers.get("x-ms-dynamics-request-name") == "URL_VALIDATION":
+            return web.Response(status=200)
+        if self._held >= AT_ONCE:
+            return web.json_response({"error": "busy"}, status=503)
+        self._held += 1
+        try:
+            return await self._store(await request.read(), _kept(request))
+        finally:
+            self._held -= 1
+
+    async def _store(self, body: bytes, headers: Sequence[tuple[str, bytes]]) -> web.Response:
+        key = native_key("dynamics", self._name(body) or "")
+        partition = partition_of(key, self._partitions)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._producer.send_and_wait(
+                    self._topic, body, key=key, partition=partition, headers=list(headers)
+                )
+        except (KafkaError, TimeoutError) as fault:
+            log.warning("a webhook was refused: Kafka did not take it", fault=repr(fault))
+            return web.json_response({"error": "unavailable"}, status=503)
+        return web.Response(status=204)
+
+
+def _kept(request: web.Request) -> list[tuple[str, bytes]]:
+    """The platform's own headers; never those that may carry the secret."""
+    return [(name.lower(), value.encode()) for name, value in request.headers.items() if name.lower().startswith(KEPT)]

@@ -1,0 +1,197 @@
+"""The HTTP API: every endpoint is declared once here, and served, documented and tested from that declaration.
+
+Promises: errors are JSON with `error` and `hint`; a question whose answer another worker holds is asked there, once;
+Faust's own open web pages are off.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import aiohttp
+import jinja2
+import orjson
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from pydantic import BaseModel, Field
+
+from isthmus.node.hints import BODY_BYTES, Hints
+from isthmus.node.members import FORWARDED
+from isthmus.node.reading import GoldenView, HealthView, LedgerView, Reading, XrefView, golden_view, xref_key
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Problem(BaseModel):
+    """An error."""
+
+    error: str
+    hint: str = Field("", description="What to do next.")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One endpoint: `answers` maps a status to the model of its body."""
+
+    method: str
+    path: str
+    summary: str
+    handler: str
+    answers: dict[int, type[BaseModel]]
+
+
+NOT_FOUND, NOT_HERE = 404, 503
+ENDPOINTS = (
+    Endpoint(
+        "get",
+        "/v1/golden/{entity}/{id}",
+        "A golden record, with the provenance of each field",
+        "golden",
+        {200: GoldenView, NOT_FOUND: Problem, NOT_HERE: Problem},
+    ),
+    Endpoint(
+        "get",
+        "/v1/xref/{system}/{native_id}",
+        "The golden record of a native record",
+        "xref",
+        {200: XrefView, NOT_FOUND: Problem, NOT_HERE: Problem},
+    ),
+    Endpoint("get", "/v1/ledger", "The books: what became of every change", "ledger", {200: LedgerView}),
+    Endpoint("get", "/health/live", "Is the process alive?", "live", {200: HealthView}),
+    Endpoint("get", "/health/ready", "Can it do its work?", "ready", {200: HealthView, NOT_HERE: HealthView}),
+)
+
+
+def json_response(model: BaseModel, status: int = 200) -> web.Response:
+    """A model as a JSON response."""
+    return web.Response(body=model.model_dump_json().encode(), status=status, content_type="application/json")
+
+
+def problem(status: int, error: str, hint: str = "") -> web.Response:
+    """An error as a JSON response."""
+    return json_response(Problem(error=error, hint=hint), status)
+
+
+class Api:
+    """The handlers; `registry` holds the metrics."""
+
+    def __init__(self, reading: Reading, registry: CollectorRegistry, hints: Hints | None) -> None:
+        self._reading = reading
+        self._registry = registry
+        self._hints = hints
+        self._pages = jinja2.Environment(
+            loader=jinja2.PackageLoader("isthmus.node"), autoescape=True, undefined=jinja2.StrictUndefined
+        )
+
+    def application(self) -> web.Application:
+        """All routes."""
+        app = web.Application(client_max_size=BODY_BYTES)
+        for endpoint in ENDPOINTS:
+            app.router.add_route(endpoint.method, endpoint.path, getattr(self, endpoint.handler))
+        app.router.add_get("/", self.page)
+        app.router.add_get("/metrics", self.metrics)
+        app.router.add_get("/openapi.json", self.openapi)
+        app.router.add_get("/v1/tally", self.tally)
+        if self._hints is not None:
+            app.router.add_post("/webhooks/dynamics", self._hints.receive)
+        return app
+
+    async def golden(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/golden/{entity}/{id}."""
+        canonical, entity = request.match_info["id"], request.match_info["entity"]
+        found = await self._held(request, "merge", "golden", canonical.encode())
+        if isinstance(found, web.Response):
+            return found
+        if found is None or (view := golden_view(found)).entity != entity:
+            return problem(NOT_FOUND, f"no {entity} {canonical}", "ask /v1/xref/{system}/{native_id} for its id")
+        return json_response(view)
+
+    async def xref(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/xref/{system}/{native_id}."""
+        system, native = request.match_info["system"], request.match_info["native_id"]
+        found = await self._held(request, "intake", "xref", xref_key(system, native))
+        if isinstance(found, web.Response):
+            return found
+        if found is None:
+            return problem(NOT_FOUND, f"{system} {native} is not known", "has one of its changes arrived yet?")
+        return json_response(XrefView(system=system, native_id=native, **found))
+
+    async def _held(self, request: web.Request, stage: str, table: str, key: bytes) -> Any:
+        """A table's value, or the response of the worker that holds it."""
+        here, value = self._reading.local(stage, table, key)
+        if here:
+            return value
+        owner = self._reading.owner(stage, key)
+        if owner is None or owner == self._reading.members.own_url or FORWARDED in request.headers:
+            return problem(NOT_HERE, "no worker holds this partition yet", "try again in a few seconds")
+        try:
+            status, body = await self._reading.members.ask(owner, request.path_qs)
+        except (aiohttp.ClientError, TimeoutError):
+            return problem(NOT_HERE, f"the worker that holds it does not answer: {owner}", "is it running?")
+        return web.Response(body=body, status=status, content_type="application/json")
+
+    async def ledger(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/ledger."""
+        return json_response(await self._reading.ledger())
+
+    async def tally(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/tally: this worker's part of the ledger, for the other workers."""
+        body = {**asdict(self._reading.tally()), "hints": self._reading.hints()}
+        return web.Response(body=orjson.dumps(body), content_type="application/json")
+
+    async def live(self, request: web.Request) -> web.StreamResponse:
+        """GET /health/live."""
+        return json_response(HealthView(ok=True))
+
+    async def ready(self, request: web.Request) -> web.StreamResponse:
+        """GET /health/ready."""
+        health = self._reading.health()
+        return json_response(health, 200 if health.ok else NOT_HERE)
+
+    async def metrics(self, request: web.Request) -> web.StreamResponse:
+        """GET /metrics, in Prometheus' text form."""
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def openapi(self, request: web.Request) -> web.StreamResponse:
+        """GET /openapi.json."""
+        return web.Response(body=orjson.dumps(openapi()), content_type="application/json")
+
+    async def page(self, request: web.Request) -> web.StreamResponse:
+        """GET /: the state on one page."""
+        ledger, health = await self._reading.ledger(), self._reading.health()
+        text = self._pages.get_template("status.html").render(ledger=ledger, health=health, endpoints=ENDPOINTS)
+        return web.Response(text=text, content_type="text/html")
+
+
+def openapi() -> dict[str, Any]:
+    """The OpenAPI 3.1 document of all declared endpoints."""
+    schemas: dict[str, Any] = {}
+    paths: dict[str, Any] = {}
+    for endpoint in ENDPOINTS:
+        paths.setdefault(endpoint.path, {})[endpoint.method] = {
+            "summary": endpoint.summary,
+            "operationId": endpoint.handler,
+            "parameters": [_parameter(name) for name in re.findall(r"{(\w+)}", endpoint.path)],
+            "responses": {str(status): _answer(model, schemas) for status, model in endpoint.answers.items()},
+        }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Isthmus", "version": "1"},
+        "paths": paths,
+        "components": {"schemas": schemas},
+    }
+
+
+def _parameter(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def _answer(model: type[BaseModel], schemas: dict[str, Any]) -> dict[str, Any]:
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
+    schemas.update(schema.pop("$defs", {}))
+    schemas[model.__name__] = schema
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}
+    return {"description": (model.__doc__ or "").strip(), "content": content}

@@ -1,0 +1,45 @@
+"""Metrics: what the markers and lanes say, read at each scrape; nothing is counted twice.
+
+Promises: counters survive restarts (they are the ledger's), labels hold no ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from isthmus.node.reading import Reading
+
+
+class Collector:
+    """A prometheus-client collector over this worker's lanes."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+
+    def collect(self) -> Iterator[Metric]:
+        """All series of this worker."""
+        yield self._changes()
+        yield from self._lanes()
+        ready = GaugeMetricFamily("isthmus_ready", "1 when this worker can do its work")
+        ready.add_metric([], float(self._reading.health().ok))
+        yield ready
+
+    def _changes(self) -> Metric:
+        family = CounterMetricFamily(
+            "isthmus_changes", "Changes by what became of them", labels=("system", "entity", "outcome")
+        )
+        for subject, outcomes in self._reading.tally().counts.items():
+            for outcome, number in outcomes.items():
+                family.add_metric([*subject.split("/", 1), outcome], number)
+        return family
+
+    def _lanes(self) -> Iterator[Metric]:
+        waiting = GaugeMetricFamily("isthmus_lane_waiting_frames", "Frames in a lane's queue", labels=("stage", "partition"))
+        idle = GaugeMetricFamily("isthmus_lane_idle_seconds", "Since a lane's last unit", labels=("stage", "partition"))
+        for (stage, partition), lane in self._reading.runtime.lanes.items():
+            waiting.add_metric([stage, str(partition)], lane.queue.qsize())
+            idle.add_metric([stage, str(partition)], lane.idle_for())
+        yield waiting
+        yield idle

@@ -1,0 +1,182 @@
+"""Reading the state: golden records, cross-references, the ledger and health, as values for the HTTP API.
+
+Promises: what is not held here is asked of the worker that holds it; an answer says so when it is not the whole truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import aiohttp
+import orjson
+from pydantic import BaseModel, Field
+
+from isthmus.codecs.arrival import native_key
+from isthmus.node.members import Members
+from isthmus.node.runtime import Runtime
+from isthmus.node.writer import partition_of
+from isthmus.tables.ledger import Ledger, Tally, balance
+
+
+class ProvenanceView(BaseModel):
+    """Why a field has its value."""
+
+    value: Any = Field(description="The golden value; null is a value.")
+    system: str | None = Field(description="The system it came from.")
+    native_id: str | None = Field(description="The record it came from.")
+    change_id: str | None = Field(description="The change that set it.")
+    when: str | None = Field(description="When it was changed there, RFC 3339.")
+    rule: str | None = Field(description="The rule that chose it.")
+
+
+class GoldenView(BaseModel):
+    """A golden record with its provenance."""
+
+    entity: str
+    id: str = Field(description="The canonical id.")
+    revision: int = Field(description="Grows with each change of the visible values or links.")
+    fields: dict[str, Any] = Field(description="The golden values.")
+    provenance: dict[str, ProvenanceView] = Field(description="Per field, why it has its value.")
+    links: dict[str, dict[str, bool]] = Field(description="Per system, its records and whether each still exists.")
+
+
+class XrefView(BaseModel):
+    """A native record's golden record."""
+
+    system: str
+    native_id: str
+    entity: str
+    canonical: str = Field(description="The canonical id.")
+
+
+class LedgerView(BaseModel):
+    """The books: received = applied + unchanged + echo + parked + dead + in_flight."""
+
+    subjects: dict[str, dict[str, int]] = Field(description="Per system/entity, each outcome's count.")
+    totals: dict[str, int]
+    deliveries: dict[str, dict[str, int]] = Field(description="Per system/entity: written, refused, retries, parked, dead.")
+    frames: int = Field(description="Frames under way between stages.")
+    hints: int = Field(description="Webhook hints that wait for their re-read.")
+    complete: bool = Field(description="False while some partition's owner did not answer.")
+    balanced: bool = Field(description="Nothing lost, nothing invented, in what is known.")
+
+
+class HealthView(BaseModel):
+    """Alive, or ready."""
+
+    ok: bool
+    reasons: list[str] = Field(default_factory=list, description="What is missing.")
+
+
+class Reading:
+    """The state of this worker and, through it, of all."""
+
+    def __init__(self, runtime: Runtime, members: Members, faults: dict[str, str]) -> None:
+        self.runtime = runtime
+        self.members = members
+        self.faults = faults
+
+    def local(self, stage: str, table: str, key: bytes) -> tuple[bool, Any]:
+        """(is the key's partition held here, its value)."""
+        lane = self.runtime.lanes.get((stage, self.partition(key)))
+        if lane is None or not self.runtime.ready.is_set():
+            return False, None
+        raw = lane.stores[table].get(key)
+        return True, None if raw is None else orjson.loads(raw)
+
+    def partition(self, key: bytes) -> int:
+        """A key's partition."""
+        return partition_of(key, self.runtime.topics.partitions)
+
+    def owner(self, stage: str, key: bytes) -> str | None:
+        """The worker that holds a key of a stage."""
+        topic = self.runtime.topics.topic(self.runtime.stages[stage].inputs[0])
+        return self.members.owner(topic, self.partition(key))
+
+    # -- the ledger
+
+    def tally(self) -> Tally:
+        """What this worker's markers say."""
+        tally = Tally()
+        for lane in self.runtime.lanes.values():
+            tally.add(str(lane), lane.partition, lane.marker)
+        return tally
+
+    async def ledger(self) -> LedgerView:
+        """The books of all workers."""
+        tally, hints = self.tally(), self.hints()
+        for url in self.members.others():
+            try:
+                status, body = await self.members.ask(url, "/v1/tally")
+            except (aiohttp.ClientError, TimeoutError):
+                continue
+            if status == 200:
+                other = orjson.loads(body)
+                tally.join(other)
+                hints += other["hints"]
+        return self._view(balance(tally, self._expected()), hints)
+
+    def _view(self, ledger: Ledger, hints: int) -> LedgerView:
+        return LedgerView(
+            subjects=ledger.subjects,
+            totals=ledger.totals,
+            deliveries=ledger.deliveries,
+            frames=ledger.frames,
+            hints=hints,
+            complete=ledger.complete,
+            balanced=ledger.balanced,
+        )
+
+    def _expected(self) -> Iterable[str]:
+        for stage in self.runtime.stages:
+            for partition in range(self.runtime.topics.partitions):
+                yield f"{stage}-{partition}"
+
+    def hints(self) -> int:
+        """Webhook hints on this worker's partitions that no lane has done yet."""
+        return sum(
+            self.runtime.behind(lane, self.runtime.topics.topic(name))
+            for lane in self.runtime.lanes.values()
+            for name in lane.stage.inputs
+            if name.startswith("hints.")
+        )
+
+    # -- health
+
+    def health(self) -> HealthView:
+        """Ready: partitions are ours, tables are whole, sources run."""
+        reasons = [f"{system}: {fault}" for system, fault in self.faults.items()]
+        if not self.runtime.ready.is_set():
+            reasons.append("tables are being recovered, or no partitions are assigned yet")
+        return HealthView(ok=not reasons, reasons=reasons)
+
+
+def golden_view(held: dict[str, Any]) -> GoldenView:
+    """A golden record's table value as people see it."""
+    from isthmus.tables.golden import Golden
+
+    golden = Golden.from_wire(held)
+    return GoldenView(
+        entity=golden.entity,
+        id=golden.canonical,
+        revision=golden.revision,
+        fields={name: visible.value for name, visible in golden.visible.items()},
+        provenance={
+            name: ProvenanceView(
+                value=seen.value,
+                system=seen.system,
+                native_id=seen.native_id,
+                change_id=seen.change_id,
+                when=seen.when,
+                rule=seen.rule,
+            )
+            for name, seen in golden.visible.items()
+        },
+        links=golden.links,
+    )
+
+
+def xref_key(system: str, native_id: str) -> bytes:
+    """The xref table's key for a native record."""
+    return native_key(system, native_id)

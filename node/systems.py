@@ -1,0 +1,43 @@
+"""Which platforms this node joins, built from its settings."""
+
+from __future__ import annotations
+
+from isthmus.config.mapping import Mappings
+from isthmus.config.settings import DynamicsSettings, SalesforceSettings, Settings
+from isthmus.systems.dynamics.adapter import Dynamics, DynamicsConfig
+from isthmus.systems.protocol import System
+from isthmus.systems.salesforce.adapter import Salesforce, SalesforceConfig
+
+
+def open_systems(settings: Settings, mappings: Mappings) -> list[System]:
+    """An adapter for every configured platform; nothing connects yet."""
+    systems: list[System] = []
+    if settings.salesforce is not None:
+        systems.append(Salesforce(_salesforce(settings.salesforce), mappings.objects("salesforce")))
+    if settings.dynamics is not None:
+        systems.append(Dynamics(_dynamics(settings.dynamics), mappings.objects("dynamics")))
+    return systems
+
+
+def _salesforce(settings: SalesforceSettings) -> SalesforceConfig:
+    return SalesforceConfig(
+        login_url=settings.login_url,
+        client_id=settings.client_id,
+        client_secret=settings.client_secret.get_secret_value(),
+        api_version=settings.api_version,
+        channel=settings.channel,
+        client_name=settings.client_name,
+    )
+
+
+def _dynamics(settings: DynamicsSettings) -> DynamicsConfig:
+    return DynamicsConfig(
+        url=settings.url,
+        authority=settings.authority,
+        tenant=settings.tenant,
+        client_id=settings.client_id,
+        client_secret=settings.client_secret.get_secret_value(),
+        api_version=settings.api_version,
+        scope=settings.scope,
+        ca_file=settings.ca_file,
+    )

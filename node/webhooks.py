@@ -1,0 +1,42 @@
+"""Webhooks, from the platform's form to ours: who may send them, which record they hint at, what to read for them.
+
+Promises: a body that is not understood is a DecodeError for the reader's dead letter, never an answer to the sender.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aiohttp import web
+
+from isthmus.agents.reread import Understand
+from isthmus.codecs.arrival import Reread
+from isthmus.config.errors import DecodeError
+from isthmus.config.settings import Settings
+from isthmus.systems.dynamics.webhook import authenticate, hint
+
+
+def authenticator(settings: Settings) -> Callable[[web.Request], bool]:
+    """Does a request carry one of the keys that are valid now?"""
+    raise NotImplementedError
+
+
+def hint_reader(system: str) -> Understand | None:
+    """How a system's raw hints become read requests; None for a system that sends none."""
+    return understand if system == "dynamics" else None
+
+
+def understand(message: Any) -> Sequence[Reread]:
+    """The records that a webhook hints at."""
+    headers = {name: value.decode() for name, value in message.headers or ()}
+    return [Reread(h.object, h.record_id, h.correlation or h.change_id) for h in hint(message.value, headers)]
+
+
+def record_named(body: bytes) -> str | None:
+    """The record a body is about; None where it does not say."""
+    try:
+        hints = hint(body, {})
+    except DecodeError:
+        return None
+    return hints[0].record_id if hints else None

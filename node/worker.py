@@ -1,0 +1,58 @@
+"""Runs one worker until it is told to stop: `isthmus worker`.
+
+Promises: SIGTERM and SIGINT finish the units under way and exit 0; a crash of Faust or a doubt about our own state exits
+with another code, so that the supervisor starts the worker again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+
+import structlog
+import uvloop
+
+from isthmus.config.mapping import ENTITIES, load_mappings
+from isthmus.config.settings import Settings
+from isthmus.node.app import Node, create_app
+from isthmus.node.systems import open_systems
+
+log = structlog.get_logger()
+
+
+def run_worker(settings: Settings) -> int:
+    """Run; the exit code."""
+    _configure_logs(settings.log_level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> int:
+    mappings = load_mappings(settings.entities_dir or ENTITIES)
+    node = create_app(settings, mappings, open_systems(settings, mappings))
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with node.app:
+        gc.freeze()
+        await _until_stopped(node, stop)
+    if node.app.crash_reason is not None:
+        log.error("the worker crashed", fault=repr(node.app.crash_reason))
+        return 1
+    return 0
+
+
+async def _until_stopped(node: Node, stop: asyncio.Event) -> None:
+    asked = asyncio.create_task(stop.wait())
+    ended = asyncio.create_task(node.app.wait_until_stopped())
+    await asyncio.wait({asked, ended}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (asked, ended):
+        task.cancel()
+
+
+def _configure_logs(level: str) -> None:
+    number = getattr(logging, level.upper())
+    logging.basicConfig(level=max(number, logging.WARNING), format="%(levelname)s %(name)s: %(message)s")
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(number))

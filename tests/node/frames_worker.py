@@ -1,0 +1,89 @@
+"""A worker with two tiny stages, run as a process of its own so that a test can kill it: numbers in, counts out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import orjson
+from isthmus.node.runtime import Runtime
+from isthmus.node.topics import Topics, create
+from isthmus.node.transport import App
+from isthmus.tables.stage import Item, Pen, Record, Stage, Unit
+
+KEYS, PER_UNIT = 500, 40
+
+
+def source(total: int) -> Stage:
+    """Sends the numbers below `total`, each once, position and frames in one unit."""
+
+    async def run(pen: Pen) -> None:
+        if pen.partition != 0:
+            return
+        while (done := int(pen.view("position").get(b"n") or 0)) < total:
+            upto = min(done + PER_UNIT, total)
+
+            def work(unit: Unit, begin: int = done, end: int = upto) -> None:
+                for number in range(begin, end):
+                    unit.send("numbers", str(number % KEYS).encode(), number)
+                unit.put("position", b"n", end)
+
+            await pen.commit(work)
+
+    return Stage("source", ("sources",), ("position",), lambda unit, items: None, source=run)
+
+
+def count(unit: Unit, items: Sequence[Item]) -> None:
+    """Counts how often each key was seen and publishes one event a number."""
+    for item in items:
+        key = str(item.element % KEYS).encode()
+        seen = (unit.get("counts", key) or 0) + 1
+        unit.put("counts", key, seen)
+        unit.publish(Record("events", key, orjson.dumps([item.element, seen]), []))
+        unit.count("toy", "number", "applied")
+
+
+def end(fault: BaseException) -> None:
+    """Never go on in doubt."""
+    traceback.print_exception(fault)
+    os._exit(70)
+
+
+async def main(bootstrap: str, namespace: str, data: Path, total: int) -> None:
+    """Runs until every number was counted here (or it is killed), then says so and exits."""
+    app = App(
+        f"{namespace}app",
+        broker=f"kafka://{bootstrap}",
+        store="memory://",
+        datadir=str(data),
+        web_enabled=False,
+        consumer_group_instance_id="one",
+        consumer_auto_offset_reset="earliest",
+        broker_session_timeout=10.0,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        stream_wait_empty=False,
+    )
+    topics = Topics(namespace, 4)
+    runtime = Runtime(app, topics, bootstrap, data, end)
+    runtime.add(source(total))
+    runtime.add(Stage("count", ("numbers",), ("counts",), count))
+    await create(bootstrap, topics.declared(runtime.stages.values(), ["events"]))
+    async with app:
+        while counted(runtime) < total:
+            await asyncio.sleep(0.05)
+        await runtime.close()
+    print("done", flush=True)
+
+
+def counted(runtime: Runtime) -> int:
+    """How many numbers this worker's markers hold."""
+    return sum(lane.marker.counts.get("toy/number", {}).get("applied", 0) for lane in runtime.lanes.values())
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])))
