@@ -17,10 +17,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
@@ -114,8 +116,8 @@ async def _started(classpath: Sequence[Path], data_dir: Path | None) -> Broker:
     said = ""
     for _ in range(ATTEMPTS):
         folder = data_dir or Path(tempfile.mkdtemp(prefix="isthmus-kafka-"))
-        async with _claimed(folder) as claim:
-            broker = _launch(classpath, folder, data_dir is None, claim)
+        with await asyncio.to_thread(_claimed, folder) as claim:
+            broker = _launch(classpath, folder, data_dir is None, claim.fileno())
         try:
             if await _up(broker):
                 return broker
@@ -130,19 +132,18 @@ async def _started(classpath: Sequence[Path], data_dir: Path | None) -> Broker:
     raise IsthmusError(f"the local Kafka did not start:\n{said}", code="KAFKA", hint=HINT)
 
 
-@contextlib.asynccontextmanager
-async def _claimed(folder: Path) -> AsyncIterator[int]:
-    """The descriptor of a lock on the folder; it is held as long as anyone we hand it to has it open."""
+def _claimed(folder: Path) -> TextIO:
+    """An open, locked file of the folder; the lock is held as long as anyone we hand it to has it open."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".claim").open("w") as claim:
-        try:
-            async with asyncio.timeout(CLAIM_SECONDS):
-                while not _locked(claim.fileno()):
-                    await asyncio.sleep(POLL_SECONDS)
-        except TimeoutError:
+    claim = (folder / ".claim").open("w")
+    deadline = time.monotonic() + CLAIM_SECONDS
+    while not _locked(claim.fileno()):
+        if time.monotonic() > deadline:
+            claim.close()
             message = f"another Kafka is using {folder}"
-            raise IsthmusError(message, code="KAFKA", hint="end it, or choose another data folder") from None
-        yield claim.fileno()
+            raise IsthmusError(message, code="KAFKA", hint="end it, or choose another data folder")
+        time.sleep(POLL_SECONDS)
+    return claim
 
 
 def _locked(descriptor: int) -> bool:

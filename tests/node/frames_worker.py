@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -53,28 +54,31 @@ def end(fault: BaseException) -> None:
     os._exit(70)
 
 
-async def main(bootstrap: str, namespace: str, data: Path, total: int) -> None:
-    """Runs until every number was counted here (or it is killed), then says so and exits."""
+async def main(bootstrap: str, namespace: str, data: Path, total: int, instance: str) -> None:
+    """Runs until every number was counted here (or it is killed or stopped), then says so and exits."""
     app = App(
         f"{namespace}app",
         broker=f"kafka://{bootstrap}",
         store="memory://",
         datadir=str(data),
         web_enabled=False,
-        consumer_group_instance_id="one",
+        consumer_group_instance_id=instance,
         consumer_auto_offset_reset="earliest",
         broker_session_timeout=10.0,
         topic_allow_declare=False,
         topic_disable_leader=True,
         stream_wait_empty=False,
+        table_standby_replicas=1,
     )
     topics = Topics(namespace, 4)
     runtime = Runtime(app, topics, bootstrap, data, end)
     runtime.add(source(total))
     runtime.add(Stage("count", ("numbers",), ("counts",), count))
     await create(bootstrap, topics.declared(runtime.stages.values(), ["events"]))
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with app:
-        while counted(runtime) < total:
+        while counted(runtime) < total and not stop.is_set():
             await asyncio.sleep(0.05)
         await runtime.close()
     print("done", flush=True)
@@ -86,4 +90,4 @@ def counted(runtime: Runtime) -> int:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])))
+    asyncio.run(main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]), sys.argv[5]))

@@ -18,9 +18,9 @@ WORKER = Path(__file__).with_name("frames_worker.py")
 TOTAL, KEYS = 20_000, 500
 
 
-async def start(kafka: str, namespace: str, data: Path) -> asyncio.subprocess.Process:
+async def start(kafka: str, namespace: str, data: Path, name: str = "one") -> asyncio.subprocess.Process:
     """A worker process."""
-    arguments = [str(WORKER), kafka, namespace, str(data), str(TOTAL)]
+    arguments = [str(WORKER), kafka, namespace, str(data / name), str(TOTAL), name]
     return await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
 
 
@@ -76,6 +76,30 @@ async def test_a_worker_killed_again_and_again_loses_and_repeats_nothing(
     output, _ = await asyncio.wait_for(worker.communicate(), 90)
     assert output.endswith(b"done\n")
 
+    await exactly_once(kafka, namespace)
+
+
+async def test_workers_that_come_go_and_die_lose_and_repeat_nothing(
+    kafka: str, namespace: str, tmp_path: Path
+) -> None:
+    first = await start(kafka, namespace, tmp_path, "one")
+    await asyncio.wait_for(events_at_least(kafka, f"{namespace}events", TOTAL // 10), 60)
+    second = await start(kafka, namespace, tmp_path, "two")
+    await asyncio.wait_for(events_at_least(kafka, f"{namespace}events", TOTAL // 3), 60)
+    first.send_signal(signal.SIGTERM)
+    await asyncio.wait_for(first.wait(), 30)
+    await asyncio.wait_for(events_at_least(kafka, f"{namespace}events", TOTAL // 2), 60)
+    third = await start(kafka, namespace, tmp_path, "three")
+    await asyncio.wait_for(events_at_least(kafka, f"{namespace}events", TOTAL * 2 // 3), 60)
+    second.send_signal(signal.SIGKILL)
+    await second.wait()
+    output, _ = await asyncio.wait_for(third.communicate(), 90)
+    assert output.endswith(b"done\n")
+    await exactly_once(kafka, namespace)
+
+
+async def exactly_once(kafka: str, namespace: str) -> None:
+    """Every number gave one event, and every key's count is right."""
     events = await committed(kafka, f"{namespace}events")
     assert Counter(number for number, _ in events) == Counter(range(TOTAL))
     last = {number % KEYS: 0 for number, _ in events}

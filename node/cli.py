@@ -1,0 +1,130 @@
+"""The command `isthmus`: what can be asked for, and what the exit code means. The work is done elsewhere.
+
+Promises: 0 it went well, 1 it went wrong, 2 it was asked for wrongly; a fault we know is one `error:` line and one
+`hint:` line on stderr, never a traceback. Only what a verb needs is imported, when it is called.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+
+from isthmus.config.errors import ConfigError, IsthmusError
+
+OK, FAILED, MISUSED = 0, 1, 2
+
+app = App(
+    name="isthmus",
+    help="Joins Salesforce and Dynamics 365 over Kafka.",
+    version=lambda: f"isthmus {version('isthmus')}",
+    help_format="plaintext",
+)
+table = App(name="table", help="Look into the node's state.")
+app.command(table)
+
+Config = Annotated[Path | None, Parameter(help="The settings file; else $ISTHMUS_CONFIG, else ./isthmus.yaml.")]
+AsJson = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON.")]
+Kind = Literal["salesforce-cometd", "dynamics-webhook"]
+
+
+@app.command
+def worker(*, config: Config = None) -> int:
+    """Run a worker of this node until it is told to stop."""
+    from isthmus.config.load import load_settings
+    from isthmus.node.worker import run_worker
+
+    return run_worker(load_settings(config))
+
+
+@app.command
+def demo(
+    *,
+    once: Annotated[bool, Parameter(negative=(), help="Stop when both sides agree.")] = False,
+    as_json: AsJson = False,
+    size: Annotated[int, Parameter(help="How many records the day has.")] = 250,
+    seed: Annotated[int, Parameter(help="The same seed gives the same day.")] = 1,
+) -> int:
+    """Play a day: both platforms simulated here, a real Kafka, a worker, and the books at the end."""
+    from isthmus.node.demo import run_demo
+
+    return run_demo(once=once, as_json=as_json, size=size, seed=seed)
+
+
+@app.command
+def decode(kind: Kind, file: Annotated[str, Parameter(help="A file, or - for stdin.")] = "-") -> int:
+    """Print the changes that a platform's own message stands for, one JSON object a line."""
+    from isthmus.node.decode import decode_command
+
+    return decode_command(kind, file)
+
+
+@app.command
+def check(*, config: Config = None, as_json: AsJson = False) -> int:
+    """Ask whether settings, Kafka and both platforms are as this node needs them."""
+    import logging
+
+    from isthmus.config.load import load_settings
+    from isthmus.node.check import refused, report, run_check
+
+    # What its clients log would only say again, at length, what the findings say.
+    logging.disable(logging.CRITICAL)
+    try:
+        settings = load_settings(config)
+    except ConfigError as fault:
+        return report([refused(fault)], as_json=as_json)
+    return run_check(settings, as_json=as_json)
+
+
+@table.command
+def get(name: str, key: str, *, config: Config = None) -> int:
+    """Print a table's value for a key, as the running workers hold it."""
+    from isthmus.config.load import load_settings
+    from isthmus.node.table_get import table_get
+
+    return table_get(load_settings(config), name, key)
+
+
+@app.command(show=False)
+def docs() -> int:
+    """Write the generated pages under docs/reference anew."""
+    from isthmus.node.docs import write_docs
+
+    for path in write_docs():
+        print(path)
+    return OK
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out one command line; the exit code."""
+    try:
+        code = app(list(arguments), print_error=False, exit_on_error=False, result_action="return_value")
+    except CycloptsError as fault:
+        return _complain(str(fault).strip(), "isthmus --help lists what there is", MISUSED)
+    except ConfigError as fault:
+        return _complain(str(fault), fault.hint, MISUSED)
+    except IsthmusError as fault:
+        return _complain(str(fault), fault.hint, FAILED)
+    except KeyboardInterrupt:
+        return 130
+    return code if isinstance(code, int) else OK
+
+
+def _complain(message: str, hint: str, code: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    if hint:
+        print(f"hint: {hint}", file=sys.stderr)
+    return code
+
+
+def main() -> None:
+    """The entry point."""
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()
