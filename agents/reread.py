@@ -12,11 +12,11 @@ from typing import Any
 import stamina
 
 from isthmus.codecs.arrival import Arrival, Reread, native_key
-from isthmus.codecs.change import Change
+from isthmus.codecs.change import Operation
 from isthmus.codecs.dead import dead_letter
 from isthmus.config.errors import DecodeError, PermanentError, PlatformError
 from isthmus.systems.protocol import Row, System
-from isthmus.tables.rows import KnownRow, news
+from isthmus.tables.rows import KnownRow, news, read_change
 from isthmus.tables.stage import Item, Stage, Unit
 
 Understand = Callable[[Any], Sequence[Reread]]
@@ -57,7 +57,7 @@ async def _read(unit: Unit, system: System, requests: Sequence[Reread], versione
     for request in _worth_answering(requests):
         row = rows.get(request.record_id)
         if row is not None:
-            (_difference if versioned else _whole)(unit, system.name, request, row)
+            (_versioned if versioned else _as_asked)(unit, system.name, request, row)
 
 
 async def _patiently(system: System, object_: str, ids: Sequence[str]) -> list[Row]:
@@ -77,32 +77,21 @@ def _worth_answering(requests: Sequence[Reread]) -> list[Reread]:
     return [*plain.values(), *(r for r in requests if r.answers is not None or r.nonce is not None)]
 
 
-def _difference(unit: Unit, system: str, request: Reread, row: Row) -> None:
+def _versioned(unit: Unit, system: str, request: Reread, row: Row) -> None:
+    """A read that carries its version."""
     table, key = f"rows-{system}", f"{request.object}:{request.record_id}".encode()
     known = KnownRow.from_wire(unit.get(table, key))
-    told = news(system, request, known, row.exists, row.fields, row.version or "", row.changed_at)
-    if told is None:
-        return
-    change, remembered = told
-    unit.put(table, key, remembered.to_wire())
-    _send(unit, system, Arrival(change, request.correlation, answers=request.answers))
+    told = news(system, request, known, KnownRow(row.version or "", row.exists), row.fields, row.changed_at)
+    if told is not None:
+        change, remembered = told
+        unit.put(table, key, remembered.to_wire())
+        _send(unit, system, Arrival(change, request.correlation, whole=row.exists, answers=request.answers))
 
 
-def _whole(unit: Unit, system: str, request: Reread, row: Row) -> None:
-    """A read without a version is the whole record, at least as new as what asked for it."""
-    change = Change(
-        system=system,
-        entity=request.object,
-        record_id=request.record_id,
-        operation="update" if row.exists else "delete",
-        fields={name: value for name, value in row.fields.items() if value is not None},
-        cleared=tuple(name for name, value in row.fields.items() if value is None),
-        version=request.version,
-        changed_at=row.changed_at,
-        transaction=request.correlation,
-        origin=None,
-        change_id=f"{request.answers or request.nonce or request.correlation}:read",
-    )
+def _as_asked(unit: Unit, system: str, request: Reread, row: Row) -> None:
+    """A read without a version: at least as new as what asked for it."""
+    operation: Operation = "update" if row.exists else "delete"
+    change = read_change(system, request, operation, row.fields, request.version or "", row.changed_at)
     _send(unit, system, Arrival(change, request.correlation, whole=row.exists, answers=request.answers))
 
 

@@ -27,7 +27,9 @@ UNIT_DELIVERIES = 500
 log = structlog.get_logger()
 
 
-def stage(systems: Mapping[str, System], mappings: Mappings, owner: Callable[[str], int], faults: dict[str, str]) -> Stage:
+def stage(
+    systems: Mapping[str, System], mappings: Mappings, owner: Callable[[str], int], faults: dict[str, str]
+) -> Stage:
     """`owner` gives the partition that runs a source; `faults` shows people why one does not run."""
 
     async def run(pen: Pen) -> None:

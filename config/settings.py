@@ -29,6 +29,7 @@ Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+[^\s]*$"), AfterValidator(
 
 PREFIX = "ISTHMUS_"
 NESTED = "__"
+EVERY_ADDRESS = ("0.0.0.0", "::")
 
 
 def bootstrap_servers(url: str) -> str:
@@ -80,7 +81,8 @@ class NodeSettings(Declared):
     http_host: str = Field(default="127.0.0.1", description="The address to listen on.")
     http_port: Port = Field(default=8080, description="The port to listen on.")
     advertised_url: Url | None = Field(
-        default=None, description="Where other workers reach this one. Unset: `http://` and the two above."
+        default=None,
+        description="Where other workers reach this one. Unset: made of the two above.",
     )
     instance: str = Field(
         default_factory=_instance,
@@ -98,7 +100,8 @@ class NodeSettings(Declared):
     @property
     def own_url(self) -> str:
         """Where other workers reach this one."""
-        return self.advertised_url or f"http://{self.http_host}:{self.http_port}"
+        host = socket.gethostname() if self.http_host in EVERY_ADDRESS else self.http_host
+        return self.advertised_url or f"http://{host}:{self.http_port}"
 
 
 class SalesforceSettings(Declared):

@@ -94,7 +94,7 @@ async def _kafka(settings: Settings) -> list[Answer]:
 
 async def _cluster(admin: AIOKafkaAdminClient, servers: str) -> Answer:
     found = await admin.describe_cluster()
-    return Answer("ok", "kafka", f"{servers} answers: {len(found['brokers'])} brokers, cluster {found['cluster_id']}")
+    return Answer("ok", "kafka", f"{servers} answers: brokers {len(found['brokers'])}, cluster {found['cluster_id']}")
 
 
 async def _topics(admin: AIOKafkaAdminClient, settings: Settings) -> list[Answer]:
@@ -130,14 +130,19 @@ async def _partitions(admin: AIOKafkaAdminClient, settings: Settings) -> Answer:
 
 
 async def _systems(settings: Settings, mappings: Mappings) -> list[Answer]:
+    missing = [name for name in ("dynamics", "salesforce") if getattr(settings, name) is None]
+    idle = [Answer("warn", name, "not configured", f"set the section {name}") for name in missing]
+    found = await asyncio.gather(*(ask(system) for system in _opened(settings, mappings)))
+    return [answer for answers in found for answer in answers] + idle
+
+
+def _opened(settings: Settings, mappings: Mappings) -> list[System]:
+    if settings.salesforce is None and settings.dynamics is None:
+        return []
     # Here, not above: the adapters bring their client libraries along.
     from isthmus.node.systems import open_systems
 
-    systems = open_systems(settings, mappings)
-    missing = {"salesforce", "dynamics"} - {system.name for system in systems}
-    idle = [Answer("warn", name, "not configured", f"set the section {name}") for name in sorted(missing)]
-    found = await asyncio.gather(*(ask(system) for system in systems))
-    return [answer for answers in found for answer in answers] + idle
+    return open_systems(settings, mappings)
 
 
 async def ask(system: System) -> list[Answer]:

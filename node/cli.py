@@ -36,9 +36,12 @@ Kind = Literal["salesforce-cometd", "dynamics-webhook"]
 def worker(*, config: Config = None) -> int:
     """Run a worker of this node until it is told to stop."""
     from isthmus.config.load import load_settings
+
+    # Before the worker's own imports, which take longer than finding a wrong setting.
+    settings = load_settings(config)
     from isthmus.node.worker import run_worker
 
-    return run_worker(load_settings(config))
+    return run_worker(settings)
 
 
 @app.command

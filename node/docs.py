@@ -82,7 +82,7 @@ def _type(schema: dict[str, Any]) -> str:
         return " or ".join(_type(option) for option in schema["anyOf"] if option["type"] != "null")
     if schema["type"] == "array":
         return f"list of {_type(schema['items'])}"
-    return {"password": "secret", "path": "path"}.get(schema.get("format", ""), schema["type"])
+    return {"password": "secret", "path": "path"}.get(schema.get("format", ""), str(schema["type"]))
 
 
 def _default(field: FieldInfo) -> str:

@@ -37,7 +37,9 @@ def match_keys(mapping: EntityMapping, fields: Mapping[str, Value]) -> Iterator[
     for names in mapping.match:
         values = [fields.get(name) for name in names]
         if all(value not in (None, "") for value in values):
-            text = "|".join(f"{name}={str(value).strip().casefold()}" for name, value in zip(names, values, strict=True))
+            text = "|".join(
+                f"{name}={str(value).strip().casefold()}" for name, value in zip(names, values, strict=True)
+            )
             yield f"match:{mapping.entity}:{text}".encode()
 
 

@@ -1,7 +1,7 @@
-"""The rows table: each record as its last read found it, so that a read becomes the difference it is news of.
+"""The rows table: the version of each record's last read, and whether it was still there.
 
-Promises: fields that a read finds as they were are no part of the change it makes; nulls of a record never seen before
-are no opinion; a row that is gone becomes a delete whose version sorts after every version it had.
+Promises: a row that is gone becomes a delete whose version sorts after every version it had; one that never was there is
+no change at all, so a webhook of a rolled-back transaction does no harm.
 """
 
 from __future__ import annotations
@@ -16,54 +16,46 @@ from isthmus.codecs.change import Change, Operation, Value
 
 @dataclass(frozen=True, slots=True)
 class KnownRow:
-    """The last read of a record; `exists` is False once it was found gone."""
+    """The last read of a record."""
 
     version: str
-    fields: Mapping[str, Value]
     exists: bool = True
 
     def to_wire(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {"version": self.version, "fields": self.fields, "exists": self.exists}
+        return {"version": self.version, "exists": self.exists}
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any] | None) -> KnownRow | None:
         """What `to_wire` wrote."""
-        return None if wire is None else cls(wire["version"], wire["fields"], wire["exists"])
+        return None if wire is None else cls(wire["version"], wire["exists"])
 
 
 def news(
     system: str,
     request: Reread,
     known: KnownRow | None,
-    exists: bool,
+    row: KnownRow,
     fields: Mapping[str, Value],
-    version: str,
     changed_at: str | None,
 ) -> tuple[Change, KnownRow] | None:
-    """The change that this read tells of, and the row to remember; None where there never was such a record.
-
-    A read older than the last one makes a change of no fields: it is answered, and says nothing.
-    """
-    if not exists:
-        return None if known is None or not known.exists else _gone(system, request, known)
-    stale = known is not None and version < known.version
-    before: Mapping[str, Value] = {} if known is None or not known.exists else known.fields
-    changed = {} if stale else {n: v for n, v in fields.items() if v != before.get(n)}
-    operation: Operation = "update" if before else "create"
-    change = _change(system, request, operation, changed, version, changed_at)
-    return change, known if stale and known is not None else KnownRow(version, fields)
+    """The change that a read tells of (the whole row), and what to remember; None where there never was such a record."""
+    if row.exists:
+        operation: Operation = "update" if known is not None and known.exists else "create"
+        newest = known if known is not None and known.version > row.version else row
+        return read_change(system, request, operation, fields, row.version, changed_at), newest
+    if known is None or not known.exists:
+        return None
+    gone = KnownRow(known.version + ".deleted", exists=False)
+    return read_change(system, request, "delete", {}, gone.version, None), gone
 
 
-def _gone(system: str, request: Reread, known: KnownRow) -> tuple[Change, KnownRow]:
-    version = known.version + ".deleted"
-    return _change(system, request, "delete", {}, version, None), KnownRow(version, known.fields, exists=False)
-
-
-def _change(
+def read_change(
     system: str, request: Reread, operation: Operation, fields: Mapping[str, Value], version: str, at: str | None
 ) -> Change:
-    suffix = f"#{request.nonce}" if request.nonce else ""
+    """A read as a change. Its id is the row's version, so that equal reads are one change, unless the request wants an
+    answer of its own: then a gap's, or a conflict's."""
+    suffix = f"#{request.nonce}" if request.nonce else f"#{request.answers}" if request.answers else ""
     return Change(
         system=system,
         entity=request.object,

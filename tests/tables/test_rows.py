@@ -1,53 +1,45 @@
-"""A read becomes the difference it is news of."""
+"""What a read of a record tells."""
 
 from __future__ import annotations
 
 from isthmus.codecs.arrival import Reread
+from isthmus.codecs.change import Change
 from isthmus.tables.rows import KnownRow, news
 
 ASK = Reread("account", "g1", "corr")
 V1, V2 = "00000000000000000001", "00000000000000000002"
 
 
-def test_a_first_read_is_a_create_and_its_nulls_are_no_opinion() -> None:
-    told = news("dynamics", ASK, None, True, {"name": "A", "telephone1": None}, V1, "2026-01-01T00:00:00Z")
-    assert told is not None
-    change, known = told
-    assert (change.operation, dict(change.fields), change.cleared) == ("create", {"name": "A"}, ())
-    assert known == KnownRow(V1, {"name": "A", "telephone1": None})
+def told(known: KnownRow | None, row: KnownRow, ask: Reread = ASK) -> tuple[Change, KnownRow]:
+    found = news("dynamics", ask, known, row, {"name": "A", "telephone1": None}, "2026-01-01T00:00:00Z")
+    assert found is not None
+    return found
 
 
-def test_only_what_differs_from_the_last_read_is_in_the_change() -> None:
-    known = KnownRow(V1, {"name": "A", "telephone1": "1"})
-    told = news("dynamics", ASK, known, True, {"name": "A", "telephone1": None}, V2, None)
-    assert told is not None
-    assert (told[0].operation, dict(told[0].fields), told[0].cleared) == ("update", {}, ("telephone1",))
+def test_a_read_is_the_whole_row_with_its_version() -> None:
+    change, known = told(None, KnownRow(V1))
+    assert (change.operation, dict(change.fields), change.cleared) == ("create", {"name": "A"}, ("telephone1",))
+    assert (change.version, known) == (V1, KnownRow(V1))
+    assert told(known, KnownRow(V2))[0].operation == "update"
 
 
-def test_an_older_read_says_nothing_and_changes_nothing() -> None:
-    known = KnownRow(V2, {"name": "B"})
-    told = news("dynamics", ASK, known, True, {"name": "A"}, V1, None)
-    assert told is not None
-    assert (dict(told[0].fields), told[1]) == ({}, known)
+def test_an_older_read_does_not_take_the_newer_ones_place() -> None:
+    assert told(KnownRow(V2), KnownRow(V1))[1] == KnownRow(V2)
 
 
 def test_a_row_that_is_gone_is_a_delete_that_sorts_after_all_its_versions() -> None:
-    told = news("dynamics", ASK, KnownRow(V2, {"name": "B"}), False, {}, "", None)
-    assert told is not None
-    assert told[0].operation == "delete"
-    assert told[0].version is not None
-    assert told[0].version > V2
-    assert not told[1].exists
+    change, known = told(KnownRow(V2), KnownRow("", exists=False))
+    assert change.operation == "delete"
+    assert change.version is not None
+    assert V2 < change.version
+    assert not known.exists
 
 
 def test_a_ghost_that_never_was_is_no_change() -> None:
-    assert news("dynamics", ASK, None, False, {}, "", None) is None
+    assert news("dynamics", ASK, None, KnownRow("", exists=False), {}, None) is None
 
 
-def test_a_read_asked_for_after_a_conflict_is_news_even_where_nothing_differs() -> None:
-    known = KnownRow(V1, {"name": "A"})
-    plain = news("dynamics", ASK, known, True, {"name": "A"}, V1, None)
-    asked = news("dynamics", Reread("account", "g1", "c", nonce="c1/3"), known, True, {"name": "A"}, V1, None)
-    assert plain is not None
-    assert asked is not None
-    assert plain[0].change_id != asked[0].change_id
+def test_equal_reads_are_one_change_but_an_answer_that_was_asked_for_is_its_own() -> None:
+    plain, again = told(None, KnownRow(V1))[0], told(KnownRow(V1), KnownRow(V1))[0]
+    asked = told(KnownRow(V1), KnownRow(V1), Reread("account", "g1", "c", nonce="c1/3"))[0]
+    assert plain.change_id == again.change_id != asked.change_id
