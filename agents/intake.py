@@ -7,7 +7,7 @@ arrives, which moves it; what cannot be understood is a dead letter, never a sto
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -23,15 +23,15 @@ from isthmus.tables.stage import Item, Stage, Unit
 DEDUP, XREF = "dedup", "xref"
 
 
-def stage(systems: Sequence[str], mappings: Mappings) -> Stage:
-    """The stage over the changes of these systems."""
+def stage(systems: Sequence[str], mappings: Mappings, tags: Mapping[str, str]) -> Stage:
+    """The stage over the changes of these systems; `tags`: what a change's origin holds where we made it ourselves."""
 
     def fold(unit: Unit, items: Sequence[Item]) -> None:
         for item in items:
             if item.topic == "links":
                 learn(unit, Link.from_wire(item.element))
             else:
-                _guarded(unit, item.element, mappings)
+                _guarded(unit, item.element, mappings, tags)
 
     return Stage("intake", (*(f"changes.{name}" for name in systems), "links"), (DEDUP, XREF), fold)
 
@@ -42,7 +42,7 @@ def learn(unit: Unit, link: Link) -> None:
     unit.put(XREF, key, {"canonical": link.canonical, "entity": link.entity})
 
 
-def _guarded(unit: Unit, element: dict[str, Any], mappings: Mappings) -> None:
+def _guarded(unit: Unit, element: dict[str, Any], mappings: Mappings, tags: Mapping[str, str]) -> None:
     change = element.get("change", {})
     system, entity = str(change.get("system")), str(change.get("entity"))
     mapping = mappings.of_object(system, entity)
@@ -51,14 +51,14 @@ def _guarded(unit: Unit, element: dict[str, Any], mappings: Mappings) -> None:
     try:
         if mapping is None:
             raise PlatformError(f"{system} {entity} is not mapped", code="UNMAPPED", hint="add it to an entity file")
-        take(unit, Arrival.from_wire(element), mapping)
+        take(unit, Arrival.from_wire(element), mapping, tags.get(system, ""))
     except Exception as fault:
         unit.count(system, name, "dead")
         context = {"system": system, "entity": name, "record_id": change.get("record_id")}
         unit.bury(dead_letter(fault, stage="intake", original=orjson.dumps(element), **context))
 
 
-def take(unit: Unit, arrival: Arrival, mapping: EntityMapping) -> None:
+def take(unit: Unit, arrival: Arrival, mapping: EntityMapping, tag: str = "") -> None:
     """Take in one change that was counted as received."""
     change = arrival.change
     key = native_key(change.system, change.record_id)
@@ -69,7 +69,7 @@ def take(unit: Unit, arrival: Arrival, mapping: EntityMapping) -> None:
     recent = _settle_gaps(unit, arrival, recent.remember(change.change_id), mapping)
     unit.put(DEDUP, key, recent.to_wire())
     if change.operation not in ("gap", "overflow"):
-        _route(unit, arrival, mapping)
+        _route(unit, arrival, mapping, tag)
 
 
 def _settle_gaps(unit: Unit, arrival: Arrival, recent: Recent, mapping: EntityMapping) -> Recent:
@@ -91,10 +91,10 @@ def _settle_gaps(unit: Unit, arrival: Arrival, recent: Recent, mapping: EntityMa
     return recent
 
 
-def _route(unit: Unit, arrival: Arrival, mapping: EntityMapping) -> None:
+def _route(unit: Unit, arrival: Arrival, mapping: EntityMapping, tag: str) -> None:
     change = arrival.change
     known = unit.get(XREF, native_key(change.system, change.record_id))
-    linked = canonical_change(arrival, mapping, known["canonical"] if known else "")
+    linked = canonical_change(arrival, mapping, known["canonical"] if known else "", tag)
     if known:
         unit.send("merge", linked.canonical.encode(), linked.to_wire())
     else:
@@ -102,8 +102,8 @@ def _route(unit: Unit, arrival: Arrival, mapping: EntityMapping) -> None:
         unit.send("identify", mapping.family.encode(), {"linked": linked.to_wire(), "external_id": external})
 
 
-def canonical_change(arrival: Arrival, mapping: EntityMapping, canonical: str) -> Linked:
-    """The change under canonical field names; fields that are not mapped are left out."""
+def canonical_change(arrival: Arrival, mapping: EntityMapping, canonical: str, tag: str = "") -> Linked:
+    """The change under canonical field names; fields that are not mapped are left out. `tag`: how our own hand shows."""
     change = arrival.change
     names = mapping.systems[change.system].canonical
     return Linked(
@@ -118,6 +118,6 @@ def canonical_change(arrival: Arrival, mapping: EntityMapping, canonical: str) -
         changed_at=change.changed_at or "",
         change_id=change.change_id,
         correlation=arrival.correlation,
-        origin=change.origin,
+        tagged=bool(tag) and tag in (change.origin or ""),
         row=arrival.whole,
     )

@@ -14,7 +14,8 @@ from isthmus.codecs.change import Operation, Value
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """A change whose record is known to be a golden record; `row`: it is a full read, not a difference."""
+    """A change whose record is known to be a golden record. `tagged`: the platform says that we made it; `row`: it is a
+    full read, not a difference."""
 
     system: str
     native_id: str
@@ -27,7 +28,7 @@ class Linked:
     changed_at: str
     change_id: str
     correlation: str
-    origin: str | None = None
+    tagged: bool = False
     row: bool = False
 
     def at(self, canonical: str) -> Linked:

@@ -16,7 +16,17 @@ from isthmus.codecs.change import Value
 from isthmus.codecs.events import CanonicalEvent, Changed
 from isthmus.codecs.linked import Linked, Report
 from isthmus.config.mapping import EntityMapping
-from isthmus.tables.intents import Intents, confirm, intend, newest, on_its_way, refuse, resolve
+from isthmus.tables.intents import (
+    Intents,
+    asked,
+    confirm,
+    forget,
+    intend,
+    on_its_way,
+    refuse,
+    replace_before,
+    resolve,
+)
 from isthmus.tables.precedence import Register, choose, same
 
 EVENT_IDS = uuid.UUID("0f6f2a35-9b0e-5b7e-8f2e-1a57b0d0e4e7")
@@ -153,6 +163,7 @@ def fold(state: Golden | None, item: Linked | Report, mapping: EntityMapping) ->
 def _learn(golden: Golden, change: Linked) -> Outcome:
     moved = _live(golden, change.system, change.native_id, change.operation != "delete", change.version)
     held = golden.registers.setdefault(change.system, {}).setdefault(change.native_id, {})
+    intents = golden.intents.setdefault(change.system, {})
     opinions = echoes = 0
     for name, value in change.values().items():
         known = held.get(name)
@@ -164,7 +175,7 @@ def _learn(golden: Golden, change: Linked) -> Outcome:
             continue
         # A null found by the first full read of a record is no opinion: nobody is known to have cleared it.
         blank = change.row and known is None and value is None
-        ours = resolve(golden.intents.setdefault(change.system, {}), name, value) or blank
+        ours = resolve(intents, name, value, tagged=change.tagged) or blank
         held[name] = Register(value, change.version, change.changed_at, change.change_id, ours)
         opinions, echoes = opinions + (not ours), echoes + (ours and not blank)
     if opinions:
@@ -229,7 +240,7 @@ def _wishes(golden: Golden, mapping: EntityMapping, systems: Iterable[str], corr
             continue  # it was deleted there, and stays so
         intents = golden.intents.setdefault(system, {})
         lacking = dict(_lacking(golden, mapping, system, native, intents))
-        if any(not _asked(intents, name, value) for name, value in lacking.items()):
+        if any(not asked(intents, name, value) for name, value in lacking.items()):
             version = golden.living[system][native].version if native is not None else None
             yield DesiredWrite(
                 system, golden.canonical, golden.entity, 0, native, lacking, version or None, correlation
@@ -246,11 +257,6 @@ def _lacking(
         register = known.get(name)
         if seen is not None and (on_its_way(intents, name) or not same(register.value if register else None, seen.value)):
             yield name, seen.value
-
-
-def _asked(intents: Intents, name: str, value: Value) -> bool:
-    last = newest(intents, name)
-    return last is not None and same(last[0], value)
 
 
 def _told(golden: Golden, writes: Iterable[DesiredWrite]) -> tuple[DesiredWrite, ...]:
@@ -277,6 +283,7 @@ def _fold_report(golden: Golden, report: Report, mapping: EntityMapping) -> Fold
         _live(golden, report.system, report.native_id, True, report.version)
     for name, value in report.fields.items():
         _confirm(golden, report, name, value)
+    replace_before(intents, report.rev)
     linked = _living(golden) != before
     writes = tuple(_wishes(golden, mapping, (report.system,), f"{golden.canonical}/{report.rev}"))
     if linked or writes:
@@ -290,12 +297,10 @@ def _confirm(golden: Golden, report: Report, name: str, value: Value) -> None:
     held = golden.registers.setdefault(report.system, {}).setdefault(report.native_id, {})
     known = held.get(name)
     overwritten = known is not None and report.version is not None and known.version > report.version
-    confirm(
-        golden.intents[report.system],
-        name,
-        value,
-        gone=overwritten and not same(known.value, value) if known else False,
-    )
+    intents = golden.intents[report.system]
+    confirm(intents, name, value, report.rev, current=report.version is not None)
+    if known is not None and overwritten and not same(known.value, value):
+        forget(intents, name, value)
     if report.version is not None and not overwritten:
         held[name] = Register(value, report.version, known.when if known else "", "", True)
 

@@ -6,58 +6,77 @@ any other value is an opinion, after which only what is still on its way can be 
 
 from __future__ import annotations
 
+from typing import Any
+
 from isthmus.codecs.change import Value
 from isthmus.tables.precedence import same
 
 KEPT = 16
-# Per field, oldest first: [value, revision that asked for it, was it heard or reported].
-Intent = list[Value]
-Intents = dict[str, list[Intent]]
+# What became of an intent: still on its way; carried out or heard; replaced by a newer write before anybody heard of it.
+ON_ITS_WAY, SETTLED, REPLACED = 0, 1, 2
+VALUE, REVISION, STATE = 0, 1, 2
+# Per field, oldest first: [value, revision that asked for it, state].
+Intents = dict[str, list[list[Any]]]
 
 
 def intend(intents: Intents, name: str, value: Value, revision: int) -> None:
     """Note that a value is about to be written."""
     told = intents.setdefault(name, [])
-    if not told or not same(told[-1][0], value):
-        told.append([value, revision, False])
+    if not asked(intents, name, value):
+        told.append([value, revision, ON_ITS_WAY])
         del told[:-KEPT]
 
 
-def newest(intents: Intents, name: str) -> Intent | None:
-    """What was told last."""
-    told = intents.get(name)
-    return told[-1] if told else None
+def asked(intents: Intents, name: str, value: Value) -> bool:
+    """Is this what was told last?"""
+    told = [intent for intent in intents.get(name, ()) if intent[STATE] != REPLACED]
+    return bool(told) and same(told[-1][VALUE], value)
 
 
 def on_its_way(intents: Intents, name: str) -> bool:
     """Was something told of this field that was neither heard nor reported yet?"""
-    return any(not intent[2] for intent in intents.get(name, ()))
+    return any(intent[STATE] == ON_ITS_WAY for intent in intents.get(name, ()))
 
 
-def resolve(intents: Intents, name: str, value: Value) -> bool:
-    """A system says this of a field: is it what we told it?"""
+def resolve(intents: Intents, name: str, value: Value, *, tagged: bool) -> bool:
+    """A system says this of a field: is it what we told it? `tagged`: it says that the change came by our hand, which a
+    value that was replaced needs (its write may have been carried out by a process that died before it could say so)."""
     told = intents.get(name, [])
     for place, intent in enumerate(told):
-        if same(intent[0], value):
-            intent[2] = True
+        if same(intent[VALUE], value) and (tagged or intent[STATE] != REPLACED):
+            intent[STATE] = SETTLED
             del told[:place]
             return True
-    while told and told[0][2]:
-        del told[0]
+    told[:] = [intent for intent in told if intent[STATE] != SETTLED]
     return False
 
 
-def confirm(intents: Intents, name: str, value: Value, *, gone: bool) -> None:
-    """A write of this value was carried out; `gone`: and the system already holds something newer of its own."""
-    for intent in intents.get(name, []):
-        if same(intent[0], value):
-            intent[2] = True
-            if gone:
-                intents[name].remove(intent)
+def confirm(intents: Intents, name: str, value: Value, revision: int, *, current: bool) -> None:
+    """A write of this value was carried out. `current`: the system is read as it is, so nothing older is heard of."""
+    told = intents.get(name, [])
+    for place in reversed(range(len(told))):
+        if told[place][REVISION] <= revision and same(told[place][VALUE], value):
+            told[place][STATE] = SETTLED
+            if current:
+                del told[:place]
             return
 
 
-def refuse(intents: Intents, revision: int) -> None:
-    """A write was not carried out: forget what it and the ones it replaced would have set."""
+def forget(intents: Intents, name: str, value: Value) -> None:
+    """The system already holds something newer of its own: this value is not to be waited for."""
+    told = intents.get(name, [])
+    told[:] = [intent for intent in told if intent[STATE] == ON_ITS_WAY or not same(intent[VALUE], value)]
+
+
+def replace_before(intents: Intents, revision: int) -> None:
+    """A write was carried out: what older ones told and nobody reported was replaced by it."""
     for told in intents.values():
-        told[:] = [intent for intent in told if intent[2] or int(str(intent[1])) > revision]
+        for intent in told:
+            if intent[STATE] == ON_ITS_WAY and intent[REVISION] < revision:
+                intent[STATE] = REPLACED
+
+
+def refuse(intents: Intents, revision: int) -> None:
+    """A write was not carried out, nor were the ones it replaced."""
+    for told in intents.values():
+        told[:] = [intent for intent in told if intent[STATE] != ON_ITS_WAY or intent[REVISION] > revision]

@@ -111,6 +111,7 @@ def test_a_file_that_cannot_be_read_is_not_quoted(tmp_path: Path, content: str) 
     with pytest.raises(ConfigError, match=r"x\.yaml: not ") as caught:
         load_settings(tmp_path / "x.yaml")
     assert SECRET not in str(caught.value)
+    assert caught.value.__cause__ is None
 
 
 def test_a_file_that_is_named_must_exist(tmp_path: Path) -> None:
