@@ -52,14 +52,16 @@ def resolve(intents: Intents, name: str, value: Value, *, tagged: bool) -> bool:
 
 
 def confirm(intents: Intents, name: str, value: Value, revision: int, *, current: bool) -> None:
-    """A write of this value was carried out. `current`: the system is read as it is, so nothing older is heard of."""
-    told = intents.get(name, [])
-    for place in reversed(range(len(told))):
-        if told[place][REVISION] <= revision and same(told[place][VALUE], value):
-            told[place][STATE] = SETTLED
-            if current:
-                del told[:place]
-            return
+    """A write of this value was carried out. `current`: the system is read as it is, so nothing older is heard of any
+    more; elsewhere an echo may be still to come, or has come already and settled it."""
+    told = intents.setdefault(name, [])
+    before = [intent for intent in told if intent[REVISION] <= revision]
+    after = told[len(before) :]
+    if current:
+        intents[name] = [[value, revision, SETTLED], *after]
+    else:
+        for intent in [intent for intent in before if same(intent[VALUE], value)][-1:]:
+            intent[STATE] = SETTLED
 
 
 def forget(intents: Intents, name: str, value: Value) -> None:
