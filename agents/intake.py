@@ -118,6 +118,6 @@ def canonical_change(arrival: Arrival, mapping: EntityMapping, canonical: str, t
         changed_at=change.changed_at or "",
         change_id=change.change_id,
         correlation=arrival.correlation,
-        tagged=bool(tag) and tag in (change.origin or ""),
+        tagged=tag in (change.origin or "") if tag and not arrival.whole else None,
         row=arrival.whole,
     )

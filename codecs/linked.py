@@ -14,8 +14,8 @@ from isthmus.codecs.change import Operation, Value
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """A change whose record is known to be a golden record. `tagged`: the platform says that we made it; `row`: it is a
-    full read, not a difference."""
+    """A change whose record is known to be a golden record. `tagged`: whether the platform says that we made it,
+    None where it does not tell; `row`: it is a full read, not a difference."""
 
     system: str
     native_id: str
@@ -28,7 +28,7 @@ class Linked:
     changed_at: str
     change_id: str
     correlation: str
-    tagged: bool = False
+    tagged: bool | None = None
     row: bool = False
 
     def at(self, canonical: str) -> Linked:

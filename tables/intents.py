@@ -38,12 +38,13 @@ def on_its_way(intents: Intents, name: str) -> bool:
     return any(intent[STATE] == ON_ITS_WAY for intent in intents.get(name, ()))
 
 
-def resolve(intents: Intents, name: str, value: Value, *, tagged: bool) -> bool:
-    """A system says this of a field: is it what we told it? `tagged`: it says that the change came by our hand, which a
-    value that was replaced needs (its write may have been carried out by a process that died before it could say so)."""
+def resolve(intents: Intents, name: str, value: Value, *, tagged: bool | None) -> bool:
+    """A system says this of a field: is it what we told it? `tagged`: whether it says that the change came by our hand,
+    None where it does not tell. Somebody else may have typed what we told; and a value that was replaced is ours only by
+    its tag (its write may have been carried out by a process that died before it could say so)."""
     told = intents.get(name, [])
     for place, intent in enumerate(told):
-        if same(intent[VALUE], value) and (tagged or intent[STATE] != REPLACED):
+        if tagged is not False and same(intent[VALUE], value) and (tagged or intent[STATE] != REPLACED):
             intent[STATE] = SETTLED
             del told[:place]
             return True
@@ -58,6 +59,8 @@ def confirm(intents: Intents, name: str, value: Value, revision: int, *, current
     before = [intent for intent in told if intent[REVISION] <= revision]
     after = told[len(before) :]
     if current:
+        for intent in after:  # heard of before this write, so it was somebody else who typed it
+            intent[STATE] = ON_ITS_WAY
         intents[name] = [[value, revision, SETTLED], *after]
     else:
         for intent in [intent for intent in before if same(intent[VALUE], value)][-1:]:

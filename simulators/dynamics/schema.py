@@ -1,0 +1,246 @@
+"""The environment's tables as data: columns with their types and limits, alternate keys, computed columns.
+
+Promises: everything else in this package works from these declarations, so a further table is data only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal[
+    "string", "int", "bigint", "decimal", "money", "bool", "picklist", "state", "status", "lookup", "datetime", "guid"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column. `options` label a choice; `states` give each status its state; `targets` map a lookup's navigation
+    properties to tables; a `secret` is never read back; `twin_of` names the money column that a base amount repeats."""
+
+    name: str
+    kind: Kind = "string"
+    max_length: int = 100
+    options: Mapping[int, str] = field(default_factory=dict)
+    states: Mapping[int, int] = field(default_factory=dict)
+    targets: Mapping[str, str] = field(default_factory=dict)
+    on_delete: Literal["remove_link", "cascade", "nothing"] = "nothing"
+    low: int = -2147483648
+    high: int = 2147483647
+    default: Any = None
+    writable: bool = True
+    secret: bool = False
+    twin_of: str | None = None
+
+    @property
+    def wire_name(self) -> str:
+        """Its name in Web API JSON: a lookup `x` is `_x_value`."""
+        return f"_{self.name}_value" if self.kind == "lookup" else self.name
+
+    @property
+    def is_choice(self) -> bool:
+        """Its values are option numbers."""
+        return self.kind in ("picklist", "state", "status")
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table. `keys`: alternate keys by name; `computed`: text columns made of others, joined by a space."""
+
+    name: str
+    collection: str
+    primary_name: str
+    columns: Mapping[str, Column]
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    computed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    type_code: int = 10000
+    internal: bool = False
+
+    @property
+    def primary_id(self) -> str:
+        """The primary key column."""
+        return f"{self.name}id"
+
+    def by_wire_name(self, name: str) -> Column | None:
+        """The column that Web API JSON calls so."""
+        column = self.columns.get(name[1:-6] if name.startswith("_") and name.endswith("_value") else name)
+        return column if column is not None and column.wire_name == name else None
+
+    def by_navigation(self, name: str) -> Column | None:
+        """The lookup that has this navigation property."""
+        return next((column for column in self.columns.values() if name in column.targets), None)
+
+
+def text(name: str, max_length: int = 100) -> Column:
+    """A text column; its limit in characters."""
+    return Column(name, "string", max_length)
+
+
+def money(name: str) -> tuple[Column, Column]:
+    """A money column and its read-only amount in base currency (dynamics.md §5.4)."""
+    return Column(name, "money"), Column(f"{name}_base", "money", writable=False, twin_of=name)
+
+
+def choice(name: str, *labels: str) -> Column:
+    """A choice column whose options count from 1."""
+    return Column(name, "picklist", options=dict(enumerate(labels, 1)))
+
+
+def lookup(name: str, **targets: str) -> Column:
+    """A lookup by navigation property; nothing happens to the row when its target is deleted."""
+    return Column(name, "lookup", targets=targets)
+
+
+STATE = Column("statecode", "state", options={0: "Active", 1: "Inactive"}, default=0)
+STATUS = Column("statuscode", "status", options={1: "Active", 2: "Inactive"}, states={1: 0, 2: 1}, default=1)
+
+
+def _system_columns(name: str) -> tuple[Column, ...]:
+    users = {"createdby": "createdby", "modifiedby": "modifiedby", "modifiedonbehalfby": "modifiedonbehalfby"}
+    return (
+        Column(f"{name}id", "guid"),
+        Column("versionnumber", "bigint", writable=False),
+        Column("createdon", "datetime", writable=False),
+        Column("modifiedon", "datetime", writable=False),
+        *(Column(user, "lookup", targets={user: "systemuser"}, writable=False) for user in users),
+        lookup("ownerid", ownerid="systemuser"),
+        Column("owningbusinessunit", "lookup", targets={"owningbusinessunit": "businessunit"}, writable=False),
+        Column("timezoneruleversionnumber", "int", default=0, writable=False),
+        STATE,
+        STATUS,
+    )
+
+
+def _currency_columns() -> tuple[Column, ...]:
+    return (
+        lookup("transactioncurrencyid", transactioncurrencyid="transactioncurrency"),
+        Column("exchangerate", "decimal", writable=False),
+    )
+
+
+def table(
+    name: str,
+    collection: str,
+    primary_name: str,
+    *columns: Column,
+    keys: Mapping[str, tuple[str, ...]] | None = None,
+    computed: Mapping[str, tuple[str, ...]] | None = None,
+    type_code: int = 10000,
+) -> Table:
+    """A table as people make them: these columns and the ones that the platform adds to every table."""
+    currency = _currency_columns() if any(column.kind == "money" for column in columns) else ()
+    every = {column.name: column for column in (*_system_columns(name), *currency, *columns)}
+    return Table(name, collection, primary_name, every, keys or {}, computed or {}, type_code)
+
+
+def internal(name: str, primary_name: str, *columns: Column, collection: str = "") -> Table:
+    """A table of the platform's own: only its id, its version and these columns; its writes raise no webhooks."""
+    own = (Column(f"{name}id", "guid"), Column("versionnumber", "bigint", writable=False))
+    every = {column.name: column for column in (*own, *columns)}
+    return Table(name, collection or f"{name}s", primary_name, every, internal=True)
+
+
+ACCOUNT = table(
+    "account",
+    "accounts",
+    "name",
+    text("name", 160),
+    text("accountnumber", 20),
+    text("telephone1", 50),
+    text("websiteurl", 200),
+    Column("numberofemployees", "int", low=0, high=1000000000),
+    *money("creditlimit"),
+    text("address1_line1", 250),
+    text("address1_city", 80),
+    text("address1_postalcode", 20),
+    text("address1_country", 80),
+    choice("industrycode", "Accounting", "Agriculture and Non-petrol Natural Resource Extraction", "Broadcasting"),
+    text("isthmus_id", 100),
+    keys={"isthmus_key": ("isthmus_id",)},
+    type_code=1,
+)
+
+CONTACT = table(
+    "contact",
+    "contacts",
+    "fullname",
+    text("firstname", 50),
+    text("lastname", 50),
+    Column("fullname", "string", 160, writable=False),
+    text("emailaddress1", 100),
+    text("telephone1", 50),
+    text("mobilephone", 50),
+    text("jobtitle", 100),
+    Column(
+        "parentcustomerid",
+        "lookup",
+        targets={"parentcustomerid_account": "account", "parentcustomerid_contact": "contact"},
+        on_delete="cascade",
+    ),
+    text("isthmus_id", 100),
+    keys={"isthmus_key": ("isthmus_id",)},
+    computed={"fullname": ("firstname", "lastname")},
+    type_code=2,
+)
+
+STANDARD_TABLES = (ACCOUNT, CONTACT)
+
+PLATFORM_TABLES = (
+    internal("systemuser", "fullname", text("fullname", 200), Column("applicationid", "guid"), text("domainname", 1024)),
+    internal("businessunit", "name", text("name", 160)),
+    internal(
+        "transactioncurrency",
+        "currencyname",
+        text("currencyname"),
+        text("isocurrencycode", 5),
+        collection="transactioncurrencies",
+    ),
+    internal("organization", "name", text("name", 160), Column("expirechangetrackingindays", "int", default=30)),
+    internal(
+        "serviceendpoint",
+        "name",
+        text("name", 160),
+        Column("contract", "picklist", options={8: "Webhook"}),
+        Column("authtype", "picklist", options={4: "WebhookKey", 5: "HttpHeader", 6: "HttpQueryString"}),
+        Column("authvalue", "string", 2048, secret=True),
+        text("url", 2000),
+        Column("messageformat", "picklist", options={1: "Binary XML", 2: "Json", 3: "Text XML"}, default=2),
+    ),
+    internal("sdkmessage", "name", text("name", 256)),
+    internal(
+        "sdkmessagefilter",
+        "name",
+        text("name", 256),
+        text("primaryobjecttypecode"),
+        lookup("sdkmessageid", sdkmessageid="sdkmessage"),
+    ),
+    internal(
+        "sdkmessageprocessingstep",
+        "name",
+        text("name", 256),
+        Column("stage", "picklist", options={10: "Pre-validation", 20: "Pre-operation", 40: "Post-operation"}),
+        Column("rank", "int", default=1),
+        Column("mode", "picklist", options={0: "Synchronous", 1: "Asynchronous"}),
+        Column("supporteddeployment", "picklist", options={0: "Server Only", 1: "Client Only", 2: "Both"}, default=0),
+        Column("asyncautodelete", "bool", default=False),
+        text("filteringattributes", 100000),
+        Column("statecode", "state", options={0: "Enabled", 1: "Disabled"}, default=0),
+        lookup("eventhandler", eventhandler_serviceendpoint="serviceendpoint"),
+        lookup("sdkmessageid", sdkmessageid="sdkmessage"),
+        lookup("sdkmessagefilterid", sdkmessagefilterid="sdkmessagefilter"),
+    ),
+    internal(
+        "asyncoperation",
+        "name",
+        text("name", 256),
+        text("messagename", 160),
+        text("primaryentitytype", 128),
+        text("message", 100000),
+        Column("regardingobjectid", "guid"),
+        Column("statecode", "state", options={0: "Ready", 1: "Suspended", 2: "Locked", 3: "Completed"}, default=0),
+        Column("statuscode", "picklist", options={0: "Waiting For Resources", 30: "Succeeded", 31: "Failed"}, default=0),
+        Column("createdon", "datetime", writable=False),
+        lookup("owningextensionid", owningextensionid="sdkmessageprocessingstep"),
+    ),
+)

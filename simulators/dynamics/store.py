@@ -1,0 +1,121 @@
+"""The rows: in memory, by table and id, with one version sequence for the whole organisation (dynamics.md §2).
+
+Promises: every put takes the next version; alternate keys stay unique, nulls excepted; a row is a value, so an old one
+can be put back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from isthmus.simulators.dynamics import faults
+from isthmus.simulators.dynamics.schema import Column, Table
+from isthmus.simulators.dynamics.values import Reference, Value, comparable
+
+FIRST_VERSION = 5_000_000
+Key = tuple[str, str, tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row at one version. `values` holds every column of its table that is not null, by logical name."""
+
+    table: Table
+    id: str
+    version: int
+    values: Mapping[str, Value]
+
+    @property
+    def etag(self) -> str:
+        """`W/"version"`."""
+        return f'W/"{self.version}"'
+
+    def get(self, column: str) -> Value:
+        """A column's value."""
+        if column == self.table.primary_id:
+            return self.id
+        return self.version if column == "versionnumber" else self.values.get(column)
+
+
+class Store:
+    """All rows. Missing tables raise KeyError."""
+
+    def __init__(self, tables: Mapping[str, Table], guid: Callable[[], str]) -> None:
+        self.tables = tables
+        self.new_id = guid
+        self._rows: dict[str, dict[str, Row]] = {name: {} for name in tables}
+        self._keys: dict[Key, str] = {}
+        self._version = FIRST_VERSION
+
+    def get(self, table: str, record_id: str) -> Row | None:
+        """The row, or None."""
+        return self._rows[table].get(record_id.lower())
+
+    def all(self, table: str) -> list[Row]:
+        """Every row, oldest first."""
+        return list(self._rows[table].values())
+
+    def find(self, table: str, values: Mapping[str, Value]) -> Row | None:
+        """The row whose alternate key has these values; LookupError where the table has no such key."""
+        definition = self.tables[table]
+        for name, columns in definition.keys.items():
+            if set(columns) == set(values):
+                held = self._keys.get((table, name, tuple(comparable(values[column]) for column in columns)))
+                return None if held is None else self._rows[table][held]
+        raise LookupError(f"{table} has no key of {', '.join(values)}")
+
+    def put(self, table: Table, record_id: str, values: Mapping[str, Value]) -> Row:
+        """Insert or replace under the next version."""
+        present = {name: value for name, value in values.items() if value is not None}
+        for key in self._keys_of(table, present):
+            if self._keys.get(key, record_id) != record_id:
+                raise faults.taken(table.name, key[1], table.keys[key[1]])
+        self._version += 1
+        row = Row(table, record_id, self._version, present)
+        self._set(row)
+        return row
+
+    def remove(self, row: Row) -> None:
+        """Take the row out. The sequence moves on, as a delete is a change like any other."""
+        self._version += 1
+        self._drop(row)
+
+    def restore(self, before: Row | None, after: Row | None) -> None:
+        """Undo one change; does nothing where the row has been changed again since."""
+        subject = before or after
+        if subject is None or self.get(subject.table.name, subject.id) is not after:
+            return
+        if before is None:
+            self._drop(subject)
+        else:
+            self._set(before)
+
+    def referring(self, target: Reference) -> Iterator[tuple[Row, Column]]:
+        """The rows that refer to a row through a lookup that cares about its deletion."""
+        for name, table in self.tables.items():
+            for column in table.columns.values():
+                if column.on_delete != "nothing":
+                    yield from ((row, column) for row in self.all(name) if row.values.get(column.name) == target)
+
+    def _set(self, row: Row) -> None:
+        self._forget_keys(self.get(row.table.name, row.id))
+        self._rows[row.table.name][row.id] = row
+        self._keys.update(dict.fromkeys(self._keys_of(row.table, row.values), row.id))
+
+    def _drop(self, row: Row) -> None:
+        self._forget_keys(row)
+        del self._rows[row.table.name][row.id]
+
+    def _forget_keys(self, row: Row | None) -> None:
+        for key in [] if row is None else self._keys_of(row.table, row.values):
+            self._keys.pop(key, None)
+
+    @staticmethod
+    def _keys_of(table: Table, values: Mapping[str, Value]) -> list[Key]:
+        return [
+            (table.name, name, tuple(comparable(values[column]) for column in columns))
+            for name, columns in table.keys.items()
+            if all(values.get(column) is not None for column in columns)
+        ]

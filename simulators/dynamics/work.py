@@ -1,0 +1,157 @@
+"""One unit of work on the rows: creates, updates and deletes by one user, with the events they raise and a way back.
+
+Promises: after `undo` the rows are as before, save what others changed since; events are in the order they happened;
+`modifiedon` has whole seconds (dynamics.md §1.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+from isthmus.simulators.dynamics import faults
+from isthmus.simulators.dynamics.schema import Column, Table
+from isthmus.simulators.dynamics.store import Row, Store
+from isthmus.simulators.dynamics.values import Reference, Value
+
+Message = Literal["Create", "Update", "Delete"]
+STATE_COLUMNS = frozenset({"statecode", "statuscode"})
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who writes, and the request's `?tag=`."""
+
+    user_id: str
+    business_unit: str
+    currency: str
+    tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happened to one row. `submitted`: the columns that the caller named; `row`: the row after, or, for a
+    delete, before."""
+
+    message: Message
+    row: Row
+    submitted: Mapping[str, Value]
+    at: datetime
+
+
+class Work:
+    """Changes that hold together. Values are stored forms (values.py)."""
+
+    def __init__(self, store: Store, actor: Actor, at: datetime) -> None:
+        self.store = store
+        self.actor = actor
+        self.at = at
+        self.events: list[Event] = []
+        self._undo: list[tuple[Row | None, Row | None]] = []
+
+    def create(self, table: Table, submitted: Mapping[str, Value], record_id: str | None = None) -> Row:
+        """A new row; Fault 412 where the id or an alternate key is taken."""
+        own = record_id or self.store.new_id()
+        if self.store.get(table.name, own) is not None:
+            raise faults.Fault(412, "0x80040237")
+        defaults = {name: column.default for name, column in table.columns.items() if column.default is not None}
+        values = {**defaults, **self._born(table), **submitted}
+        return self._put("Create", table, own.lower(), None, values, submitted)
+
+    def update(self, row: Row, submitted: Mapping[str, Value]) -> Row:
+        """The row with these columns changed."""
+        current = self.store.get(row.table.name, row.id)
+        if current is None:
+            raise faults.missing_id(row.table.name, row.id)
+        values = {**current.values, **self._touched(row.table), **submitted}
+        return self._put("Update", row.table, row.id, current, values, submitted)
+
+    def delete(self, row: Row) -> None:
+        """Delete the row, and what its relationships say of the rows that refer to it."""
+        self.store.remove(row)
+        self._undo.append((row, None))
+        self._raise("Delete", row, {})
+        for child, column in list(self.store.referring(Reference(row.table.name, row.id))):
+            if column.on_delete == "cascade":
+                if self.store.get(child.table.name, child.id) is child:
+                    self.delete(child)
+            else:
+                self.update(child, {column.name: None})
+
+    def undo(self) -> None:
+        """Put everything back."""
+        for before, after in reversed(self._undo):
+            self.store.restore(before, after)
+        self._undo.clear()
+        self.events.clear()
+
+    def _put(
+        self,
+        message: Message,
+        table: Table,
+        record_id: str,
+        before: Row | None,
+        values: Mapping[str, Value],
+        submitted: Mapping[str, Value],
+    ) -> Row:
+        row = self.store.put(table, record_id, _derived(table, values, submitted))
+        self._undo.append((before, row))
+        for part in _parts(submitted) if message == "Update" else [submitted]:
+            self._raise(message, row, part)
+        return row
+
+    def _raise(self, message: Message, row: Row, submitted: Mapping[str, Value]) -> None:
+        if not row.table.internal:
+            self.events.append(Event(message, row, submitted, self.at))
+
+    def _born(self, table: Table) -> dict[str, Value]:
+        if table.internal:
+            return {"createdon": self.at} if "createdon" in table.columns else {}
+        user = Reference("systemuser", self.actor.user_id)
+        unit = Reference("businessunit", self.actor.business_unit)
+        born: dict[str, Value] = {"createdon": self.at, "createdby": user, "ownerid": user, "owningbusinessunit": unit}
+        if "transactioncurrencyid" in table.columns:
+            born |= {"transactioncurrencyid": Reference("transactioncurrency", self.actor.currency)}
+            born |= {"exchangerate": Decimal("1.0")}
+        return {**born, **self._touched(table)}
+
+    def _touched(self, table: Table) -> dict[str, Value]:
+        if table.internal:
+            return {}
+        return {"modifiedon": self.at, "modifiedby": Reference("systemuser", self.actor.user_id)}
+
+
+
+
+def _parts(submitted: Mapping[str, Value]) -> list[Mapping[str, Value]]:
+    """An update that mixes state or owner with other columns is two or three events (dynamics.md §1.6)."""
+    state = {name: value for name, value in submitted.items() if name in STATE_COLUMNS}
+    owner = {name: value for name, value in submitted.items() if name == "ownerid"}
+    others = {name: value for name, value in submitted.items() if name not in state and name not in owner}
+    return [part for part in (others, owner, state) if part] or [submitted]
+
+
+def _derived(table: Table, values: Mapping[str, Value], submitted: Mapping[str, Value]) -> dict[str, Value]:
+    derived = dict(values)
+    for name, sources in table.computed.items():
+        derived[name] = " ".join(str(values[one]) for one in sources if values.get(one)) or None
+    for column in table.columns.values():
+        if column.twin_of:
+            derived[column.name] = values.get(column.twin_of)
+        if column.kind == "status":
+            derived[column.name] = _status(table, column, derived, submitted)
+    return derived
+
+
+def _status(table: Table, column: Column, values: Mapping[str, Value], submitted: Mapping[str, Value]) -> Value:
+    """The status given, or the first of the state where only that was given."""
+    state, status = values.get("statecode"), values.get(column.name)
+    if column.states.get(status) == state:  # type: ignore[arg-type]
+        return status
+    if column.name in submitted:
+        message = f"{status} is not a valid status code for state code {table.name}State.{state} on {table.name}."
+        raise faults.Fault(400, "0x80048408", message)
+    return next((one for one, of in column.states.items() if of == state), status)

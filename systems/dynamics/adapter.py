@@ -1,0 +1,58 @@
+"""Dynamics 365 (Dataverse) as a `System`: reads and writes by the Web API; changes come as webhooks (webhook.py).
+
+Promises: what systems/protocol.py says; it holds no state but a token, so it may be closed and opened at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from isthmus.config.errors import PermanentError
+from isthmus.config.mapping import SystemMapping
+from isthmus.systems.dynamics import checks, records
+from isthmus.systems.dynamics.session import DynamicsConfig, Session
+from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
+
+__all__ = ["Dynamics", "DynamicsConfig"]
+
+
+class Dynamics:
+    """`objects` are the mappings by the tables' logical names."""
+
+    name = "dynamics"
+
+    def __init__(self, config: DynamicsConfig, objects: Mapping[str, SystemMapping]) -> None:
+        self._environment = Session(config)
+        self._objects = objects
+
+    async def open(self) -> None:
+        """Connect and log in; AuthError where the login is refused, TransientError where nobody answers."""
+        await self._environment.open()
+
+    async def close(self) -> None:
+        """Give the connections back; safe to call twice."""
+        await self._environment.close()
+
+    async def changes(self, position: str | None) -> AsyncIterator[Delivery]:
+        """Ends at once: Dynamics sends webhooks, and those are hints."""
+        none: tuple[Delivery, ...] = ()
+        for delivery in none:
+            yield delivery
+
+    async def read(self, object: str, record_ids: Sequence[str]) -> list[Row]:
+        """The mapped columns now, one Row an id, with versions. PermanentError where nothing is mapped."""
+        return await records.read(self._environment, self._mapping(object), record_ids)
+
+    async def write(self, write: Write) -> Written:
+        """Update by id, else upsert by the alternate key; ConflictError where `if_version` is no longer the version."""
+        return await records.write(self._environment, self._mapping(write.object), write)
+
+    async def check(self) -> list[Finding]:
+        """Token, application user, tables, columns, alternate keys; never raises."""
+        return await checks.check(self._environment, self._objects)
+
+    def _mapping(self, object: str) -> SystemMapping:
+        try:
+            return self._objects[object]
+        except KeyError:
+            raise PermanentError(f"dynamics {object} is not mapped", code="UNMAPPED") from None

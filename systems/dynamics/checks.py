@@ -1,0 +1,87 @@
+"""What `isthmus check` asks a Dataverse environment.
+
+Promises: changes nothing; asks everything even where an earlier answer is bad (dynamics.md §3.1, §6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from isthmus.config.errors import IsthmusError, PlatformError
+from isthmus.config.mapping import SystemMapping
+from isthmus.systems.dynamics.session import Session
+from isthmus.systems.protocol import Finding
+
+READ_ONLY = ("IsValidForUpdate", "IsValidForRead")
+
+
+async def check(environment: Session, tables: Mapping[str, SystemMapping]) -> list[Finding]:
+    """Token, application user, every table with its columns and alternate key."""
+    try:
+        await environment.open()
+        findings = [Finding("token", True, f"{environment.config.authority} gives one")]
+    except IsthmusError as fault:
+        return [Finding("token", False, str(fault), fault.hint)]
+    findings.append(await _who(environment))
+    for mapping in tables.values():
+        findings += await _table(environment, mapping)
+    return findings
+
+
+async def _who(environment: Session) -> Finding:
+    try:
+        told = await environment.get("WhoAmI")
+    except PlatformError as fault:
+        hint = "make an application user for the app registration and give it a security role"
+        return Finding("application user", False, str(fault), fault.hint or hint)
+    return Finding("application user", True, f"is {told.get('UserId')}")
+
+
+async def _table(environment: Session, mapping: SystemMapping) -> list[Finding]:
+    base = f"EntityDefinitions(LogicalName='{mapping.object}')"
+    try:
+        table = await environment.get(f"{base}?$select=LogicalName,EntitySetName,PrimaryIdAttribute")
+        columns = await environment.get(f"{base}/Attributes?$select=LogicalName,IsValidForUpdate,IsValidForRead")
+        keys = await environment.get(f"{base}/Keys?$select=LogicalName,KeyAttributes,EntityKeyIndexStatus")
+    except PlatformError as fault:
+        return [Finding(mapping.object, False, str(fault), fault.hint or "correct the mapping's object")]
+    return [
+        _names(mapping, table),
+        _columns(mapping, {column["LogicalName"]: column for column in columns.get("value", ())}),
+        _key(mapping, keys.get("value", ())),
+    ]
+
+
+def _names(mapping: SystemMapping, table: Mapping[str, Any]) -> Finding:
+    real = (table.get("EntitySetName"), table.get("PrimaryIdAttribute"))
+    if real != (mapping.collection, mapping.primary_key):
+        hint = f"set collection: {real[0]} and primary_key: {real[1]} in the mapping"
+        return Finding(mapping.object, False, "is mapped under other names than it has", hint)
+    return Finding(mapping.object, True, f"is {real[0]} with {real[1]}")
+
+
+def _columns(mapping: SystemMapping, columns: Mapping[str, Any]) -> Finding:
+    name, faults = f"{mapping.object} columns", list(_column_faults(mapping, columns))
+    if faults:
+        return Finding(name, False, "; ".join(faults), "correct the mapping, or give the application user the columns")
+    return Finding(name, True, f"all {len(mapping.columns)} may be read and written")
+
+
+def _column_faults(mapping: SystemMapping, columns: Mapping[str, Any]) -> Iterator[str]:
+    for name in mapping.columns:
+        if name not in columns:
+            yield f"{name} is missing"
+        elif not all(columns[name].get(right, True) for right in READ_ONLY):
+            yield f"{name} may not be written"
+
+
+def _key(mapping: SystemMapping, keys: Iterable[Mapping[str, Any]]) -> Finding:
+    name = f"{mapping.object} alternate key"
+    for key in keys:
+        if key.get("KeyAttributes") == [mapping.external_id]:
+            state = key.get("EntityKeyIndexStatus", "Active")
+            # The index is built in the background; until then upserts by the key fail.
+            return Finding(name, state == "Active", f"{mapping.external_id} is {state}", "wait until it is Active")
+    hint = f"define an alternate key of {mapping.external_id} alone"
+    return Finding(name, False, f"{mapping.external_id} is no alternate key", hint)

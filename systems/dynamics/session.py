@@ -1,0 +1,98 @@
+"""Logging in to a Dataverse environment and calling its Web API (dynamics.md §3.1, §3.2).
+
+Promises: a token is used until a minute before it ends; one login however many callers; the secret stays in here.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from isthmus.config.errors import AuthError, TransientError
+from isthmus.systems.dynamics.errors import login_error, web_api_error
+from isthmus.systems.http import Answer, Http, Token, Tokens, call
+
+EARLY_SECONDS = 60.0
+ODATA = {
+    "Accept": "application/json",
+    "OData-Version": "4.0",
+    "OData-MaxVersion": "4.0",
+}
+# Caches on the way must not answer for the environment; on a write the same header would be a condition.
+UNCACHED = {"If-None-Match": "null"}
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicsConfig:
+    """How to reach an environment. `authority` issues the tokens; `scope` None is `<url>/.default`; `api_version` as
+    `v9.2`; `ca_file` is a PEM to trust instead of the system's; `client_name` is the tag on our writes."""
+
+    url: str
+    authority: str
+    tenant: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    api_version: str = "v9.2"
+    scope: str | None = None
+    ca_file: Path | None = None
+    client_name: str = "isthmus"
+
+
+class Session:
+    """An environment that we are logged in to."""
+
+    def __init__(self, config: DynamicsConfig) -> None:
+        self.config = config
+        self.http = Http(config.ca_file)
+        self.tokens = Tokens(self._login)
+
+    async def open(self) -> None:
+        """Connect and log in; AuthError where the login is refused."""
+        await self.http.open()
+        await self.tokens.current()
+
+    async def close(self) -> None:
+        """Give everything back; safe to call twice."""
+        await self.tokens.close()
+        await self.http.close()
+
+    async def call(self, method: str, path: str, *, headers: dict[str, str] | None = None, **options: Any) -> Answer:
+        """`path` below `/api/data/vN.N/`, percent-encoded; any status."""
+        full = f"/api/data/{self.config.api_version}/{path}"
+        return await call(self.http, self.tokens, method, full, headers={**ODATA, **(headers or {})}, **options)
+
+    async def get(self, path: str) -> dict[str, Any]:
+        """The JSON object of a 200; the error of the table for anything else."""
+        answer = await self.call("GET", path, headers=UNCACHED)
+        told = answer.json()
+        if answer.status != 200:
+            raise web_api_error(answer.status, told, answer.retry_after)
+        if not isinstance(told, dict):
+            raise TransientError("Dynamics answers something that is no JSON object", code="ANSWER")
+        return told
+
+    async def _login(self) -> Token:
+        config = self.config
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": config.client_id,
+            "client_secret": config.client_secret,
+            "scope": config.scope or f"{config.url}/.default",
+        }
+        asked = time.monotonic()
+        answer = await self.http.request("POST", f"{config.authority}/{config.tenant}/oauth2/v2.0/token", data=form)
+        told = answer.json()
+        if answer.status != 200:
+            raise login_error(answer.status, told, answer.retry_after)
+        return _token(config.url, told, asked)
+
+
+def _token(base: str, told: Any, asked: float) -> Token:
+    match told:
+        case {"access_token": str(value), "expires_in": int() | str() | float() as seconds}:
+            lifetime = float(seconds)
+            # A token that lives shorter than our margin is still good for half its life.
+            return Token(base, value, asked + max(lifetime - EARLY_SECONDS, lifetime / 2))
+    raise AuthError("Entra's answer has no token", code="LOGIN_ANSWER")

@@ -1,0 +1,74 @@
+"""What `isthmus check` asks a Salesforce org.
+
+Promises: changes nothing; asks everything even where an earlier answer is bad; a successful subscription is not taken
+for a permission, because fields and entities that a user may not see are left out silently (salesforce.md §1.6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from isthmus.config.errors import PlatformError
+from isthmus.config.mapping import SystemMapping
+from isthmus.systems.protocol import Finding
+from isthmus.systems.salesforce.session import Session
+from isthmus.systems.salesforce.stream import listens
+
+
+async def check(org: Session, objects: Mapping[str, SystemMapping]) -> list[Finding]:
+    """Login, every object's external id and fields, and the change channel."""
+    try:
+        await org.open()
+        token = await org.tokens.current()
+    except PlatformError as fault:
+        return [Finding("login", False, str(fault), fault.hint)]
+    findings = [Finding("login", True, f"logged in to {token.base}")]
+    for mapping in objects.values():
+        findings += await _object(org, mapping)
+    return [*findings, await _channel(org)]
+
+
+async def _object(org: Session, mapping: SystemMapping) -> list[Finding]:
+    try:
+        described = await org.get(f"/sobjects/{mapping.object}/describe")
+    except PlatformError as fault:
+        hint = "let the integration user read and edit the object"
+        return [Finding(mapping.object, False, str(fault), fault.hint or hint)]
+    fields = {field["name"]: field for field in described["fields"]}
+    return [_external_id(mapping, fields), _fields(mapping, fields)]
+
+
+def _external_id(mapping: SystemMapping, fields: Mapping[str, Any]) -> Finding:
+    name = f"{mapping.object}.{mapping.external_id}"
+    field = fields.get(mapping.external_id)
+    if field is None:
+        hint = "create it as Text(255), External ID, Unique, and let the integration user edit it"
+        return Finding(name, False, "is missing, or may not be seen", hint)
+    lacking = [what for what in ("externalId", "unique", "updateable") if not field.get(what)]
+    if lacking:
+        return Finding(name, False, f"is not {', '.join(lacking)}", "flag it as External ID and Unique, and editable")
+    return Finding(name, True, "is an external id and unique")
+
+
+def _fields(mapping: SystemMapping, fields: Mapping[str, Any]) -> Finding:
+    faults = list(_field_faults(mapping, fields))
+    if faults:
+        hint = "add the fields to the integration user's permission set, or correct the mapping"
+        return Finding(f"{mapping.object} fields", False, "; ".join(faults), hint)
+    return Finding(f"{mapping.object} fields", True, f"all {len(mapping.fields)} may be read and written")
+
+
+def _field_faults(mapping: SystemMapping, fields: Mapping[str, Any]) -> Iterator[str]:
+    for name in mapping.fields.values():
+        if name not in fields:
+            yield f"{name} is missing, or may not be seen"
+        elif not fields[name].get("updateable"):
+            yield f"{name} may not be written"
+
+
+async def _channel(org: Session) -> Finding:
+    fault = await listens(org)
+    if fault is not None:
+        return Finding("change events", False, str(fault), fault.hint)
+    return Finding("change events", True, f"{org.config.channel} takes subscriptions")

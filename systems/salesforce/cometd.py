@@ -1,0 +1,204 @@
+"""One CometD session of a Salesforce org, by aiosfstream-ng, kept honest.
+
+The library goes on after a lost answer or a lost session: it asks again with the old client id, or resubscribes where
+it first began, and what the lost answer held is gone (salesforce.md §1.3, §6, §7). So a session here is for one life:
+the first sign of trouble ends it, and the caller opens the next one after the last event it got.
+
+Promises: events come in the server's order, an answer at a time, none missing; then one PlatformError, and no more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from aiosfstream_ng import Client, ReplayMarker, ReplayMarkerStorage, ReplayMarkerStoragePolicy
+from aiosfstream_ng.auth import AuthenticatorBase
+
+from isthmus.config.errors import AuthError, PlatformError, TransientError
+from isthmus.systems.http import Token
+from isthmus.systems.salesforce.errors import AUTH, first_error, meta_error
+
+CONNECT, HANDSHAKE, DISCONNECT = "/meta/connect", "/meta/handshake", "/meta/disconnect"
+OPEN_SECONDS = 20.0
+CLOSE_SECONDS = 3.0
+HOLD_SECONDS = 110.0
+AHEAD = 2
+
+Message = dict[str, Any]
+
+
+class Ear(ReplayMarkerStorage):  # type: ignore[misc]
+    """Hears every payload of one session, as the library's extension: takes the events out, notes what went wrong.
+
+    `position` is sent with the subscription and never advanced from here.
+    """
+
+    def __init__(self, position: int) -> None:
+        super().__init__()
+        self.heard: asyncio.Queue[list[Message] | PlatformError] = asyncio.Queue()
+        self.room = asyncio.Semaphore(AHEAD)
+        self.hold = HOLD_SECONDS
+        self.over: PlatformError | None = None
+        self._position = position
+        self._unanswered = False
+
+    async def get_replay_marker(self, subscription: str) -> ReplayMarker:
+        """Where the caller said to go on."""
+        return ReplayMarker(date="", replay_id=self._position)
+
+    async def set_replay_marker(self, subscription: str, replay_marker: ReplayMarker) -> None:
+        """The position is the caller's."""
+
+    async def outgoing(self, payload: list[Message], headers: dict[str, str]) -> None:
+        """Let nothing out of a session that is over; a connect while another is unanswered tells of a lost answer."""
+        if self.over is not None and payload[0]["channel"] != DISCONNECT:
+            raise self.over
+        for message in payload:
+            if message["channel"] == HANDSHAKE:
+                message["ext"] = {"replay": True}
+            if message["channel"] == CONNECT:
+                if self._unanswered:
+                    raise self.end(TransientError("Salesforce left a connect without an answer", code="SESSION"))
+                self._unanswered = True
+        await super().outgoing(payload, headers)
+
+    async def incoming(self, payload: list[Message], headers: Mapping[str, str] | None = None) -> None:
+        """Pass the events of an answer on as one batch, an answer without any as an empty one; then wait for room."""
+        if not all(isinstance(message, dict) and "channel" in message for message in payload):
+            raise self.end(_not_bayeux(payload))
+        for message in payload:
+            self._heed(message)
+        events = [message for message in payload if not message["channel"].startswith("/meta/")]
+        payload[:] = [message for message in payload if message["channel"].startswith("/meta/")]
+        if events or any(message["channel"] == CONNECT for message in payload):
+            await self.room.acquire()
+            self.heard.put_nowait(events)
+
+    def _heed(self, message: Message) -> None:
+        if message["channel"] == DISCONNECT and "id" not in message:
+            raise self.end(TransientError("Salesforce ended the session", code="SESSION"))
+        if message["channel"].startswith("/meta/") and not message.get("successful", True):
+            raise self.end(meta_error(message))
+        if message["channel"] == CONNECT:
+            self._unanswered = False
+        if isinstance(advice := message.get("advice"), dict):
+            self._follow(advice)
+
+    def _follow(self, advice: Message) -> None:
+        if isinstance(advice.get("timeout"), int | float):
+            self.hold = advice["timeout"] / 1000
+        # Bayeux counts the interval in milliseconds, the library sleeps for as many seconds.
+        if isinstance(advice.get("interval"), int | float):
+            advice["interval"] = advice["interval"] / 1000
+
+    def end(self, fault: PlatformError) -> PlatformError:
+        """The session is over; the first reason stays."""
+        if self.over is None:
+            self.over = fault
+            self.heard.put_nowait(fault)
+        return self.over
+
+
+class TokenAuthenticator(AuthenticatorBase):  # type: ignore[misc]
+    """Hands the library the token that we already have; it never logs in by itself."""
+
+    def __init__(self, token: Token) -> None:
+        super().__init__()
+        self._token = token
+
+    async def _authenticate(self) -> tuple[int, Message]:
+        return 200, {
+            "access_token": self._token.value,
+            "token_type": "Bearer",
+            "instance_url": self._token.base,
+        }
+
+
+class VersionedClient(Client):  # type: ignore[misc]
+    """The library's client at our API version, and closed for good even where opening failed half-way."""
+
+    # The library's last nap after closing, there for TLS; aiohttp has since learned to wait for it.
+    _HTTP_SESSION_CLOSE_TIMEOUT = 0
+
+    def __init__(self, version: str, authenticator: AuthenticatorBase, ear: Ear) -> None:
+        super().__init__(
+            authenticator,
+            replay=ear,
+            replay_storage_policy=ReplayMarkerStoragePolicy.MANUAL,
+            # Off: its watch calls asyncio in a way that Python 3.10 removed. The ear watches instead.
+            connection_timeout=0,
+        )
+        self._version = version
+
+    def get_cometd_url(self, instance_url: str) -> str:
+        """The endpoint of our version."""
+        return f"{instance_url}/cometd/{self._version}"
+
+    async def close(self) -> None:
+        """End the connect loop, say goodbye where possible, close the HTTP session; never raises, never hangs."""
+        # The library takes a client that failed to open for closed, and leaves its connect loop running.
+        self._closed = False
+        with suppress(Exception):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await super().close()
+        if self._http_session is not None:
+            await self._http_session.close()
+
+
+class CometdSession:
+    """A subscription to one channel, from `open` to the first fault."""
+
+    def __init__(self, token: Token, version: str, channel: str, position: int) -> None:
+        self.token = token
+        self._ear = Ear(position)
+        self._client = VersionedClient(version, TokenAuthenticator(token), self._ear)
+        self._channel = channel
+
+    async def open(self) -> None:
+        """Shake hands, connect, subscribe. ReplayLost, AuthError, PermanentError or TransientError where refused."""
+        try:
+            async with asyncio.timeout(OPEN_SECONDS):
+                await self._client.open()
+                await self._client.subscribe(self._channel)
+        except PlatformError:
+            raise
+        # The library lets through what JSON, aiohttp and asyncio raise, besides its own.
+        except Exception as fault:
+            raise self._ear.over or _unknown(fault) from fault
+
+    async def next(self) -> list[Message]:
+        """The events of the next answer, perhaps none; PlatformError once the session is over.
+
+        An answer that takes more than twice the time that the server holds a connect will never come.
+        """
+        try:
+            async with asyncio.timeout(self._ear.hold * 2):
+                heard = await self._ear.heard.get()
+        except TimeoutError:
+            raise TransientError("Salesforce has fallen silent", code="SESSION") from None
+        if isinstance(heard, PlatformError):
+            raise heard
+        self._ear.room.release()
+        return heard
+
+    async def close(self) -> None:
+        """Leave; safe at any time, also after a failed `open`."""
+        self._ear.end(TransientError("closed", code="SESSION"))
+        await self._client.close()
+
+
+def _not_bayeux(payload: Any) -> PlatformError:
+    """A gateway may refuse the token in the REST API's form."""
+    if first_error(payload)[0] in AUTH:
+        return AuthError("Salesforce no longer takes our token", code=first_error(payload)[0])
+    return TransientError("Salesforce sent something that is not Bayeux", code="SESSION")
+
+
+def _unknown(fault: Exception) -> PlatformError:
+    if isinstance(fault, TimeoutError):
+        return TransientError("Salesforce does not answer the handshake", code="NETWORK")
+    kind = AuthError if "uthentication" in type(fault).__name__ else TransientError
+    return kind(f"CometD failed: {type(fault).__name__}", code="SESSION")
