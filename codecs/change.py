@@ -20,7 +20,9 @@ class Change:
 
     `record_id` is an 18-character Salesforce id or a lower-case GUID. `fields` holds plain values (money as a decimal
     string, an option as its integer, a reference as its id); `cleared` names the fields that were set to null. A field
-    in neither was not touched. `version` sorts in the source's own order and is None where the source gives none.
+    in neither was not touched, except in a `gap`, which does not tell the whole and asks for a read of the record, and
+    in an `overflow`, which asks for a read of every record and whose `record_id` names none. `version` sorts in the
+    source's own order and is None where the source gives none; `changed_at` is RFC 3339.
     """
 
     system: str
@@ -34,7 +36,6 @@ class Change:
     transaction: str | None
     origin: str | None
     change_id: str
-
 
     def to_wire(self) -> dict[str, Any]:
         """The change as a JSON-ready dict, keys in the documented order."""

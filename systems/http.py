@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import orjson
 from yarl import URL
 
-from isthmus.config.errors import ConfigError, TransientError
+from isthmus.codecs.exact import parse
+from isthmus.config.errors import ConfigError, DecodeError, TransientError
 
 DEADLINE_SECONDS = 20.0
 CONNECTIONS = 32
@@ -35,10 +35,10 @@ class Answer:
     body: bytes
 
     def json(self) -> Any:
-        """The body as JSON; None where it is something else, as the HTML that gateways send."""
+        """The body as JSON, fractions as Decimal; None where it is something else, as the HTML that gateways send."""
         try:
-            return orjson.loads(self.body)
-        except orjson.JSONDecodeError:
+            return parse(self.body)
+        except DecodeError:
             return None
 
     @property

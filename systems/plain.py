@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from isthmus.codecs.change import Value
+from isthmus.codecs.exact import value_of
 
 EXACT = 2**53
 ZULU = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?)[+-]00:?00")
@@ -19,13 +20,14 @@ T = TypeVar("T")
 
 
 def plain(value: Any) -> Value:
-    """Whole floats become integers, because one API says `5` where another says `5.0`; UTC is always `Z`."""
+    """A JSON value as `codecs` would tell it, but for two things: a whole float is an integer, because one API says `5`
+    where another says `5.0`; and UTC is `Z`. DecodeError where it is no JSON value."""
+    value = value_of(value, "value")
     if isinstance(value, float) and value.is_integer() and abs(value) <= EXACT:
         return int(value)
     if isinstance(value, str) and (zulu := ZULU.fullmatch(value)):
         return f"{zulu[1]}Z"
-    known: Value = value
-    return known
+    return value
 
 
 def moment(told: Any) -> str | None:

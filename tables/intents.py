@@ -14,8 +14,8 @@ from isthmus.tables.precedence import same
 KEPT = 16
 # What became of an intent: still on its way; carried out or heard; replaced by a newer write before anybody heard of it.
 ON_ITS_WAY, SETTLED, REPLACED = 0, 1, 2
-VALUE, REVISION, STATE = 0, 1, 2
-# Per field, oldest first: [value, revision that asked for it, state].
+VALUE, REVISION, STATE, CONTESTED = 0, 1, 2, 3
+# Per field, oldest first: [value, revision that asked for it, state, did somebody else set the field meanwhile?].
 Intents = dict[str, list[list[Any]]]
 
 
@@ -23,7 +23,7 @@ def intend(intents: Intents, name: str, value: Value, revision: int) -> None:
     """Note that a value is about to be written."""
     told = intents.setdefault(name, [])
     if not asked(intents, name, value):
-        told.append([value, revision, ON_ITS_WAY])
+        told.append([value, revision, ON_ITS_WAY, False])
         del told[:-KEPT]
 
 
@@ -49,22 +49,25 @@ def resolve(intents: Intents, name: str, value: Value, *, tagged: bool | None) -
             del told[:place]
             return True
     told[:] = [intent for intent in told if intent[STATE] != SETTLED]
+    for intent in told:
+        intent[CONTESTED] = True
     return False
 
 
 def confirm(intents: Intents, name: str, value: Value, revision: int, *, current: bool) -> None:
     """A write of this value was carried out. `current`: the system is read as it is, so nothing older is heard of any
-    more; elsewhere an echo may be still to come, or has come already and settled it."""
+    more. Elsewhere an echo may be still to come, or has come already and settled it; and where somebody else set the
+    field meanwhile nobody knows who came last, so the value does not count as told and will be told again."""
     told = intents.setdefault(name, [])
     before = [intent for intent in told if intent[REVISION] <= revision]
     after = told[len(before) :]
     if current:
         for intent in after:  # heard of before this write, so it was somebody else who typed it
             intent[STATE] = ON_ITS_WAY
-        intents[name] = [[value, revision, SETTLED], *after]
+        intents[name] = [[value, revision, SETTLED, False], *after]
     else:
         for intent in [intent for intent in before if same(intent[VALUE], value)][-1:]:
-            intent[STATE] = SETTLED
+            intent[STATE] = REPLACED if intent[CONTESTED] else SETTLED
 
 
 def forget(intents: Intents, name: str, value: Value) -> None:

@@ -67,7 +67,9 @@ class Authority:
         application = self._proven(form.get("client_id", ""), form.get("client_secret", ""))
         scope = form.get("scope", "")
         if not scope.endswith("/.default"):
-            message = f"The provided value for the input parameter 'scope' is not valid. The scope {scope} is not valid."
+            message = (
+                f"The provided value for the input parameter 'scope' is not valid. The scope {scope} is not valid."
+            )
             raise Refused(400, "invalid_scope", 70011, message)
         return self.issue_to(application)
 

@@ -15,7 +15,6 @@ from typing import Any
 import orjson
 
 from isthmus.simulators.dynamics.schema import Column, Table
-from isthmus.simulators.dynamics.store import Row
 from isthmus.simulators.dynamics.values import Reference, Value, formatted
 from isthmus.simulators.dynamics.work import STATE_COLUMNS, Event
 

@@ -78,7 +78,9 @@ def payload(collection: str, message: str) -> Fault:
 
 def no_property(table: str, name: str) -> Fault:
     """$select, $filter or $orderby names a column that is not there."""
-    return Fault(400, "0x80060888", f"Could not find a property named '{name}' on type 'Microsoft.Dynamics.CRM.{table}'.")
+    return Fault(
+        400, "0x80060888", f"Could not find a property named '{name}' on type 'Microsoft.Dynamics.CRM.{table}'."
+    )
 
 
 def no_resource(segment: str) -> Fault:

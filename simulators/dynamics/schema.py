@@ -187,7 +187,9 @@ CONTACT = table(
 STANDARD_TABLES = (ACCOUNT, CONTACT)
 
 PLATFORM_TABLES = (
-    internal("systemuser", "fullname", text("fullname", 200), Column("applicationid", "guid"), text("domainname", 1024)),
+    internal(
+        "systemuser", "fullname", text("fullname", 200), Column("applicationid", "guid"), text("domainname", 1024)
+    ),
     internal("businessunit", "name", text("name", 160)),
     internal(
         "transactioncurrency",
@@ -239,7 +241,9 @@ PLATFORM_TABLES = (
         text("message", 100000),
         Column("regardingobjectid", "guid"),
         Column("statecode", "state", options={0: "Ready", 1: "Suspended", 2: "Locked", 3: "Completed"}, default=0),
-        Column("statuscode", "picklist", options={0: "Waiting For Resources", 30: "Succeeded", 31: "Failed"}, default=0),
+        Column(
+            "statuscode", "picklist", options={0: "Waiting For Resources", 30: "Succeeded", 31: "Failed"}, default=0
+        ),
         Column("createdon", "datetime", writable=False),
         lookup("owningextensionid", owningextensionid="sdkmessageprocessingstep"),
     ),

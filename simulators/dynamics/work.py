@@ -124,8 +124,6 @@ class Work:
         return {"modifiedon": self.at, "modifiedby": Reference("systemuser", self.actor.user_id)}
 
 
-
-
 def _parts(submitted: Mapping[str, Value]) -> list[Mapping[str, Value]]:
     """An update that mixes state or owner with other columns is two or three events (dynamics.md §1.6)."""
     state = {name: value for name, value in submitted.items() if name in STATE_COLUMNS}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ class Session:
 
 def _token(base: str, told: Any, asked: float) -> Token:
     match told:
-        case {"access_token": str(value), "expires_in": int() | str() | float() as seconds}:
+        case {"access_token": str(value), "expires_in": int() | str() | Decimal() as seconds}:
             lifetime = float(seconds)
             # A token that lives shorter than our margin is still good for half its life.
             return Token(base, value, asked + max(lifetime - EARLY_SECONDS, lifetime / 2))

@@ -10,22 +10,26 @@ Promises: events come in the server's order, an answer at a time, none missing; 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 from aiosfstream_ng import Client, ReplayMarker, ReplayMarkerStorage, ReplayMarkerStoragePolicy
 from aiosfstream_ng.auth import AuthenticatorBase
 
+from isthmus.codecs.exact import INT64
 from isthmus.config.errors import AuthError, PlatformError, TransientError
 from isthmus.systems.http import Token
 from isthmus.systems.salesforce.errors import AUTH, first_error, meta_error
 
-CONNECT, HANDSHAKE, DISCONNECT = "/meta/connect", "/meta/handshake", "/meta/disconnect"
+HANDSHAKE, CONNECT, SUBSCRIBE, DISCONNECT = "/meta/handshake", "/meta/connect", "/meta/subscribe", "/meta/disconnect"
 OPEN_SECONDS = 20.0
 CLOSE_SECONDS = 3.0
 HOLD_SECONDS = 110.0
 AHEAD = 2
+LONGEST_INTEGER = 20
 
 Message = dict[str, Any]
 
@@ -44,6 +48,7 @@ class Ear(ReplayMarkerStorage):  # type: ignore[misc]
         self.over: PlatformError | None = None
         self._position = position
         self._unanswered = False
+        self._subscribed = False
 
     async def get_replay_marker(self, subscription: str) -> ReplayMarker:
         """Where the caller said to go on."""
@@ -66,14 +71,15 @@ class Ear(ReplayMarkerStorage):  # type: ignore[misc]
         await super().outgoing(payload, headers)
 
     async def incoming(self, payload: list[Message], headers: Mapping[str, str] | None = None) -> None:
-        """Pass the events of an answer on as one batch, an answer without any as an empty one; then wait for room."""
+        """Pass an answer's events on as one batch, a quiet answer to a subscriber as an empty one; wait for room."""
         if not all(isinstance(message, dict) and "channel" in message for message in payload):
             raise self.end(_not_bayeux(payload))
         for message in payload:
             self._heed(message)
         events = [message for message in payload if not message["channel"].startswith("/meta/")]
         payload[:] = [message for message in payload if message["channel"].startswith("/meta/")]
-        if events or any(message["channel"] == CONNECT for message in payload):
+        answered = any(message["channel"] == CONNECT for message in payload)
+        if events or (answered and self._subscribed):
             await self.room.acquire()
             self.heard.put_nowait(events)
 
@@ -84,6 +90,8 @@ class Ear(ReplayMarkerStorage):  # type: ignore[misc]
             raise self.end(meta_error(message))
         if message["channel"] == CONNECT:
             self._unanswered = False
+        if message["channel"] == SUBSCRIBE:
+            self._subscribed = True
         if isinstance(advice := message.get("advice"), dict):
             self._follow(advice)
 
@@ -130,6 +138,7 @@ class VersionedClient(Client):  # type: ignore[misc]
             replay_storage_policy=ReplayMarkerStoragePolicy.MANUAL,
             # Off: its watch calls asyncio in a way that Python 3.10 removed. The ear watches instead.
             connection_timeout=0,
+            json_loads=_exact,
         )
         self._version = version
 
@@ -141,11 +150,19 @@ class VersionedClient(Client):  # type: ignore[misc]
         """End the connect loop, say goodbye where possible, close the HTTP session; never raises, never hangs."""
         # The library takes a client that failed to open for closed, and leaves its connect loop running.
         self._closed = False
+        self._let_go()
         with suppress(Exception):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await super().close()
         if self._http_session is not None:
             await self._http_session.close()
+
+    def _let_go(self) -> None:
+        """Spare the library's callback the cancelled connect, which it does not expect and logs as an error."""
+        transport = self._transport
+        task = getattr(transport, "_connect_task", None)
+        if task is not None:
+            task.remove_done_callback(transport._connect_done)
 
 
 class CometdSession:
@@ -188,6 +205,16 @@ class CometdSession:
         """Leave; safe at any time, also after a failed `open`."""
         self._ear.end(TransientError("closed", code="SESSION"))
         await self._client.close()
+
+
+def _exact(text: str) -> Any:
+    """JSON without loss of digits; what even our own wire cannot hold as a number is a Decimal."""
+    return json.loads(text, parse_float=Decimal, parse_int=_integer)
+
+
+def _integer(digits: str) -> int | Decimal:
+    number = int(digits) if len(digits) < LONGEST_INTEGER else Decimal(digits)
+    return number if number in INT64 else Decimal(digits)
 
 
 def _not_bayeux(payload: Any) -> PlatformError:

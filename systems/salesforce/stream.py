@@ -115,11 +115,16 @@ def _replay_id_of(event: Message) -> int | None:
 
 
 def _delivery(message: Any, position: str) -> Delivery:
-    raw = orjson.dumps(message)
+    raw = orjson.dumps(message, default=_digits)
     try:
-        return Delivery(tuple(as_mapped(change) for change in decode(raw)), position, raw)
+        return Delivery(tuple(as_mapped(change) for change in decode(message)), position, raw)
     except DecodeError as fault:
         return Delivery((), position, raw, fault)
+
+
+def _digits(number: Any) -> orjson.Fragment:
+    """A Decimal as it was written."""
+    return orjson.Fragment(str(number))
 
 
 async def listens(org: Session) -> PlatformError | None:

@@ -1,0 +1,113 @@
+"""A Bayeux server that does what a test tells it, so that a session can be seen to survive it or to end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+Message = dict[str, Any]
+
+
+def event(number: int, replay_id: int | None = None) -> Message:
+    """The event of this number; its replay id, unless told."""
+    payload = {"n": number}
+    replayed = {"replayId": number if replay_id is None else replay_id}
+    return {"channel": "/data/ChangeEvents", "data": {"payload": payload, "event": replayed}}
+
+
+UNKNOWN_CLIENT = {
+    "channel": "/meta/connect",
+    "successful": False,
+    "error": "403::Unknown client",
+    "advice": {"reconnect": "handshake", "interval": 0},
+}
+CUT, HANG = "cut", "hang"
+Step = list[Message] | Message | str
+
+
+class Bayeux:
+    """`steps`: what each connect after the first is answered with, one after another: events, a whole answer, CUT (the
+    connection breaks), HANG; after the last it hangs. `told`: every message that came, with its headers' Authorization."""
+
+    def __init__(self, *steps: Step, first: Message | None = None, subscribed: Message | None = None) -> None:
+        self.url = ""
+        self.steps = list(steps)
+        self.first = first or {"advice": {"interval": 0, "timeout": 110000, "reconnect": "retry"}}
+        self.subscribed = subscribed or {}
+        self.told: list[Message] = []
+        self.bearers: set[str | None] = set()
+        self.handshake: Message = {}
+        self._connects = 0
+        self._closing = asyncio.Event()
+        self._subscribed = asyncio.Event()
+        self._came = asyncio.Condition()
+
+    def count(self, channel: str) -> int:
+        """How many messages of a channel came."""
+        return sum(message["channel"] == channel for message in self.told)
+
+    async def came(self, channel: str, times: int = 1) -> None:
+        """Wait until so many came."""
+        async with self._came:
+            await self._came.wait_for(lambda: self.count(channel) >= times)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.bearers.add(request.headers.get("Authorization"))
+        answers: list[Message] = []
+        for message in await request.json():
+            async with self._came:
+                self.told.append(message)
+                self._came.notify_all()
+            answers += await self._answer(request, message)
+        return web.json_response(answers)
+
+    async def _answer(self, request: web.Request, message: Message) -> list[Message]:
+        base = {"channel": message["channel"], "id": message["id"], "successful": True}
+        match message["channel"]:
+            case "/meta/handshake":
+                self._connects = 0
+                supported = {"supportedConnectionTypes": ["long-polling"], "clientId": f"c{len(self.told)}"}
+                return [{**base, **supported, **self.handshake}]
+            case "/meta/subscribe":
+                self._subscribed.set()
+                return [{**base, "subscription": message["subscription"], **self.subscribed}]
+            case "/meta/connect":
+                self._connects += 1
+                return [{**base, **self.first}] if self._connects == 1 else await self._step(request, base)
+        return [base]
+
+    async def _step(self, request: web.Request, base: Message) -> list[Message]:
+        await self._subscribed.wait()
+        step = self.steps.pop(0) if self.steps else HANG
+        if step == CUT:
+            assert request.transport is not None
+            request.transport.abort()
+        if isinstance(step, str):
+            await self._closing.wait()
+            return []
+        return [{**base, **step}] if isinstance(step, dict) else [*step, base]
+
+    def end(self) -> None:
+        """Let go of what hangs."""
+        self._closing.set()
+
+
+@asynccontextmanager
+async def serving(server: Bayeux) -> AsyncIterator[Bayeux]:
+    """The server on localhost, at API version 60.0."""
+    app = web.Application()
+    app.router.add_post("/cometd/60.0", server.handle)
+    app.router.add_post("/cometd/60.0/{rest:.*}", server.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "localhost", 0).start()
+    server.url = f"http://localhost:{runner.addresses[0][1]}"
+    try:
+        yield server
+    finally:
+        server.end()
+        await runner.cleanup()
