@@ -1,0 +1,111 @@
+"""Laws of the merge, over generated histories."""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from isthmus.codecs.linked import Linked
+from isthmus.config.mapping import load_mappings
+from isthmus.tables.golden import Golden, fold
+from isthmus.tables.precedence import Register, choose
+
+sys.path.insert(0, str(Path(__file__).parent))
+from two_systems import VALUES, World
+
+ACCOUNT = load_mappings().entities["account"]
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.integers(0, 2**32), st.integers(0, 12))
+def test_both_systems_end_equal_to_the_golden_record_whatever_the_interleaving(seed: int, edits: int) -> None:
+    world = World(seed, edits)
+    world.run()
+    assert world.disagreements() == []
+
+
+@pytest.mark.parametrize(
+    "seed", [370, 1005, 2327, 4767, 4824, 5728, 14332, 15208, 16798, 26874, 50895, 68255, 84155, 95313]
+)
+def test_both_systems_end_equal_where_they_once_did_not(seed: int) -> None:
+    for edits in range(13):
+        world = World(seed, edits)
+        world.run()
+        assert world.disagreements() == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 2**32))
+def test_when_people_stop_so_do_the_writes(seed: int) -> None:
+    world = World(seed, 10)
+    world.run()
+    assert world.asked <= 80  # 10 edits, two systems, refused ones asked again; a loop would never end
+
+
+def change(system: str, version: int, values: dict[str, object], when: int) -> Linked:
+    return Linked(
+        system=system,
+        native_id=f"{system}-1",
+        entity="account",
+        canonical="c1",
+        operation="update",
+        fields={name: value for name, value in values.items() if value is not None},  # type: ignore[misc]
+        cleared=tuple(name for name, value in values.items() if value is None),
+        version=f"{version:020d}",
+        changed_at=f"2026-01-01T00:00:{when:02d}Z",
+        change_id=f"{system}{version}",
+        correlation="c",
+        tagged=False,
+    )
+
+
+SYSTEMS = st.sampled_from(["salesforce", "dynamics"])
+PATCH = st.dictionaries(st.sampled_from(sorted(VALUES)), st.sampled_from(["v1", "v2", None]), min_size=1, max_size=3)
+CHANGES = st.lists(st.tuples(SYSTEMS, PATCH, st.integers(0, 59)), min_size=1, max_size=8)
+
+
+def registers(changes: list[Linked]) -> dict[str, dict[str, dict[str, Register]]]:
+    golden: Golden | None = None
+    for one in changes:
+        if golden is not None:
+            golden.intents.clear()  # nothing is written here, so nothing can be an echo
+        golden = fold(golden, one, ACCOUNT).state
+    assert golden is not None
+    return golden.registers
+
+
+@settings(max_examples=300, deadline=None)
+@given(CHANGES, st.randoms(use_true_random=False))
+def test_the_order_of_arrival_and_repeats_do_not_matter(
+    wanted: list[tuple[str, dict[str, object], int]], chance: random.Random
+) -> None:
+    changes = [change(system, number, values, when) for number, (system, values, when) in enumerate(wanted)]
+    shuffled = [*changes, *chance.sample(changes, len(changes) // 2)]
+    chance.shuffle(shuffled)
+    one, other = registers(changes), registers(shuffled)
+    assert one == other
+    flat = lambda held: [(s, n, f) for s, natives in sorted(held.items()) for n, f in sorted(natives.items())]  # noqa: E731
+    assert choose(ACCOUNT, flat(one)) == choose(ACCOUNT, flat(other))
+
+
+@given(CHANGES)
+def test_what_is_stored_is_what_is_read(wanted: list[tuple[str, dict[str, object], int]]) -> None:
+    golden: Golden | None = None
+    for number, (system, values, when) in enumerate(wanted):
+        golden = fold(golden, change(system, number, values, when), ACCOUNT).state
+    assert golden is not None
+    assert Golden.from_wire(golden.to_wire()) == golden
+
+
+@given(CHANGES)
+def test_a_change_that_comes_again_is_unchanged(wanted: list[tuple[str, dict[str, object], int]]) -> None:
+    golden: Golden | None = None
+    for number, (system, values, when) in enumerate(wanted):
+        golden = fold(golden, change(system, number, values, when), ACCOUNT).state
+    last = len(wanted) - 1
+    again = fold(golden, change(wanted[last][0], last, wanted[last][1], wanted[last][2]), ACCOUNT)
+    assert (again.outcome, again.event) == ("unchanged", None)
