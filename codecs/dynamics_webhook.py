@@ -1,11 +1,11 @@
 """Dynamics webhooks and F&O data events (RemoteExecutionContext), to changes (dynamics.md §1.3 to §1.6, §5.2).
 
-Promises: pure; only `MessageName` and a record are needed, unknown fields are ignored; the change id is the same on every
-delivery. A webhook has no version and its times are for display: it is a hint at a record, not the truth about it.
+Promises: pure; only `MessageName` and a record are needed, unknown fields are ignored; the change id is the same on
+every delivery. A webhook has no version and its times are for display: it is a hint at a record, not the truth.
 
-What counts as touched: a null attribute was cleared, an absent one not touched. A body that was cut for its size (§1.3),
-and a message that only names records, give changes without fields: read the record. A message that touches several records
-gives a change for each: the rows of `Targets`, both ends of an Associate, winner and loser of a Merge.
+What counts as touched: a null attribute was cleared, an absent one not touched. A body that was cut for its size
+(§1.3), and a message that only names records, give changes without fields: read the record. A message that touches
+several records gives a change for each: the rows of `Targets`, both ends of an Associate, winner and loser of a Merge.
 
 `origin` is the shared variable `tag` that a writer gave its request, here or in what caused this (§3.7), else the id of
 the user who began it.
@@ -15,21 +15,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from isthmus.codecs.change import Change, Operation, Value
-from isthmus.codecs.exact import decimal_text, instant, parse, value_of
+from isthmus.codecs.dynamics_values import (
+    NOBODY,
+    Bag,
+    Placed,
+    attributes_of,
+    bag_of,
+    date_of,
+    guid_of,
+    needed_guid,
+    plain_of,
+)
+from isthmus.codecs.exact import parse
 from isthmus.config.errors import DecodeError
 
 SYSTEM = "dynamics"
-NOBODY = "00000000-0000-0000-0000-000000000000"
-DATE = re.compile(r"/Date\((-?\d{1,18})(?:([+-])(\d\d)(\d\d))?\)/")
-GUID = re.compile(r"\{?([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\}?")
 OPERATIONS: Mapping[str, Operation] = {
     "create": "create",
     "createmultiple": "create",
@@ -67,24 +73,13 @@ class _Touched:
     values: Mapping[str, Value]
 
 
-@dataclass(frozen=True, slots=True)
-class _Placed:
-    """A part of the body, and where it stands."""
-
-    found: Any
-    place: str
-
-
-Bag = Mapping[str, _Placed]
-
-
 def _touched(context: Mapping[str, Any]) -> Iterator[_Touched]:
-    inputs = _bag(context.get("InputParameters"), "InputParameters")
+    inputs = bag_of(context.get("InputParameters"), "InputParameters")
     count = 0
     for touched in _named(context, inputs):
         count += 1
         yield touched
-    primary = _guid(context.get("PrimaryEntityId"))
+    primary = guid_of(context.get("PrimaryEntityId"))
     if count == 0 and primary not in (None, NOBODY):
         yield _Touched(_entity_name(context, {}), str(primary), {})
     elif count == 0 and (primary is None or not inputs):
@@ -96,13 +91,13 @@ def _named(context: Mapping[str, Any], inputs: Bag) -> Iterator[_Touched]:
     for name in ("Target", "Targets", "EntityMoniker", "RelatedEntities"):
         for record in _records(inputs.get(name)):
             entity, record_id = _entity_name(context, record.found), _record_id(context, record)
-            yield _Touched(entity, record_id, {**_attributes(record), **_beside(name, inputs)})
+            yield _Touched(entity, record_id, {**attributes_of(record), **_beside(name, inputs)})
     if "SubordinateId" in inputs:
         loser = inputs["SubordinateId"]
-        yield _Touched(_entity_name(context, _found(inputs.get("Target"))), _needed_guid(loser), {})
+        yield _Touched(_entity_name(context, _given(inputs.get("Target"))), needed_guid(loser), {})
 
 
-def _records(parameter: _Placed | None) -> Iterator[_Placed]:
+def _records(parameter: Placed | None) -> Iterator[Placed]:
     """The entities or references of a parameter: one, an array, or a collection."""
     if parameter is None or parameter.found is None:
         return
@@ -113,24 +108,19 @@ def _records(parameter: _Placed | None) -> Iterator[_Placed]:
         at = f"{place}[{number}]" if isinstance(found, list) else place
         if not isinstance(one, Mapping):
             raise DecodeError("is neither an entity nor a reference", place=at)
-        yield _Placed(one, at)
-
-
-def _attributes(record: _Placed) -> dict[str, Value]:
-    bag = _bag(record.found.get("Attributes"), f"{record.place}.Attributes")
-    return {name: _plain(held.found, held.place) for name, held in bag.items()}
+        yield Placed(one, at)
 
 
 def _beside(name: str, inputs: Bag) -> dict[str, Value]:
     """What a message sets outside its target: a SetState's new state, what a Merge writes to the winner."""
     if name == "EntityMoniker":
-        return {STATE[n]: _plain(inputs[n].found, inputs[n].place) for n in STATE if n in inputs}
-    if name == "Target" and isinstance(_found(inputs.get("UpdateContent")), Mapping):
-        return _attributes(inputs["UpdateContent"])
+        return {STATE[n]: plain_of(inputs[n].found, inputs[n].place) for n in STATE if n in inputs}
+    if name == "Target" and isinstance(_given(inputs.get("UpdateContent")), Mapping):
+        return attributes_of(inputs["UpdateContent"])
     return {}
 
 
-def _found(parameter: _Placed | None) -> Any:
+def _given(parameter: Placed | None) -> Any:
     return parameter.found if parameter is not None else None
 
 
@@ -142,26 +132,12 @@ def _entity_name(context: Mapping[str, Any], record: Any) -> str:
     raise DecodeError("names no table", place="PrimaryEntityName")
 
 
-def _record_id(context: Mapping[str, Any], record: _Placed) -> str:
+def _record_id(context: Mapping[str, Any], record: Placed) -> str:
     """The record's own id; F&O leaves PrimaryEntityId zero (dynamics.md §5.2)."""
     for found in (record.found.get("Id"), context.get("PrimaryEntityId")):
-        if (known := _guid(found)) not in (None, NOBODY):
+        if (known := guid_of(found)) not in (None, NOBODY):
             return str(known)
     raise DecodeError("names no record", place=f"{record.place}.Id")
-
-
-def _bag(found: Any, place: str) -> Bag:
-    """A property bag, an array of `{"key", "value"}`, by key; absent is empty."""
-    if found is None:
-        return {}
-    if not isinstance(found, list):
-        raise DecodeError("is no array", place=place)
-    bag: dict[str, _Placed] = {}
-    for number, pair in enumerate(found):
-        if not isinstance(pair, Mapping) or not isinstance(pair.get("key"), str):
-            raise DecodeError("is no pair of key and value", place=f"{place}[{number}]")
-        bag[pair["key"]] = _Placed(pair.get("value"), f"{place}[{number}].value")
-    return bag
 
 
 # -- what they say
@@ -184,80 +160,16 @@ def _change(context: Mapping[str, Any], touched: _Touched) -> Change:
     )
 
 
-def _plain(found: Any, place: str) -> Value:
-    """An attribute's value in plain form (dynamics.md §1.5)."""
-    match found:
-        case str():
-            return _plain_text(found, place)
-        case list():
-            return [_plain(one, f"{place}[{number}]") for number, one in enumerate(found)]
-        case {"Attributes": _}:
-            return _attributes(_Placed(found, place))
-        case {"LogicalName": _}:
-            return _reference(found, place)
-        case {"Entities": entities}:
-            return _plain(entities, f"{place}.Entities")
-        case {"Value": value}:
-            return _wrapped(str(found.get("__type", "")).partition(":")[0], value, f"{place}.Value")
-        case Mapping():
-            return {str(name): _plain(one, f"{place}.{name}") for name, one in found.items()}
-    return value_of(found, place)
-
-
-def _plain_text(found: str, place: str) -> str:
-    if (date := DATE.fullmatch(found)) is not None:
-        return _utc(date, place)
-    return _guid(found) or found
-
-
-def _reference(found: Mapping[str, Any], place: str) -> Value:
-    """A reference's id. One by alternate key has none: then its keys stand for it."""
-    keys = _bag(found.get("KeyAttributes"), f"{place}.KeyAttributes")
-    if keys and _guid(found.get("Id")) in (None, NOBODY):
-        return {name: _plain(held.found, held.place) for name, held in keys.items()}
-    return _needed_guid(_Placed(found.get("Id"), f"{place}.Id"))
-
-
-def _wrapped(kind: str, value: Any, place: str) -> Value:
-    """OptionSetValue, Money, AliasedValue and their like: something in `Value`."""
-    if value is None:
-        return None
-    if kind == "Money":
-        return _amount(value, place)
-    if kind == "OptionSetValue" and (isinstance(value, bool) or not isinstance(value, int)):
-        raise DecodeError("is no whole number", place=place)
-    return _plain(value, place)
-
-
-def _amount(value: Any, place: str) -> str:
-    """Money as digits, as many as were sent."""
-    try:
-        amount = Decimal("NaN" if isinstance(value, bool) else str(value))
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite():
-        raise DecodeError("is no amount of money", place=place)
-    return decimal_text(amount)
-
-
-def _utc(date: re.Match[str], place: str) -> str:
-    """`/Date(ms)/` as RFC 3339. Where an offset is printed the platform has shifted the milliseconds: the true time is
-    ms plus the offset, the opposite of what this form means elsewhere (dynamics.md §1.4)."""
-    milliseconds, sign, hours, minutes = date.groups()
-    shift = (int(hours) * 60 + int(minutes)) * 60_000 if sign else 0
-    return instant(int(milliseconds) + (-shift if sign == "-" else shift), place)
-
-
 def _changed_at(context: Mapping[str, Any], modified: Value) -> str | None:
     if isinstance(modified, str) and _is_moment(modified):
         return modified
     created = context.get("OperationCreatedOn")
     if created is None:
         return None
-    date = DATE.fullmatch(created) if isinstance(created, str) else None
+    date = date_of(created, "OperationCreatedOn")
     if date is None:
         raise DecodeError(f"{created!r} is no date", place="OperationCreatedOn")
-    return _utc(date, "OperationCreatedOn")
+    return date
 
 
 def _is_moment(told: str) -> bool:
@@ -271,19 +183,17 @@ def _origin(context: Mapping[str, Any]) -> str | None:
     held: Any = context
     place = "SharedVariables"
     while isinstance(held, Mapping):
-        tag = _found(_bag(held.get("SharedVariables"), place).get("tag"))
+        tag = _given(bag_of(held.get("SharedVariables"), place).get("tag"))
         if tag not in (None, ""):
             return str(tag)
         held, place = held.get("ParentContext"), f"ParentContext.{place}"
-    users = (_guid(context.get(name)) for name in ("InitiatingUserId", "UserId"))
+    users = (guid_of(context.get(name)) for name in ("InitiatingUserId", "UserId"))
     return next((user for user in users if user not in (None, NOBODY)), None)
 
 
 def _change_id(context: Mapping[str, Any], record_id: str) -> str:
-    """Organisation, step, operation, message and record (dynamics.md §2); F&O names no operation: then the body's digest.
-
-    The correlation id is shared by many events, so it can be no part of this.
-    """
+    """Organisation, step, operation, message and record (dynamics.md §2); where no operation is named, as in F&O, the
+    body's digest. The correlation id is shared by many events, so it can be no part of this."""
     step = context.get("OwningExtension")
     parts = (
         context.get("OrganizationId"),
@@ -297,19 +207,6 @@ def _change_id(context: Mapping[str, Any], record_id: str) -> str:
 
 def _digest(context: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(context, sort_keys=True, default=str).encode()).hexdigest()[:32]
-
-
-def _needed_guid(held: _Placed) -> str:
-    known = _guid(held.found)
-    if known is None:
-        raise DecodeError(f"{held.found!r} is no GUID", place=held.place)
-    return known
-
-
-def _guid(found: Any) -> str | None:
-    """A GUID as we write it: lower case, no braces; None for what is none."""
-    match = GUID.fullmatch(found) if isinstance(found, str) else None
-    return match[1].lower() if match is not None else None
 
 
 def _text(found: Any) -> str | None:

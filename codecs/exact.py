@@ -1,7 +1,7 @@
 """JSON without loss: what the platforms' numbers, texts and times become before anything is compared or passed on.
 
-Promises: pure; what `parse` and `value_of` give back fits our own wire (64-bit integers, finite floats, whole characters),
-and no digit is lost on the way: a number that neither form can hold exactly becomes its decimal text.
+Promises: pure; a parsed text passed through `value_of` fits our own wire (64-bit integers, finite floats, whole
+characters), and no digit is lost: a number that neither form holds exactly becomes its decimal text.
 """
 
 from __future__ import annotations

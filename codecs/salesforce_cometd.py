@@ -65,7 +65,9 @@ def to18(record_id: str) -> str:
     if len(record_id) != 15:
         return record_id
     chunks = (record_id[start : start + 5] for start in (0, 5, 10))
-    return record_id + "".join(SUFFIXES[sum(1 << k for k, c in enumerate(chunk) if "A" <= c <= "Z")] for chunk in chunks)
+    return record_id + "".join(
+        SUFFIXES[sum(1 << k for k, c in enumerate(chunk) if "A" <= c <= "Z")] for chunk in chunks
+    )
 
 
 # -- from a message to its events

@@ -89,9 +89,6 @@ class NodeSettings(Declared):
         min_length=1,
         description="This worker's own lasting name, unlike any other's. Unset: the host's name and the port.",
     )
-    linger_ms: float = Field(
-        default=5.0, ge=0, le=1000, description="How long a frame waits for company, in milliseconds."
-    )
     frame_bytes: int = Field(default=524_288, ge=1024, le=1_000_000, description="A frame is split at this size.")
     commit_deadline: Seconds = Field(
         default=30.0, description="A transaction that takes longer ends the worker, in seconds."

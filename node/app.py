@@ -50,6 +50,7 @@ class Node:
 def create_app(settings: Settings, mappings: Mappings, systems: Sequence[System]) -> Node:
     """A worker of this node."""
     topics = Topics(settings.node.namespace, settings.node.partitions, settings.kafka.replication_factor)
+    settings.node.data_dir.mkdir(parents=True, exist_ok=True)
     app = _faust(settings)
     runtime = Runtime(
         app,
@@ -84,11 +85,16 @@ def stages(
     return [
         source.stage(named, mappings, owner, faults),
         *(reread.stage(system, hint_reader(name), versioned=name == "dynamics") for name, system in named.items()),
-        intake.stage(list(named), mappings),
+        intake.stage(list(named), mappings, _tags(settings)),
         identify.stage(mappings),
         merge.stage(mappings),
         *(deliver.stage(system, mappings, patience) for system in systems),
     ]
+
+
+def _tags(settings: Settings) -> dict[str, str]:
+    """What a platform's change events say where a change was made by us; Dynamics rows say nothing of the kind."""
+    return {} if settings.salesforce is None else {"salesforce": f"client={settings.salesforce.client_name}"}
 
 
 def end_process(fault: BaseException) -> None:

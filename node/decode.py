@@ -29,7 +29,7 @@ DECODERS: Mapping[Kind, Callable[[Any], list[Change]]] = {
 
 
 def decode_command(kind: Kind, file: str = "-") -> int:
-    """Print the changes of a file's messages (`-` is stdin) as JSON lines; 0, or 2 for a file or a message that is bad."""
+    """Print the changes of a file's messages (`-` is stdin) as JSON lines. 0; or 2 where file or message is bad."""
     try:
         for change in changes(kind, _read(file)):
             sys.stdout.write(orjson.dumps(change.to_wire()).decode() + "\n")
@@ -51,8 +51,13 @@ def changes(kind: Kind, raw: bytes) -> Iterator[Change]:
         try:
             yield from DECODERS[kind](message)
         except DecodeError as fault:
-            joined = f"{where}.{fault}" if where.endswith("]") and fault.place[:1] not in ("", "[") else f"{where}: {fault}"
-            raise DecodeError(joined.removeprefix(": ")) from fault
+            raise DecodeError(_joined(where, fault)) from fault
+
+
+def _joined(where: str, fault: DecodeError) -> str:
+    if where.endswith("]") and fault.place:
+        return f"{where}{'' if fault.place.startswith('[') else '.'}{fault}"
+    return f"{where}: {fault}" if where else str(fault)
 
 
 def _messages(raw: bytes) -> Iterator[tuple[str, Any]]:

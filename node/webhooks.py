@@ -14,12 +14,16 @@ from isthmus.agents.reread import Understand
 from isthmus.codecs.arrival import Reread
 from isthmus.config.errors import DecodeError
 from isthmus.config.settings import Settings
-from isthmus.systems.dynamics.webhook import authenticate, hint
+from isthmus.systems.dynamics.webhook import Keys, authenticate, hint
 
 
 def authenticator(settings: Settings) -> Callable[[web.Request], bool]:
-    """Does a request carry one of the keys that are valid now?"""
-    raise NotImplementedError
+    """Does a request carry one of the keys that are valid now? Without any key nothing is let in."""
+    webhook = settings.dynamics.webhook if settings.dynamics is not None else None
+    if webhook is None:
+        return lambda request: False
+    keys = Keys(webhook.kind, tuple(key.get_secret_value() for key in webhook.keys), webhook.name)
+    return lambda request: authenticate(request.headers, request.query, keys)
 
 
 def hint_reader(system: str) -> Understand | None:

@@ -21,13 +21,13 @@ T = TypeVar("T")
 
 def plain(value: Any) -> Value:
     """A JSON value as `codecs` would tell it, but for two things: a whole float is an integer, because one API says `5`
-    where another says `5.0`; and UTC is `Z`. DecodeError where it is no JSON value."""
-    value = value_of(value, "value")
-    if isinstance(value, float) and value.is_integer() and abs(value) <= EXACT:
-        return int(value)
-    if isinstance(value, str) and (zulu := ZULU.fullmatch(value)):
+    where another says `5.0`; and UTC is `Z`. DecodeError for what JSON cannot say, such as infinity."""
+    told = value_of(value, "value")
+    if isinstance(told, float) and told.is_integer() and abs(told) <= EXACT:
+        return int(told)
+    if isinstance(told, str) and (zulu := ZULU.fullmatch(told)):
         return f"{zulu[1]}Z"
-    return value
+    return told
 
 
 def moment(told: Any) -> str | None:

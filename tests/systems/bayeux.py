@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,9 +13,20 @@ from aiohttp import web
 Message = dict[str, Any]
 
 
-def event(number: int, replay_id: int | None = None) -> Message:
-    """The event of this number; its replay id, unless told."""
-    payload = {"n": number}
+def event(number: int, replay_id: int | None = None, **fields: Any) -> Message:
+    """The event of this number, an Account's update; also its replay id, unless told."""
+    header = {
+        "entityName": "Account",
+        "recordIds": ["0015f00002J9YaUAAV"],
+        "changeType": "UPDATE",
+        "changeOrigin": "",
+        "transactionKey": f"transaction-{number}",
+        "sequenceNumber": 1,
+        "commitTimestamp": 1712694387000,
+        "commitNumber": 1082990428000 + number,
+        "commitUser": "0055f000005mc66AAA",
+    }
+    payload = {"ChangeEventHeader": header, "n": number, **fields}
     replayed = {"replayId": number if replay_id is None else replay_id}
     return {"channel": "/data/ChangeEvents", "data": {"payload": payload, "event": replayed}}
 
@@ -31,13 +43,16 @@ Step = list[Message] | Message | str
 
 class Bayeux:
     """`steps`: what each connect after the first is answered with, one after another: events, a whole answer, CUT (the
-    connection breaks), HANG; after the last it hangs. `told`: every message that came, with its headers' Authorization."""
+    connection breaks), HANG; after the last it hangs. `told`: every message that came; `bearers`: every Authorization.
+    Subscriptions are answered with `subscriptions`, one after another, then well. Each login gives another token."""
 
-    def __init__(self, *steps: Step, first: Message | None = None, subscribed: Message | None = None) -> None:
+    def __init__(self, *steps: Step, first: Message | None = None, subscriptions: Sequence[Message] = ()) -> None:
         self.url = ""
         self.steps = list(steps)
         self.first = first or {"advice": {"interval": 0, "timeout": 110000, "reconnect": "retry"}}
-        self.subscribed = subscribed or {}
+        self.subscriptions = list(subscriptions)
+        self.logins = 0
+        self.rewrite: Callable[[str], str] = str
         self.told: list[Message] = []
         self.bearers: set[str | None] = set()
         self.handshake: Message = {}
@@ -63,7 +78,7 @@ class Bayeux:
                 self.told.append(message)
                 self._came.notify_all()
             answers += await self._answer(request, message)
-        return web.json_response(answers)
+        return web.json_response(text=self.rewrite(json.dumps(answers)))
 
     async def _answer(self, request: web.Request, message: Message) -> list[Message]:
         base = {"channel": message["channel"], "id": message["id"], "successful": True}
@@ -74,7 +89,8 @@ class Bayeux:
                 return [{**base, **supported, **self.handshake}]
             case "/meta/subscribe":
                 self._subscribed.set()
-                return [{**base, "subscription": message["subscription"], **self.subscribed}]
+                refusal = self.subscriptions.pop(0) if self.subscriptions else {}
+                return [{**base, "subscription": message["subscription"], **refusal}]
             case "/meta/connect":
                 self._connects += 1
                 return [{**base, **self.first}] if self._connects == 1 else await self._step(request, base)
@@ -91,6 +107,10 @@ class Bayeux:
             return []
         return [{**base, **step}] if isinstance(step, dict) else [*step, base]
 
+    async def login(self, request: web.Request) -> web.Response:
+        self.logins += 1
+        return web.json_response({"access_token": f"tok{self.logins}", "instance_url": self.url})
+
     def end(self) -> None:
         """Let go of what hangs."""
         self._closing.set()
@@ -100,6 +120,7 @@ class Bayeux:
 async def serving(server: Bayeux) -> AsyncIterator[Bayeux]:
     """The server on localhost, at API version 60.0."""
     app = web.Application()
+    app.router.add_post("/services/oauth2/token", server.login)
     app.router.add_post("/cometd/60.0", server.handle)
     app.router.add_post("/cometd/60.0/{rest:.*}", server.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)

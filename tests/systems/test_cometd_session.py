@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -16,31 +14,14 @@ from isthmus.config.errors import AuthError, PermanentError, PlatformError, Repl
 from isthmus.systems.http import Token
 from isthmus.systems.salesforce.cometd import AHEAD, CometdSession
 
+sys.path.insert(0, str(Path(__file__).parent))
 
-def _beside(name: str) -> ModuleType:
-    """A module beside this test: the tests are no packages."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-bayeux = _beside("bayeux")
-Bayeux, event, CUT, HANG, UNKNOWN_CLIENT = (
-    bayeux.Bayeux,
-    bayeux.event,
-    bayeux.CUT,
-    bayeux.HANG,
-    bayeux.UNKNOWN_CLIENT,
-)
+from bayeux import CUT, UNKNOWN_CLIENT, Bayeux, event, serving
 
 
 @asynccontextmanager
-async def session(server: object, position: int = -2) -> AsyncIterator[CometdSession]:
-    async with bayeux.serving(server) as served:
+async def session(server: Bayeux, position: int = -2) -> AsyncIterator[CometdSession]:
+    async with serving(server) as served:
         one = CometdSession(Token(served.url, "tok"), "60.0", "/data/ChangeEvents", position)
         try:
             await one.open()
@@ -51,10 +32,14 @@ async def session(server: object, position: int = -2) -> AsyncIterator[CometdSes
 
 async def ends(one: CometdSession, kind: type[PlatformError]) -> PlatformError:
     """The fault that ends the session."""
-    with pytest.raises(PlatformError) as caught:
+
+    async def to_the_end() -> None:
         async with asyncio.timeout(10):
             while True:
                 await one.next()
+
+    with pytest.raises(PlatformError) as caught:
+        await to_the_end()
     assert type(caught.value) is kind
     return caught.value
 
@@ -156,7 +141,7 @@ async def test_a_consumer_that_is_slow_is_not_flooded() -> None:
     ],
 )
 async def test_a_refused_subscription_says_why(error: str, kind: type[PlatformError]) -> None:
-    server = Bayeux(subscribed={"successful": False, "error": error})
+    server = Bayeux(subscriptions=[{"successful": False, "error": error}])
     with pytest.raises(PlatformError) as caught:
         async with session(server):
             pass

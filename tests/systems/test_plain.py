@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +22,9 @@ from isthmus.systems.salesforce.names import as_mapped, flat
         (True, True),
         (None, None),
         (1e300, 1e300),
+        (Decimal("5.0"), 5),
+        (Decimal("0.1"), 0.1),
+        (Decimal("1234567890123456.78"), "1234567890123456.78"),
         ("5.0", "5.0"),
         ("2024-04-09T20:26:27.000+0000", "2024-04-09T20:26:27.000Z"),
         ("2024-04-09T20:26:27.000Z", "2024-04-09T20:26:27.000Z"),
@@ -31,7 +36,7 @@ def test_a_value_has_one_form(value: object, expected: object) -> None:
     assert type(plain(value)) is type(expected)
 
 
-@given(st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text()))
+@given(st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text()))
 def test_the_plain_form_of_the_plain_form_is_itself(value: object) -> None:
     assert plain(plain(value)) == plain(value)
 

@@ -1,0 +1,195 @@
+"""The change stream over sessions that come and go: in order, nothing left out, never past a position that is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+import orjson
+import pytest
+
+from isthmus.config.errors import AuthError, PermanentError, PlatformError, ReplayLost
+from isthmus.systems.protocol import Delivery
+from isthmus.systems.salesforce.adapter import Salesforce, SalesforceConfig
+from isthmus.systems.salesforce.stream import deliveries, replay_id
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from bayeux import CUT, UNKNOWN_CLIENT, Bayeux, event, serving
+
+REFUSED_TOKEN = {"successful": False, "error": "401::Authentication invalid", "advice": {"reconnect": "none"}}
+INVALID_REPLAY = "400::The replayId {2} you provided was invalid.  Please provide a valid ID, -2 or -1."
+
+
+@asynccontextmanager
+async def salesforce(server: Bayeux) -> AsyncIterator[Salesforce]:
+    async with serving(server) as served:
+        system = Salesforce(SalesforceConfig(served.url, "id", "hush"), {})
+        await system.open()
+        try:
+            yield system
+        finally:
+            await system.close()
+
+
+async def take(system: Salesforce, count: int, position: str | None = "-2") -> list[Delivery]:
+    """The next so many deliveries."""
+    taken: list[Delivery] = []
+    async with asyncio.timeout(20), aclosing(system.changes(position)) as changes:  # type: ignore[type-var]
+        async for delivery in changes:
+            taken.append(delivery)
+            if len(taken) == count:
+                return taken
+    raise AssertionError("the stream ended")
+
+
+def asked(server: Bayeux) -> list[int]:
+    """The positions of all subscriptions."""
+    told = [message for message in server.told if message["channel"] == "/meta/subscribe"]
+    return [message["ext"]["replay"]["/data/ChangeEvents"] for message in told]
+
+
+def numbers(taken: list[Delivery]) -> list[object]:
+    return [change.fields["n"] for delivery in taken for change in delivery.changes]
+
+
+async def test_deliveries_carry_the_position_after_them() -> None:
+    async with salesforce(Bayeux([event(1), event(2)], [event(5)])) as system:
+        taken = await take(system, 3)
+    assert [delivery.position for delivery in taken] == ["1", "2", "5"]
+    assert numbers(taken) == [1, 2, 5]
+
+
+@pytest.mark.parametrize("trouble", [CUT, UNKNOWN_CLIENT, REFUSED_TOKEN, [{"channel": "/meta/disconnect"}]])
+async def test_a_lost_session_goes_on_after_the_last_delivery(trouble: object) -> None:
+    server = Bayeux([event(1), event(2)], trouble, [event(3)])  # type: ignore[arg-type]
+    async with salesforce(server) as system:
+        taken = await take(system, 3)
+    assert numbers(taken) == [1, 2, 3]
+    assert asked(server) == [-2, 2]
+
+
+async def test_a_refused_token_is_renewed_and_any_other_loss_keeps_it() -> None:
+    server = Bayeux([event(1)], UNKNOWN_CLIENT, [event(2)], REFUSED_TOKEN, [event(3)])
+    async with salesforce(server) as system:
+        await take(system, 3)
+    assert server.bearers == {"Bearer tok1", "Bearer tok2"}
+    assert server.logins == 2
+
+
+async def test_a_position_that_was_never_advanced_is_sent_again() -> None:
+    server = Bayeux(UNKNOWN_CLIENT, [event(43)])
+    async with salesforce(server) as system:
+        await take(system, 1, "42")
+    assert asked(server) == [42, 42]
+
+
+async def test_no_position_means_from_now_on() -> None:
+    server = Bayeux([event(1)])
+    async with salesforce(server) as system:
+        await take(system, 1, None)
+    assert asked(server) == [-1]
+
+
+async def test_a_replay_id_that_the_org_has_forgotten_stops_the_stream() -> None:
+    lost = {"successful": False, "error": INVALID_REPLAY}
+    async with salesforce(Bayeux(subscriptions=[lost])) as system:
+        with pytest.raises(ReplayLost):
+            await take(system, 1, "2")
+
+
+async def test_a_replay_id_forgotten_while_we_were_away_stops_the_stream_too() -> None:
+    server = Bayeux([event(2)], UNKNOWN_CLIENT, [event(3)])
+    server.subscriptions = [{}, {"successful": False, "error": INVALID_REPLAY}]
+    async with salesforce(server) as system:
+        with pytest.raises(ReplayLost):
+            await take(system, 2)
+    assert asked(server) == [-2, 2]
+
+
+async def test_a_channel_that_is_not_there_stops_the_stream() -> None:
+    refusal = {"successful": False, "error": "400::The channel you requested to subscribe to doesn't exist {x}"}
+    async with salesforce(Bayeux(subscriptions=[refusal])) as system:
+        with pytest.raises(PermanentError):
+            await take(system, 1)
+
+
+async def test_a_token_refused_twice_in_a_row_is_the_callers() -> None:
+    refusal = {"successful": False, "error": "401::Authentication invalid"}
+    server = Bayeux(subscriptions=[refusal, refusal])
+    async with salesforce(server) as system:
+        with pytest.raises(AuthError):
+            await take(system, 1)
+    assert server.logins == 2
+
+
+async def test_a_server_that_is_busy_is_waited_for() -> None:
+    busy = {"successful": False, "error": "503::Server is too busy"}
+    server = Bayeux([event(1)], subscriptions=[busy, busy])
+    async with salesforce(server) as system:
+        assert numbers(await take(system, 1)) == [1]
+
+
+async def test_leaving_the_stream_says_goodbye() -> None:
+    server = Bayeux([event(1)])
+    async with salesforce(server) as system:
+        await take(system, 1)
+        assert server.count("/meta/disconnect") == 1
+
+
+@pytest.mark.parametrize("position", ["", "0", "-3", "soon"])
+def test_a_position_that_is_no_replay_id_is_lost(position: str) -> None:
+    with pytest.raises(ReplayLost):
+        replay_id(position)
+
+
+def test_events_of_one_replay_id_are_one_delivery() -> None:
+    told = list(deliveries([event(1), event(2, 7), event(3, 7), event(4, 8)], -2))
+    assert [delivery.position for delivery in told] == ["1", "7", "8"]
+    assert numbers(told) == [1, 2, 3, 4]
+
+
+def test_an_event_that_cannot_be_decoded_keeps_its_original_and_the_next_comes() -> None:
+    broken = {"channel": "/data/ChangeEvents", "data": {"payload": {"n": 1}, "event": {"replayId": 7}}}
+    bad, good = deliveries([broken, event(8)], -2)
+    assert bad.error is not None
+    assert (bad.changes, bad.position) == ((), "7")
+    assert orjson.loads(bad.raw) == broken
+    assert (good.error, good.position) == (None, "8")
+
+
+def test_an_event_without_a_replay_id_keeps_the_position_before_it() -> None:
+    nameless = {"channel": "/data/ChangeEvents", "data": {"payload": {}}}
+    assert [delivery.position for delivery in deliveries([event(5), nameless, event(6)], 4)] == ["5", "5", "6"]
+    assert [delivery.position for delivery in deliveries([nameless], 4)] == ["4"]
+
+
+async def test_digits_beyond_a_double_are_kept() -> None:
+    digits = "1234567890123456.78"
+    server = Bayeux([event(1, Amount__c="DIGITS")])
+    server.rewrite = lambda text: text.replace('"DIGITS"', digits)
+    async with salesforce(server) as system:
+        (delivery,) = await take(system, 1)
+    assert delivery.changes[0].fields["Amount__c"] == digits
+    assert f'"Amount__c":{digits}'.encode() in delivery.raw
+
+
+async def test_compound_fields_come_under_the_names_of_mappings() -> None:
+    one = event(1, BillingAddress={"City": "Ulm", "Street": None}, Credit_Limit__c=1000.0)
+    async with salesforce(Bayeux([one])) as system:
+        ((change,),) = [delivery.changes for delivery in await take(system, 1)]
+    assert change.fields["BillingCity"] == "Ulm"
+    assert type(change.fields["Credit_Limit__c"]) is int
+    assert "BillingStreet" in change.cleared
+
+
+async def test_the_secret_is_in_no_error_and_no_repr() -> None:
+    config = SalesforceConfig("http://localhost:1", "id", "hush")
+    system = Salesforce(config, {})
+    with pytest.raises(PlatformError) as caught:
+        await system.open()
+    await system.close()
+    assert "hush" not in f"{caught.value} {config!r}"
