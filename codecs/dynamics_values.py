@@ -1,5 +1,5 @@
-"""What stands in a RemoteExecutionContext: property bags, typed values, GUIDs and dates, in plain form (dynamics.md §1.4,
-§1.5).
+"""What stands in a RemoteExecutionContext, in plain form: property bags, typed values, GUIDs and dates (dynamics.md
+§1.4, §1.5).
 
 Promises: pure; unknown types keep their shape; a text that is wholly a GUID or a `/Date()/` is taken for one, because
 nothing on the wire tells them apart. DecodeError names the place.
@@ -18,7 +18,7 @@ from isthmus.codecs.exact import decimal_text, instant, value_of
 from isthmus.config.errors import DecodeError
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
-DATE = re.compile(r"/Date\((-?\d{1,18})(?:([+-])(\d\d)(\d\d))?\)/")
+DATE = re.compile(r"/Date\((-?\d{1,18})(?:([+-])(\d\d)(\d\d))?\)/", re.ASCII)
 GUID = re.compile(r"\{?([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\}?")
 
 
@@ -48,6 +48,7 @@ def bag_of(found: Any, place: str) -> Bag:
 
 
 def attributes_of(record: Placed) -> dict[str, Value]:
+    """An Entity's attributes in plain form; none for a reference."""
     bag = bag_of(record.found.get("Attributes"), f"{record.place}.Attributes")
     return {name: plain_of(held.found, held.place) for name, held in bag.items()}
 
@@ -103,8 +104,11 @@ def _amount(value: Any, place: str) -> str:
 
 
 def date_of(found: Any, place: str) -> str | None:
-    """`/Date(ms)/` as RFC 3339 in UTC; None for what is no such date. Where an offset is printed the platform has shifted the milliseconds: the true time is
-    ms plus the offset, the opposite of what this form means elsewhere (dynamics.md §1.4)."""
+    """`/Date(ms)/` as RFC 3339 in UTC; None for what is no such date.
+
+    Where an offset is printed the platform has shifted the milliseconds: the true time is ms plus the offset, the
+    opposite of what this form means elsewhere (dynamics.md §1.4).
+    """
     date = DATE.fullmatch(found) if isinstance(found, str) else None
     if date is None:
         return None
@@ -114,6 +118,7 @@ def date_of(found: Any, place: str) -> str | None:
 
 
 def needed_guid(held: Placed) -> str:
+    """A GUID that has to be there; DecodeError where it is none."""
     known = guid_of(held.found)
     if known is None:
         raise DecodeError(f"{held.found!r} is no GUID", place=held.place)

@@ -44,6 +44,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "deletemultiple": "delete",
     "onexternaldeleted": "delete",
 }
+USERS = ("InitiatingUserId", "UserId", "InitiatingUserAzureActiveDirectoryObjectId")
 STATE = {"State": "statecode", "Status": "statuscode"}
 
 
@@ -90,7 +91,8 @@ def _named(context: Mapping[str, Any], inputs: Bag) -> Iterator[_Touched]:
     """The records that the message's parameters name; `EntityMoniker` is SetState's target (dynamics.md §1.6)."""
     for name in ("Target", "Targets", "EntityMoniker", "RelatedEntities"):
         for record in _records(inputs.get(name)):
-            entity, record_id = _entity_name(context, record.found), _record_id(context, record)
+            instead = context.get("PrimaryEntityId") if name in ("Target", "EntityMoniker") else None
+            entity, record_id = _entity_name(context, record.found), _record_id(record, instead)
             yield _Touched(entity, record_id, {**attributes_of(record), **_beside(name, inputs)})
     if "SubordinateId" in inputs:
         loser = inputs["SubordinateId"]
@@ -132,9 +134,9 @@ def _entity_name(context: Mapping[str, Any], record: Any) -> str:
     raise DecodeError("names no table", place="PrimaryEntityName")
 
 
-def _record_id(context: Mapping[str, Any], record: Placed) -> str:
-    """The record's own id; F&O leaves PrimaryEntityId zero (dynamics.md §5.2)."""
-    for found in (record.found.get("Id"), context.get("PrimaryEntityId")):
+def _record_id(record: Placed, instead: Any) -> str:
+    """The record's own id, which F&O does not repeat as PrimaryEntityId (dynamics.md §5.2)."""
+    for found in (record.found.get("Id"), instead):
         if (known := guid_of(found)) not in (None, NOBODY):
             return str(known)
     raise DecodeError("names no record", place=f"{record.place}.Id")
@@ -187,7 +189,7 @@ def _origin(context: Mapping[str, Any]) -> str | None:
         if tag not in (None, ""):
             return str(tag)
         held, place = held.get("ParentContext"), f"ParentContext.{place}"
-    users = (guid_of(context.get(name)) for name in ("InitiatingUserId", "UserId"))
+    users = (guid_of(context.get(name)) for name in USERS)
     return next((user for user in users if user not in (None, NOBODY)), None)
 
 

@@ -9,7 +9,12 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
-CITIES = (("Lyon", "69001", "France"), ("Ulm", "89073", "Germany"), ("Turin", "10121", "Italy"), ("Ghent", "9000", "Belgium"))
+CITIES = (
+    ("Lyon", "69001", "France"),
+    ("Ulm", "89073", "Germany"),
+    ("Turin", "10121", "Italy"),
+    ("Ghent", "9000", "Belgium"),
+)
 WORDS = ("Alder", "Birch", "Cedar", "Dover", "Ember", "Fjord", "Grove", "Haven", "Iris", "Juniper", "Kestrel", "Linden")
 KINDS = ("Works", "Foods", "Logistics", "Energy", "Textiles", "Optics", "Bakery", "Marine")
 TITLES = ("Buyer", "Head of Purchasing", "Controller", "Plant Manager", "Clerk", "CFO")
@@ -39,7 +44,14 @@ class Day:
     """`salesforce_ids(object)` and `dynamics_ids(table)` list the live records that people can see right now."""
 
     def __init__(
-        self, salesforce: Desk, dynamics: Desk, salesforce_ids: Rows, dynamics_ids: Rows, *, seed: int = 1, size: int = 250
+        self,
+        salesforce: Desk,
+        dynamics: Desk,
+        salesforce_ids: Rows,
+        dynamics_ids: Rows,
+        *,
+        seed: int = 1,
+        size: int = 250,
     ) -> None:
         self._chance = random.Random(seed)
         self._salesforce = salesforce
@@ -96,7 +108,10 @@ class Day:
             (
                 ("account", {"telephone1": self._phone(number)}),
                 ("account", {"creditlimit": self._chance.randrange(1, 80) * 1000 + 0.5}),
-                ("account", {"address1_line1": f"{number} Quay", "address1_city": "Porto", "address1_country": "Portugal"}),
+                (
+                    "account",
+                    {"address1_line1": f"{number} Quay", "address1_city": "Porto", "address1_country": "Portugal"},
+                ),
                 ("account", {"websiteurl": f"https://c{number}.example"}),
                 ("contact", {"jobtitle": self._chance.choice(TITLES)}),
                 ("contact", {"telephone1": self._phone(number), "lastname": f"Married-{number}"}),

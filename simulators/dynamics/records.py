@@ -106,7 +106,7 @@ def clear_column(work: Work, table: Table, key: str, column: str) -> Reply:
 def bulk(work: Work, table: Table, action: str, call: Call) -> Reply:
     """CreateMultiple, UpdateMultiple or UpsertMultiple."""
     targets = call.json().get("Targets")
-    if not isinstance(targets, list) or not targets:
+    if not isinstance(targets, list) or not targets or not all(isinstance(one, dict) for one in targets):
         raise faults.invalid("The parameter 'Targets' is missing or empty.")
     if action == "CreateMultiple":
         ids = [

@@ -5,6 +5,7 @@ Promises: ports are free ones; when `serve_dynamics` ends, everything it started
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import socket
 import tempfile
@@ -165,10 +166,10 @@ async def _credentials(request: web.Request) -> dict[str, str]:
     header = request.headers.get("Authorization", "")
     if header.startswith("Basic "):
         try:
-            login = aiohttp.BasicAuth.decode(header)
+            client_id, _, secret = base64.b64decode(header.removeprefix("Basic ")).decode().partition(":")
         except ValueError:
             raise Refused(401, "invalid_client", 7000216, "The Authorization header is malformed.") from None
-        form |= {"client_id": login.login, "client_secret": login.password}
+        form |= {"client_id": client_id, "client_secret": secret}
     return form
 
 

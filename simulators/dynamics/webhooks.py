@@ -80,7 +80,7 @@ def request_headers(domain: str, event: Event, correlation_id: str, *, oversize:
 
 
 def settings(secret: str) -> dict[str, str]:
-    """The pairs of an `authvalue`: `<settings><setting name="…" value="…"/></settings>`; Fault 400 where it is not so."""
+    """The pairs of an `authvalue`: `<settings><setting name="…" value="…"/></settings>`; Fault 400 otherwise."""
     try:
         found = ElementTree.fromstring(secret)
     except ElementTree.ParseError:

@@ -58,7 +58,9 @@ async def test_the_sdk_creates_gets_updates_lists_and_deletes(
     environment: DynamicsEnvironment, served: Served, credential: ClientSecretCredential
 ) -> None:
     def story(client: DataverseClient) -> dict[str, Any]:
-        made = client.records.create("account", {"name": "Contoso", "creditlimit": 5000.5, "industrycode": "Accounting"})
+        made = client.records.create(
+            "account", {"name": "Contoso", "creditlimit": 5000.5, "industrycode": "Accounting"}
+        )
         client.records.update("account", made, {"telephone1": "555-0100"})
         client.records.create("account", {"name": "O'Hara & Sons"})
         read = client.records.retrieve("account", made, select=["name", "telephone1", "creditlimit", "industrycode"])
@@ -115,7 +117,9 @@ async def test_the_sdk_reads_pages_to_the_end(
         environment.create("account", {"name": f"A & {number}"})
 
     def story(client: DataverseClient) -> list[list[str]]:
-        pages = client.records.list_pages("account", filter="startswith(name,'A & ')", orderby=["name desc"], page_size=3)
+        pages = client.records.list_pages(
+            "account", filter="startswith(name,'A & ')", orderby=["name desc"], page_size=3
+        )
         return [[row["name"] for row in page] for page in pages]
 
     pages = await with_sdk(served, credential, story)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -108,20 +110,18 @@ async def call(environment: DynamicsEnvironment, served: Served) -> AsyncIterato
 async def test_the_authority_describes_itself_where_it_was_asked(
     environment: DynamicsEnvironment, served: Served
 ) -> None:
-    async with aiohttp.ClientSession() as session:
-        async with session.get(
-            f"{served.http_url}/{environment.tenant}/v2.0/.well-known/openid-configuration"
-        ) as response:
-            found = await response.json()
+    url = f"{served.http_url}/{environment.tenant}/v2.0/.well-known/openid-configuration"
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        found = await response.json()
     assert found["token_endpoint"] == f"{served.http_url}/{environment.tenant}/oauth2/v2.0/token"
 
 
 async def test_the_secret_may_come_as_http_basic(environment: DynamicsEnvironment, served: Served) -> None:
-    login = aiohttp.BasicAuth(environment.client_id, environment.client_secret)
+    login = base64.b64encode(f"{environment.client_id}:{environment.client_secret}".encode()).decode()
     form = {"grant_type": "client_credentials", "scope": f"{served.http_url}/.default"}
     async with aiohttp.ClientSession() as session:
         url = f"{served.http_url}/{environment.tenant}/oauth2/v2.0/token"
-        async with session.post(url, data=form, auth=login) as response:
+        async with session.post(url, data=form, headers={"Authorization": f"Basic {login}"}) as response:
             assert response.status == 200
             assert (await response.json())["expires_in"] == 3599
 
@@ -479,8 +479,6 @@ def test_deleting_a_customer_takes_its_contacts_along() -> None:
 
 
 async def test_both_schemes_serve_the_same_rows(environment: DynamicsEnvironment, served: Served) -> None:
-    import ssl
-
     trust = ssl.create_default_context(cafile=str(served.ca_file))
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust)) as session:
         clients = [Client(session, url, environment) for url in (served.http_url, served.https_url)]

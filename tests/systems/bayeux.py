@@ -84,12 +84,13 @@ class Bayeux:
         base = {"channel": message["channel"], "id": message["id"], "successful": True}
         match message["channel"]:
             case "/meta/handshake":
-                self._connects = 0
+                self._connects, self._subscribed = 0, asyncio.Event()
                 supported = {"supportedConnectionTypes": ["long-polling"], "clientId": f"c{len(self.told)}"}
                 return [{**base, **supported, **self.handshake}]
             case "/meta/subscribe":
-                self._subscribed.set()
                 refusal = self.subscriptions.pop(0) if self.subscriptions else {}
+                if refusal.get("successful", True):
+                    self._subscribed.set()
                 return [{**base, "subscription": message["subscription"], **refusal}]
             case "/meta/connect":
                 self._connects += 1

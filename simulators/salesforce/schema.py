@@ -1,0 +1,115 @@
+"""The objects of the simulated org, as data: a further object is a further entry.
+
+Promises: types and limits are those that REST and describe tell of (salesforce.md §4.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field as describe shows it. `part_of`: the compound field that change events nest it in, and its part there."""
+
+    name: str
+    type: str = "string"
+    length: int = 255
+    required: bool = False
+    external_id: bool = False
+    updateable: bool = True
+    part_of: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Object:
+    """An object with its key prefix."""
+
+    name: str
+    prefix: str
+    fields: Mapping[str, Field]
+
+
+def _object(name: str, prefix: str, *fields: Field) -> Object:
+    system = (
+        Field("Id", "id", updateable=False),
+        Field("CreatedDate", "datetime", updateable=False),
+        Field("CreatedById", "reference", updateable=False),
+        Field("LastModifiedDate", "datetime", updateable=False),
+        Field("LastModifiedById", "reference", updateable=False),
+        Field("SystemModstamp", "datetime", updateable=False),
+    )
+    return Object(name, prefix, {field.name: field for field in (*system, *fields)})
+
+
+def _address(prefix: str) -> tuple[Field, ...]:
+    parts = ("Street", "City", "State", "PostalCode", "Country")
+    return tuple(Field(f"{prefix}{part}", part_of=(f"{prefix}Address", part)) for part in parts)
+
+
+ACCOUNT = _object(
+    "Account",
+    "001",
+    Field("Name", required=True),
+    Field("AccountNumber", length=40),
+    Field("Phone", "phone", 40),
+    Field("Fax", "phone", 40),
+    Field("Website", "url"),
+    Field("Industry", "picklist"),
+    Field("NumberOfEmployees", "int"),
+    Field("AnnualRevenue", "currency"),
+    Field("Credit_Limit__c", "currency"),
+    Field("Description", "textarea", 32000),
+    *_address("Billing"),
+    *_address("Shipping"),
+    Field("Isthmus_Id__c", length=36, external_id=True),
+)
+CONTACT = _object(
+    "Contact",
+    "003",
+    Field("Salutation", "picklist", part_of=("Name", "Salutation")),
+    Field("FirstName", length=40, part_of=("Name", "FirstName")),
+    Field("LastName", length=80, required=True, part_of=("Name", "LastName")),
+    Field("Email", "email", 80),
+    Field("Phone", "phone", 40),
+    Field("MobilePhone", "phone", 40),
+    Field("Title", length=128),
+    Field("AccountId", "reference"),
+    *_address("Mailing"),
+    Field("Isthmus_Id__c", length=36, external_id=True),
+)
+STANDARD_OBJECTS = (ACCOUNT, CONTACT)
+
+
+def describe(one: Object) -> dict[str, Any]:
+    """The object as `sobjects/X/describe` answers."""
+    fields = [
+        {
+            "name": field.name,
+            "label": field.name,
+            "type": field.type,
+            "length": field.length if field.type not in ("int", "currency", "datetime") else 0,
+            "nillable": not field.required,
+            "externalId": field.external_id,
+            "unique": field.external_id,
+            "idLookup": field.external_id or field.name == "Id",
+            "createable": field.updateable,
+            "updateable": field.updateable,
+            "calculated": False,
+            "custom": field.name.endswith("__c"),
+        }
+        for field in one.fields.values()
+    ]
+    return {
+        "name": one.name,
+        "label": one.name,
+        "keyPrefix": one.prefix,
+        "custom": False,
+        "createable": True,
+        "updateable": True,
+        "deletable": True,
+        "queryable": True,
+        "fields": fields,
+    }
