@@ -1,14 +1,14 @@
 """Every error Isthmus raises on purpose, in one tree; each says whether a retry can help and what to do next.
 
-    IsthmusError
-    ├── ConfigError            what the operator declared cannot work
-    ├── DecodeError            bytes that are not what their source promises
-    └── PlatformError           a platform answered with a failure
-        ├── AuthError          our credentials are not accepted
-        ├── TransientError     it may work later (retry_after says when)
-        ├── ConflictError      the record is not in the version we thought
-        ├── PermanentError     this payload will never be accepted
-        └── ReplayLost         the platform no longer has what comes after our position
+IsthmusError
+├── ConfigError            what the operator declared cannot work
+├── DecodeError            bytes that are not what their source promises
+└── PlatformError           a platform answered with a failure
+    ├── AuthError          our credentials are not accepted
+    ├── TransientError     it may work later (retry_after says when)
+    ├── ConflictError      the record is not in the version we thought
+    ├── PermanentError     this payload will never be accepted
+    └── ReplayLost         the platform no longer has what comes after our position
 """
 
 from __future__ import annotations

@@ -86,21 +86,26 @@ class EntityMapping(Declared):
 
     def _problems(self) -> Iterable[str]:
         for name, spec in self.fields.items():
-            if (spec.rule is None) == (spec.group is None):
-                yield f"fields.{name}: give it either a rule or a group"
-            if spec.group is not None and spec.group not in self.groups:
-                yield f"fields.{name}: there is no group {spec.group!r}"
+            yield from self._field_problems(name, spec)
         for system, mapping in self.systems.items():
-            for name in mapping.fields.keys() - self.fields.keys():
-                yield f"systems.{system}.fields.{name}: the entity has no such field"
-            if len(set(mapping.fields.values())) != len(mapping.fields):
-                yield f"systems.{system}.fields: two fields share one column"
-        for key in self.match:
-            for name in set(key) - self.fields.keys():
-                yield f"match: the entity has no field {name!r}"
+            yield from self._system_problems(system, mapping)
+        for name in {name for key in self.match for name in key} - self.fields.keys():
+            yield f"match: the entity has no field {name!r}"
         for name, rule in self._rules():
             for system in _systems_of(rule) - self.systems.keys():
                 yield f"{name}: there is no system {system!r}"
+
+    def _field_problems(self, name: str, spec: FieldMapping) -> Iterable[str]:
+        if (spec.rule is None) == (spec.group is None):
+            yield f"fields.{name}: give it either a rule or a group"
+        if spec.group is not None and spec.group not in self.groups:
+            yield f"fields.{name}: there is no group {spec.group!r}"
+
+    def _system_problems(self, system: str, mapping: SystemMapping) -> Iterable[str]:
+        for name in mapping.fields.keys() - self.fields.keys():
+            yield f"systems.{system}.fields.{name}: the entity has no such field"
+        if len(set(mapping.fields.values())) != len(mapping.fields):
+            yield f"systems.{system}.fields: two fields share one column"
 
     def _rules(self) -> Iterable[tuple[str, Rule]]:
         yield from ((f"fields.{n}", s.rule) for n, s in self.fields.items() if s.rule is not None)

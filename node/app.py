@@ -71,9 +71,7 @@ def create_app(settings: Settings, mappings: Mappings, systems: Sequence[System]
     return Node(app, runtime, reading)
 
 
-def stages(
-    settings: Settings, mappings: Mappings, systems: Sequence[System], faults: dict[str, str]
-) -> list[Stage]:
+def stages(settings: Settings, mappings: Mappings, systems: Sequence[System], faults: dict[str, str]) -> list[Stage]:
     """Every stage of the way of a change, in its order."""
     named = {system.name: system for system in systems}
     pipeline = settings.pipeline

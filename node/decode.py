@@ -31,18 +31,24 @@ DECODERS: Mapping[Kind, Callable[[Any], list[Change]]] = {
 def decode_command(kind: Kind, file: str = "-") -> int:
     """Print the changes of a file's messages (`-` is stdin) as JSON lines. 0; or 2 where file or message is bad."""
     try:
-        for change in changes(kind, _read(file)):
-            sys.stdout.write(orjson.dumps(change.to_wire()).decode() + "\n")
-        sys.stdout.flush()
+        _print(changes(kind, _read(file)))
     except BrokenPipeError:
         # Whoever reads us has seen enough; what is left in the buffer must not fail when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, DecodeError) as fault:
         told = fault.strerror if isinstance(fault, OSError) else str(fault)
-        sys.stdout.flush()
         print(f"error: {'stdin' if file == '-' else file}: {told}", file=sys.stderr)
         return MISUSED
     return OK
+
+
+def _print(found: Iterator[Change]) -> None:
+    """As UTF-8 whatever the locale; what came before a fault is printed before the fault is told."""
+    try:
+        for change in found:
+            sys.stdout.buffer.write(orjson.dumps(change.to_wire()) + b"\n")
+    finally:
+        sys.stdout.flush()
 
 
 def changes(kind: Kind, raw: bytes) -> Iterator[Change]:

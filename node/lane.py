@@ -33,7 +33,10 @@ log = structlog.get_logger()
 class Names(Protocol):
     """Where things are on this node's Kafka."""
 
-    partitions: int
+    @property
+    def partitions(self) -> int:
+        """Of every topic."""
+        ...
 
     def topic(self, name: str) -> str:
         """A topic's full name."""
@@ -164,7 +167,7 @@ class Lane:
 
     def _true_hole(self, message: Any) -> bool:
         """Offsets, unlike frame numbers, may skip: believed when a rewind brought the same record again."""
-        return self._rewinds.get(message.topic, (None, 0.0))[0] == message.offset
+        return bool(self._rewinds.get(message.topic, (None, 0.0))[0] == message.offset)
 
     async def _rewind(self, message: Any) -> None:
         """Read the topic again from where we are; what was already on its way meanwhile asks for no second rewind."""
@@ -230,7 +233,10 @@ class Lane:
             topic = self._names.topic(name)
             for key, element in elements:
                 grouped.setdefault((topic, partition_of(key, self._names.partitions)), []).append(element)
-        return {target: [self._frame(target, value) for value in split(held, self._frame_bytes)] for target, held in grouped.items()}
+        return {
+            target: [self._frame(target, value) for value in split(held, self._frame_bytes)]
+            for target, held in grouped.items()
+        }
 
     def _frame(self, target: tuple[str, int], value: bytes) -> Entry:
         stamp = Stamp(str(self), self.marker.next_number(*target))

@@ -36,7 +36,9 @@ class Collector:
         return family
 
     def _lanes(self) -> Iterator[Metric]:
-        waiting = GaugeMetricFamily("isthmus_lane_waiting_frames", "Frames in a lane's queue", labels=("stage", "partition"))
+        waiting = GaugeMetricFamily(
+            "isthmus_lane_waiting_frames", "Frames in a lane's queue", labels=("stage", "partition")
+        )
         idle = GaugeMetricFamily("isthmus_lane_idle_seconds", "Since a lane's last unit", labels=("stage", "partition"))
         for (stage, partition), lane in self._reading.runtime.lanes.items():
             waiting.add_metric([stage, str(partition)], lane.queue.qsize())

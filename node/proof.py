@@ -93,7 +93,10 @@ async def _goldens(session: aiohttp.ClientSession, url: str, entity: str, ids: s
 
 
 def _compare(
-    entity: EntityMapping, golden: Mapping[str, Any], rows: Mapping[str, Mapping[str, Rows]], linked: dict[str, set[str]]
+    entity: EntityMapping,
+    golden: Mapping[str, Any],
+    rows: Mapping[str, Mapping[str, Rows]],
+    linked: dict[str, set[str]],
 ) -> Iterable[str]:
     links: Mapping[str, Mapping[str, bool]] = golden["links"]
     living = any(alive for natives in links.values() for alive in natives.values())

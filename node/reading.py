@@ -55,7 +55,9 @@ class LedgerView(BaseModel):
 
     subjects: dict[str, dict[str, int]] = Field(description="Per system/entity, each outcome's count.")
     totals: dict[str, int]
-    deliveries: dict[str, dict[str, int]] = Field(description="Per system/entity: written, refused, retries, parked, dead.")
+    deliveries: dict[str, dict[str, int]] = Field(
+        description="Per system/entity: written, refused, retries, parked, dead."
+    )
     frames: int = Field(description="Frames under way between stages.")
     hints: int = Field(description="Webhook hints that wait for their re-read.")
     complete: bool = Field(description="False while some partition's owner did not answer.")

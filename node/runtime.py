@@ -109,7 +109,7 @@ class Runtime:
             await asyncio.gather(*(lane.fence() for lane in lanes))
             applied = await recover(self._bootstrap, dict(self._stores(lanes)))
             log.info("tables are whole", lanes=len(lanes), changelog_records=applied)
-            while self._app.rebalancing:  # noqa: ASYNC110 (Faust has no event for it)
+            while self._app.rebalancing:  # Faust has no event for it
                 await asyncio.sleep(0.01)
             for lane in lanes:
                 lane.begin()

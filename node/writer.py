@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
@@ -60,13 +61,13 @@ class Writer:
             await self._producer.commit_transaction()
         return last
 
-    async def _send(self, entries: Sequence[Entry], topic: str, partition: int) -> asyncio.Future[object]:
+    async def _send(self, entries: Sequence[Entry], topic: str, partition: int) -> asyncio.Future[Any]:
         batch = self._producer.create_batch()
         for key, value, headers in entries:
             if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
                 raise ValueError(f"{topic}/{partition}: a record of {len(value or b'')} bytes does not fit a batch")
         batch.close()
-        future: asyncio.Future[object] = await self._producer.send_batch(batch, topic, partition=partition)
+        future: asyncio.Future[Any] = await self._producer.send_batch(batch, topic, partition=partition)
         return future
 
 

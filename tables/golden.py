@@ -255,7 +255,9 @@ def _lacking(
     for name in mapping.systems[system].fields:
         seen = golden.visible.get(name)
         register = known.get(name)
-        if seen is not None and (on_its_way(intents, name) or not same(register.value if register else None, seen.value)):
+        if seen is not None and (
+            on_its_way(intents, name) or not same(register.value if register else None, seen.value)
+        ):
             yield name, seen.value
 
 

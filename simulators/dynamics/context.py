@@ -18,7 +18,7 @@ from isthmus.simulators.dynamics.schema import Column, Table
 from isthmus.simulators.dynamics.values import Reference, Value, formatted
 from isthmus.simulators.dynamics.work import STATE_COLUMNS, Event
 
-LARGEST_BODY = 512 * 1024
+LARGEST_BODY = 256 * 1024
 LEFT_OUT = ("ParentContext", "InputParameters", "PreEntityImages", "PostEntityImages")
 CONTRACTS = "http://schemas.microsoft.com/xrm/2011/Contracts"
 PAIR = "KeyValuePairOfstringstring:#System.Collections.Generic"

@@ -85,7 +85,7 @@ def test_an_instant_has_milliseconds_only_where_there_are_any(milliseconds: int,
 
 @pytest.mark.parametrize("milliseconds", [10**18, -(10**18), True, "1", 1.5, None])
 def test_what_is_no_instant_is_refused_with_its_place(milliseconds: Any) -> None:
-    with pytest.raises(DecodeError, match="^here: "):
+    with pytest.raises(DecodeError, match=r"^here: "):
         instant(milliseconds, "here")
 
 

@@ -6,6 +6,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from isthmus.codecs.frames import Stamp, decode, split, stamp_of
 from isthmus.config.errors import DecodeError
 

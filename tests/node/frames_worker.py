@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
+
 from isthmus.node.runtime import Runtime
 from isthmus.node.topics import Topics, create
 from isthmus.node.transport import App

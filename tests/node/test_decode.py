@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -32,9 +33,10 @@ def names(out: str) -> list[str]:
 
 
 def isthmus(*arguments: str, given: bytes) -> subprocess.CompletedProcess[bytes]:
-    """The real command, in a process of its own."""
+    """The real command, in a process of its own whose locale knows no letters but ASCII's."""
     command = [sys.executable, "-m", "isthmus.node.cli", *arguments]
-    return subprocess.run(command, input=given, capture_output=True, timeout=60, check=False)
+    locale = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    return subprocess.run(command, input=given, capture_output=True, timeout=60, check=False, env=locale)
 
 
 def test_a_line_is_a_change_with_its_keys_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,7 +124,7 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_the_command_reads_stdin_whatever_the_locale_and_names_it() -> None:
-    good = isthmus("decode", "salesforce-cometd", "-", given=json.dumps(event()).encode())
+    good = isthmus("decode", "salesforce-cometd", given=json.dumps(event()).encode())
     assert (good.returncode, good.stderr) == (0, b"")
     assert names(good.stdout.decode()) == ["Zoë"]
     bad = isthmus("decode", "dynamics-webhook", given=b"{}")

@@ -79,9 +79,7 @@ async def test_a_worker_killed_again_and_again_loses_and_repeats_nothing(
     await exactly_once(kafka, namespace)
 
 
-async def test_workers_that_come_go_and_die_lose_and_repeat_nothing(
-    kafka: str, namespace: str, tmp_path: Path
-) -> None:
+async def test_workers_that_come_go_and_die_lose_and_repeat_nothing(kafka: str, namespace: str, tmp_path: Path) -> None:
     first = await start(kafka, namespace, tmp_path, "one")
     await asyncio.wait_for(events_at_least(kafka, f"{namespace}events", TOTAL // 10), 60)
     second = await start(kafka, namespace, tmp_path, "two")

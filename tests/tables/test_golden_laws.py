@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from isthmus.codecs.linked import Linked
 from isthmus.config.mapping import load_mappings
 from isthmus.tables.golden import Golden, fold

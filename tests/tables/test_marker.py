@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from isthmus.codecs.frames import Stamp
 from isthmus.tables.marker import Marker, Verdict
 
