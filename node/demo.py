@@ -46,6 +46,7 @@ class Theatre:
     environment: DynamicsEnvironment
     worker: Worker
     mappings: Mappings
+    webhook_url: str
 
     def rows(self) -> dict[str, dict[str, Mapping[str, Mapping[str, Any]]]]:
         """The live rows of both systems, by system, object and id."""
@@ -74,9 +75,10 @@ async def theatre(folder: Path, *, bootstrap: str, namespace: str, seed: int = 1
         code = secrets.token_urlsafe(16)
         settings = worker_settings(folder, bootstrap, namespace, org, salesforce, environment, dynamics.http_url, code)
         async with Worker(settings, folder / "worker.log") as worker:
-            environment.register_webhook(f"{worker.url}/webhooks/dynamics", auth=("WebhookKey", code))
+            door = f"{worker.url}/webhooks/dynamics"
+            environment.register_webhook(door, auth=("WebhookKey", code))
             await worker.ready()
-            yield Theatre(bootstrap, namespace, org, environment, worker, load_mappings())
+            yield Theatre(bootstrap, namespace, org, environment, worker, load_mappings(), f"{door}?code={code}")
 
 
 def worker_settings(
@@ -147,7 +149,10 @@ async def settle(stage: Theatre, progress: Progress, patience: float) -> dict[st
     try:
         async with asyncio.timeout(patience), aiohttp.ClientSession() as session:
             while True:
-                ledger = progress.ledger = await _ledger(session, stage.worker.url) or progress.ledger
+                answered = await _ledger(session, stage.worker.url)
+                if answered is not None:
+                    _resume_failed(stage.environment)
+                ledger = progress.ledger = answered or progress.ledger
                 state = (ledger.get("totals"), ledger.get("deliveries"))
                 calm = _at_rest(ledger) and state == before and stage.environment.settled
                 calm_since = (calm_since or time.monotonic()) if calm else None
@@ -157,6 +162,12 @@ async def settle(stage: Theatre, progress: Progress, patience: float) -> dict[st
                 await asyncio.sleep(0.1)
     except TimeoutError:
         raise IsthmusError(f"does not come to rest: {progress.ledger}", hint=stage.worker.last_words()) from None
+
+
+def _resume_failed(environment: DynamicsEnvironment) -> None:
+    """What an administrator does after an outage: a webhook that nobody took is a failed system job, to be resumed."""
+    for job in environment.failed():
+        environment.resume(job)
 
 
 async def _ledger(session: aiohttp.ClientSession, url: str) -> dict[str, Any] | None:

@@ -30,8 +30,8 @@ def target(**attributes: Any) -> dict[str, Any]:
     return {"__type": "Entity:x", "Attributes": bag, "Id": RECORD, "LogicalName": "account"}
 
 
-def context(found: Any = None, **more: Any) -> dict[str, Any]:
-    return {"MessageName": "Update", "InputParameters": [{"key": "Target", "value": found or target()}], **more}
+def context(found: Any = None, parameter: str = "Target", **more: Any) -> dict[str, Any]:
+    return {"MessageName": "Update", "InputParameters": [{"key": parameter, "value": found or target()}], **more}
 
 
 @pytest.mark.parametrize("amount", ["2154.32", "100.00", "12345678901234567890.1234", "0.10", "-5", "1000000"])
@@ -131,7 +131,7 @@ def test_the_records_of_a_message_have_ids_of_their_own() -> None:
         (context(OperationCreatedOn="yesterday"), "^OperationCreatedOn: 'yesterday' is no date"),
         (context(ParentContext={"SharedVariables": 5}), r"^ParentContext\.SharedVariables: is no array"),
         (
-            context({"Entities": [target(), {"LogicalName": "account"}]}, PrimaryEntityId=NOBODY),
+            context({"Entities": [target(), {"LogicalName": "account"}]}, "Targets", PrimaryEntityId=RECORD),
             r"^InputParameters\[0\]\.value\.Entities\[1\]\.Id: names no record",
         ),
     ],

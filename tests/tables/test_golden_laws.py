@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import random
-import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from two_systems import VALUES, World
 
 from isthmus.codecs.linked import Linked
 from isthmus.config.mapping import load_mappings
 from isthmus.tables.golden import Golden, fold
 from isthmus.tables.precedence import Register, choose
-
-sys.path.insert(0, str(Path(__file__).parent))
-from two_systems import VALUES, World
 
 ACCOUNT = load_mappings().entities["account"]
 

@@ -1,0 +1,61 @@
+"""The oracle: what merge's recorded input must have led to, computed purely, without Kafka's help beyond reading it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from isthmus.agents import merge
+from isthmus.config.mapping import Mappings
+from isthmus.tables.stage import Item, Unit
+
+Published = tuple[str, bytes, bytes, tuple[tuple[str, bytes], ...]]
+
+
+class Memory:
+    """A table in memory."""
+
+    def __init__(self) -> None:
+        self.values: dict[bytes, bytes] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value."""
+        return self.values.get(key)
+
+    def scan(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """By prefix, in order."""
+        return iter(sorted((key, value) for key, value in self.values.items() if key.startswith(prefix)))
+
+
+async def committed(bootstrap: str, topic: str, partitions: int = 4) -> list[ConsumerRecord]:
+    """Every committed record of a topic, each partition in order."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed", enable_auto_commit=False)
+    await consumer.start()
+    try:
+        parts = [TopicPartition(topic, number) for number in range(partitions)]
+        consumer.assign(parts)
+        await consumer.seek_to_beginning(*parts)
+        ends = await consumer.end_offsets(parts)
+        found: list[ConsumerRecord] = []
+        while [part for part in parts if await consumer.position(part) < ends[part]]:
+            for records in (await consumer.getmany(timeout_ms=100)).values():
+                found.extend(records)
+        return found
+    finally:
+        await consumer.stop()
+
+
+async def replay(bootstrap: str, namespace: str, mappings: Mappings) -> tuple[list[Published], dict[bytes, Any]]:
+    """The events that a pure replay publishes, and the golden records that it ends with."""
+    golden = Memory()
+    stage = merge.stage(mappings)
+    published: list[Published] = []
+    for record in await committed(bootstrap, f"{namespace}merge"):
+        unit = Unit({merge.GOLDEN: golden})
+        stage.fold(unit, [Item("merge", element) for element in orjson.loads(record.value)])
+        golden.values.update({k: v for k, v in unit.puts[merge.GOLDEN].items() if v is not None})
+        published += [(f"{namespace}{one.topic}", one.key, one.value, tuple(one.headers)) for one in unit.records]
+    return published, {key: orjson.loads(value) for key, value in golden.values.items()}
