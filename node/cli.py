@@ -59,7 +59,9 @@ def demo(
 
 
 @app.command
-def decode(kind: Kind, file: Annotated[str, Parameter(help="A file, or - for stdin.")] = "-") -> int:
+def decode(
+    kind: Kind, file: Annotated[str, Parameter(help="A file, or - for stdin.", allow_leading_hyphen=True)] = "-"
+) -> int:
     """Print the changes that a platform's own message stands for, one JSON object a line."""
     from isthmus.node.decode import decode_command
 

@@ -14,8 +14,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from isthmus.codecs.asyncapi import asyncapi
 from isthmus.config.load import section_of
+from isthmus.config.mapping import EntityMapping, load_mappings
 from isthmus.config.settings import NESTED, PREFIX, Settings
+from isthmus.node.http import openapi
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAD = """# Settings
@@ -36,11 +39,17 @@ fetched from).
 
 def pages() -> dict[str, str]:
     """Every generated page: its path below the repository's root, and its content."""
-    schema = orjson.dumps(Settings.model_json_schema(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
     return {
         "docs/reference/settings.md": HEAD + "".join(_rows(Settings, ())),
-        "docs/reference/settings.schema.json": schema.decode() + "\n",
+        "docs/reference/settings.schema.json": _json(Settings.model_json_schema()),
+        "docs/reference/entity.schema.json": _json(EntityMapping.model_json_schema()),
+        "docs/reference/asyncapi.json": _json(asyncapi(load_mappings().entities)),
+        "docs/reference/openapi.json": _json(openapi()),
     }
+
+
+def _json(document: dict[str, Any]) -> str:
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode() + "\n"
 
 
 def write_docs(root: Path = ROOT) -> list[Path]:

