@@ -77,7 +77,7 @@ def _settle_gaps(unit: Unit, arrival: Arrival, recent: Recent, mapping: EntityMa
     change = arrival.change
     if change.operation == "overflow":
         unit.count(change.system, mapping.entity, "dead")
-        fault = PlatformError("the platform tells of more changes than it lists: the entity needs a full re-read", code="OVERFLOW")
+        fault = PlatformError("more changed than is listed", code="OVERFLOW", hint="re-read the whole entity")
         unit.bury(dead_letter(fault, stage="intake", original=orjson.dumps(arrival.to_wire()), system=change.system))
     elif change.operation == "gap":
         unit.count(change.system, mapping.entity, "parked")

@@ -13,7 +13,7 @@ from isthmus.config.mapping import SystemMapping
 from isthmus.systems.dynamics.session import Session
 from isthmus.systems.protocol import Finding
 
-READ_ONLY = ("IsValidForUpdate", "IsValidForRead")
+RIGHTS = ("IsValidForUpdate", "IsValidForRead")
 
 
 async def check(environment: Session, tables: Mapping[str, SystemMapping]) -> list[Finding]:
@@ -72,8 +72,8 @@ def _column_faults(mapping: SystemMapping, columns: Mapping[str, Any]) -> Iterat
     for name in mapping.columns:
         if name not in columns:
             yield f"{name} is missing"
-        elif not all(columns[name].get(right, True) for right in READ_ONLY):
-            yield f"{name} may not be written"
+        elif not all(columns[name].get(right, True) for right in RIGHTS):
+            yield f"{name} may not be read or written"
 
 
 def _key(mapping: SystemMapping, keys: Iterable[Mapping[str, Any]]) -> Finding:
@@ -82,6 +82,6 @@ def _key(mapping: SystemMapping, keys: Iterable[Mapping[str, Any]]) -> Finding:
         if key.get("KeyAttributes") == [mapping.external_id]:
             state = key.get("EntityKeyIndexStatus", "Active")
             # The index is built in the background; until then upserts by the key fail.
-            return Finding(name, True, f"{mapping.external_id} is {state}", "wait until it is Active")
+            return Finding(name, state == "Active", f"{mapping.external_id} is {state}", "wait until it is Active")
     hint = f"define an alternate key of {mapping.external_id} alone"
     return Finding(name, False, f"{mapping.external_id} is no alternate key", hint)
