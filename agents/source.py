@@ -8,7 +8,10 @@ the source loudly and is never skipped over.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import cast
 
 import stamina
 import structlog
@@ -59,16 +62,28 @@ async def _follow(system: System, mappings: Mappings, pen: Pen, faults: dict[str
     raw = pen.view(POSITIONS).get(system.name.encode())
     position = raw.decode().strip('"') if raw is not None else FROM_THE_START
     waiting: asyncio.Queue[Delivery] = asyncio.Queue(maxsize=UNIT_DELIVERIES)
-    async with asyncio.TaskGroup() as group:
-        listening = group.create_task(_listen(system, position, waiting))
-        writing = group.create_task(_write(system.name, mappings, pen, waiting, faults))
-        await listening
+    listening = asyncio.create_task(_listen(system, position, waiting))
+    writing = asyncio.create_task(_write(system.name, mappings, pen, waiting, faults))
+    try:
+        await asyncio.wait({listening, writing}, return_when=asyncio.FIRST_COMPLETED)
+        # What was heard before the stream ended is written first: its platform may not say it again.
+        written = asyncio.create_task(waiting.join())
+        await asyncio.wait({written, writing}, return_when=asyncio.FIRST_COMPLETED)
+        written.cancel()
+        for ended in (writing, listening):
+            if ended.done():
+                ended.result()
+    finally:
+        listening.cancel()
         writing.cancel()
+        await asyncio.gather(listening, writing, return_exceptions=True)
 
 
 async def _listen(system: System, position: str, waiting: asyncio.Queue[Delivery]) -> None:
-    async for delivery in system.changes(position):
-        await waiting.put(delivery)
+    # Closed at once when we are cancelled, so that the platform is told goodbye.
+    async with contextlib.aclosing(cast(AsyncGenerator[Delivery, None], system.changes(position))) as deliveries:
+        async for delivery in deliveries:
+            await waiting.put(delivery)
 
 
 async def _write(
@@ -78,8 +93,10 @@ async def _write(
         deliveries = [await waiting.get()]
         while len(deliveries) < UNIT_DELIVERIES and not waiting.empty():
             deliveries.append(waiting.get_nowait())
-        await pen.commit(lambda unit, now=tuple(deliveries): record(unit, system, mappings, now))  # type: ignore[misc]
+        await pen.commit(partial(record, system=system, mappings=mappings, deliveries=tuple(deliveries)))
         faults.pop(system, None)
+        for _ in deliveries:
+            waiting.task_done()
 
 
 def record(unit: Unit, system: str, mappings: Mappings, deliveries: Iterable[Delivery]) -> None:

@@ -114,4 +114,5 @@ def rule_name(rule: Rule) -> str:
 
 def _rank(opinion: Opinion) -> tuple[str, str, str, str, str]:
     register = opinion.register
-    return (register.when, opinion.system, register.version, opinion.native_id, register.change_id)
+    # Without the Z, since a fraction of a second sorts before it.
+    return (register.when.removesuffix("Z"), opinion.system, register.version, opinion.native_id, register.change_id)
