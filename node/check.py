@@ -35,7 +35,7 @@ class Answer:
     hint: str = ""
 
     def __str__(self) -> str:
-        hint = f" ({self.hint})" if self.hint else ""
+        hint = f" ({self.hint})" if self.hint and self.state != "ok" else ""
         return f"{self.state:<4} {self.name}: {self.message}{hint}"
 
 

@@ -138,8 +138,15 @@ async def play(stage: Theatre, progress: Progress, *, seed: int, size: int, paus
             if progress.wishes % 10 == 0:
                 await asyncio.sleep(pause)
             if progress.wishes == size * 3:
-                stage.org.gap_next("Account", sorted(stage.org.rows("Account"))[:1])
+                _change_behind_a_gap(stage.org)
         await settle(stage, progress, SETTLE_SECONDS)
+
+
+def _change_behind_a_gap(org: SalesforceOrg) -> None:
+    """One change of which the org says no more than that it happened."""
+    account = min(org.rows("Account"))
+    org.gap_next("Account", [account])
+    org.update("Account", account, {"Phone": "+44 20 7946 0000"})
 
 
 async def settle(stage: Theatre, progress: Progress, patience: float) -> dict[str, Any]:

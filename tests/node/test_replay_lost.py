@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import aiohttp
+
 from isthmus.node.demo import Progress, settle, theatre
 
 

@@ -1,0 +1,99 @@
+"""Mappings are data: what is wrong is said by file and place, and a third entity needs no Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from oracle import Memory
+
+from isthmus.agents import identify, intake, merge
+from isthmus.codecs.arrival import Arrival
+from isthmus.codecs.change import Change
+from isthmus.config.errors import ConfigError
+from isthmus.config.mapping import ENTITIES, load_mappings
+from isthmus.tables.stage import Item, Stage, Unit
+
+LEAD = """
+entity: lead
+family: lead
+match: [[email]]
+fields:
+  company: {rule: {owner: salesforce}}
+  email: {rule: last_writer}
+systems:
+  salesforce: {object: Lead, external_id: Isthmus_Id__c, fields: {company: Company, email: Email}}
+  dynamics:
+    object: lead
+    collection: leads
+    primary_key: leadid
+    external_id: isthmus_id
+    fields: {company: companyname, email: emailaddress1}
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"entity": "Account Plus"}, "entity"),
+        ({"colour": "red"}, "colour"),
+        ({"fields": {"name": {}}}, "fields.name: give it either a rule or a group"),
+        ({"fields": {"name": {"group": "nobody"}}}, "there is no group 'nobody'"),
+        ({"fields": {"name": {"rule": {"owner": "sap"}}}}, "there is no system 'sap'"),
+        ({"match": [["shoe_size"]]}, "no field 'shoe_size'"),
+        ({"systems": {"salesforce": {"object": "A", "external_id": "X", "fields": {"x": "X"}}}}, "no such field"),
+    ],
+)
+def test_a_mapping_that_cannot_work_is_refused_by_file_and_place(
+    tmp_path: Path, change: dict[str, object], words: str
+) -> None:
+    good = yaml.safe_load((ENTITIES / "account.yaml").read_text())
+    (tmp_path / "bad.yaml").write_text(yaml.safe_dump({**good, **change}))
+    with pytest.raises(ConfigError, match=r"bad\.yaml") as caught:
+        load_mappings(tmp_path)
+    assert words in str(caught.value)
+
+
+def test_a_file_that_is_no_yaml_and_a_folder_without_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no entity files"):
+        load_mappings(tmp_path)
+    (tmp_path / "bad.yaml").write_text("entity: [")
+    with pytest.raises(ConfigError, match="not YAML"):
+        load_mappings(tmp_path)
+
+
+def run(stage: Stage, topic: str, elements: list[object]) -> Unit:
+    """One unit of a stage over empty tables."""
+    unit = Unit({table: Memory() for table in stage.tables})
+    stage.fold(unit, [Item(topic, element) for element in elements])
+    return unit
+
+
+def sent(unit: Unit, topic: str) -> list[object]:
+    """What a unit put on a topic."""
+    return [yaml.safe_load(element) for _, element in unit.frames[topic]]
+
+
+def test_a_third_entity_is_one_file_and_goes_the_whole_way(tmp_path: Path) -> None:
+    (tmp_path / "lead.yaml").write_text(LEAD)
+    mappings = load_mappings(tmp_path)
+    change = Change(
+        "salesforce",
+        "Lead",
+        "00Q1",
+        "create",
+        {"Company": "Alder", "Email": "a@b.example"},
+        (),
+        "1",
+        "2026",
+        "t",
+        None,
+        "c",
+    )
+    taken = run(intake.stage(["salesforce"], mappings, {}), "changes.salesforce", [Arrival(change, "t").to_wire()])
+    linked = run(identify.stage(mappings), "identify", sent(taken, "identify"))
+    merged = run(merge.stage(mappings), "merge", sent(linked, "merge"))
+    assert [record.topic for record in merged.records] == ["events.lead"]
+    (write,) = sent(merged, "writes.dynamics")
+    assert write["fields"] == {"company": "Alder", "email": "a@b.example"}  # type: ignore[index]
