@@ -161,5 +161,5 @@ def _load(file: Path) -> EntityMapping:
         raise ConfigError(f"{file.name}: not YAML: {fault}") from fault
     except ValidationError as fault:
         first = fault.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{file.name}: {place or 'entity'}: {first['msg']}") from fault
+        place = "".join(f"{part}: " for part in [".".join(map(str, first["loc"]))] if part)
+        raise ConfigError(f"{file.name}: {place}{first['msg'].removeprefix('Value error, ')}") from fault

@@ -12,9 +12,10 @@ from isthmus.agents import identify, intake, merge
 from isthmus.codecs.arrival import Arrival
 from isthmus.codecs.change import Change
 from isthmus.config.errors import ConfigError
-from isthmus.config.mapping import ENTITIES, load_mappings
+from isthmus.config.mapping import load_mappings
 from isthmus.tables.stage import Item, Stage, Unit
 
+LAST = {"rule": "last_writer"}
 LEAD = """
 entity: lead
 family: lead
@@ -38,9 +39,9 @@ systems:
     [
         ({"entity": "Account Plus"}, "entity"),
         ({"colour": "red"}, "colour"),
-        ({"fields": {"name": {}}}, "fields.name: give it either a rule or a group"),
-        ({"fields": {"name": {"group": "nobody"}}}, "there is no group 'nobody'"),
-        ({"fields": {"name": {"rule": {"owner": "sap"}}}}, "there is no system 'sap'"),
+        ({"fields": {"company": {}, "email": LAST}}, "fields.company: give it either a rule or a group"),
+        ({"fields": {"company": {"group": "nobody"}, "email": LAST}}, "there is no group 'nobody'"),
+        ({"fields": {"company": {"rule": {"owner": "sap"}}, "email": LAST}}, "there is no system 'sap'"),
         ({"match": [["shoe_size"]]}, "no field 'shoe_size'"),
         ({"systems": {"salesforce": {"object": "A", "external_id": "X", "fields": {"x": "X"}}}}, "no such field"),
     ],
@@ -48,7 +49,7 @@ systems:
 def test_a_mapping_that_cannot_work_is_refused_by_file_and_place(
     tmp_path: Path, change: dict[str, object], words: str
 ) -> None:
-    good = yaml.safe_load((ENTITIES / "account.yaml").read_text())
+    good = yaml.safe_load(LEAD)
     (tmp_path / "bad.yaml").write_text(yaml.safe_dump({**good, **change}))
     with pytest.raises(ConfigError, match=r"bad\.yaml") as caught:
         load_mappings(tmp_path)
@@ -78,19 +79,8 @@ def sent(unit: Unit, topic: str) -> list[object]:
 def test_a_third_entity_is_one_file_and_goes_the_whole_way(tmp_path: Path) -> None:
     (tmp_path / "lead.yaml").write_text(LEAD)
     mappings = load_mappings(tmp_path)
-    change = Change(
-        "salesforce",
-        "Lead",
-        "00Q1",
-        "create",
-        {"Company": "Alder", "Email": "a@b.example"},
-        (),
-        "1",
-        "2026",
-        "t",
-        None,
-        "c",
-    )
+    told = {"Company": "Alder", "Email": "a@b.example"}
+    change = Change("salesforce", "Lead", "00Q1", "create", told, (), "1", "2026", "t", None, "c")
     taken = run(intake.stage(["salesforce"], mappings, {}), "changes.salesforce", [Arrival(change, "t").to_wire()])
     linked = run(identify.stage(mappings), "identify", sent(taken, "identify"))
     merged = run(merge.stage(mappings), "merge", sent(linked, "merge"))
