@@ -48,6 +48,13 @@ def _nothing(unit: Unit, items: Sequence[Item]) -> None:
 
 async def follow(system: System, mappings: Mappings, pen: Pen, faults: dict[str, str]) -> None:
     """Follow one stream from its stored position, opening it again after faults, until cancelled."""
+    try:
+        await _again_and_again(system, mappings, pen, faults)
+    finally:
+        faults.pop(system.name, None)
+
+
+async def _again_and_again(system: System, mappings: Mappings, pen: Pen, faults: dict[str, str]) -> None:
     async for attempt in stamina.retry_context(PlatformError, attempts=None, timeout=None, wait_max=30.0):
         with attempt:
             try:

@@ -50,7 +50,6 @@ class Node:
 def create_app(settings: Settings, mappings: Mappings, systems: Sequence[System]) -> Node:
     """A worker of this node."""
     topics = Topics(settings.node.namespace, settings.node.partitions, settings.kafka.replication_factor)
-    settings.node.data_dir.mkdir(parents=True, exist_ok=True)
     app = _faust(settings)
     runtime = Runtime(
         app,

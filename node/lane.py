@@ -103,6 +103,9 @@ class Lane:
             for task in self._tasks:
                 task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        # Whoever waits to hand us a record must not wait for ever; the next owner reads it again.
+        while not self.queue.empty():
+            self.queue.get_nowait()
         await self._writer.close()
         for store in self.stores.values():
             store.close()

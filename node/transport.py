@@ -7,6 +7,7 @@ other half (its own transactions) loses and repeats events: docs/adr/0002.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -50,6 +51,7 @@ class App(faust.App):  # type: ignore[misc]
 
     async def on_first_start(self) -> None:
         """Open what the stages need before partitions are assigned."""
+        Path(self.conf.datadir).mkdir(parents=True, exist_ok=True)
         await super().on_first_start()
         await self.opening()
 
