@@ -49,9 +49,12 @@ class App(faust.App):  # type: ignore[misc]
     def _new_transport(self) -> ReadCommittedTransport:
         return ReadCommittedTransport(self.conf.broker_consumer, self)
 
+    def _create_directories(self) -> None:
+        Path(self.conf.datadir).mkdir(parents=True, exist_ok=True)
+        super()._create_directories()
+
     async def on_first_start(self) -> None:
         """Open what the stages need before partitions are assigned."""
-        Path(self.conf.datadir).mkdir(parents=True, exist_ok=True)
         await super().on_first_start()
         await self.opening()
 
