@@ -15,7 +15,8 @@ from isthmus.codecs.dead import dead_letter
 from isthmus.codecs.events import to_kafka
 from isthmus.codecs.linked import Linked, item_from_wire
 from isthmus.config.mapping import Mappings
-from isthmus.tables.golden import Golden, fold
+from isthmus.tables.fold import fold
+from isthmus.tables.golden import Golden
 from isthmus.tables.stage import Item, Record, Stage, Unit
 
 GOLDEN = "golden"

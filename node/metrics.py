@@ -11,6 +11,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from isthmus.node.reading import Reading
 
+# Outcomes that a later one takes back.
+WAITING = ("parked", "delivery_parked")
+
 
 class Collector:
     """A prometheus-client collector over this worker's lanes."""
@@ -20,20 +23,22 @@ class Collector:
 
     def collect(self) -> Iterator[Metric]:
         """All series of this worker."""
-        yield self._changes()
+        yield from self._changes()
         yield from self._lanes()
         ready = GaugeMetricFamily("isthmus_ready", "1 when this worker can do its work")
         ready.add_metric([], float(self._reading.health().ok))
         yield ready
 
-    def _changes(self) -> Metric:
-        family = CounterMetricFamily(
-            "isthmus_changes", "Changes by what became of them", labels=("system", "entity", "outcome")
-        )
+    def _changes(self) -> Iterator[Metric]:
+        labels = ("system", "entity", "outcome")
+        done = CounterMetricFamily("isthmus_changes", "Changes by what became of them", labels=labels)
+        waiting = GaugeMetricFamily("isthmus_waiting", "Changes and writes that wait for something now", labels=labels)
         for subject, outcomes in self._reading.tally().counts.items():
             for outcome, number in outcomes.items():
+                family = waiting if outcome in WAITING else done
                 family.add_metric([*subject.split("/", 1), outcome], number)
-        return family
+        yield done
+        yield waiting
 
     def _lanes(self) -> Iterator[Metric]:
         waiting = GaugeMetricFamily(

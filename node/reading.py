@@ -16,6 +16,7 @@ from isthmus.codecs.arrival import native_key
 from isthmus.node.members import Members
 from isthmus.node.runtime import Runtime
 from isthmus.node.writer import partition_of
+from isthmus.tables.golden import Golden
 from isthmus.tables.ledger import Ledger, Tally, balance
 
 
@@ -156,8 +157,6 @@ class Reading:
 
 def golden_view(held: dict[str, Any]) -> GoldenView:
     """A golden record's table value as people see it."""
-    from isthmus.tables.golden import Golden
-
     golden = Golden.from_wire(held)
     return GoldenView(
         entity=golden.entity,

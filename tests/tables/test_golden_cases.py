@@ -15,7 +15,8 @@ import yaml
 from isthmus.codecs.events import EventData, to_kafka
 from isthmus.codecs.linked import Linked, Report
 from isthmus.config.mapping import load_mappings
-from isthmus.tables.golden import DesiredWrite, Folded, Golden, fold
+from isthmus.tables.fold import Folded, fold
+from isthmus.tables.golden import DesiredWrite, Golden
 
 CASES = sorted((Path(__file__).parents[1] / "golden").glob("*/*.yaml"))
 MAPPINGS = load_mappings()

@@ -11,7 +11,8 @@ from two_systems import VALUES, World
 
 from isthmus.codecs.linked import Linked
 from isthmus.config.mapping import load_mappings
-from isthmus.tables.golden import Golden, fold
+from isthmus.tables.fold import fold
+from isthmus.tables.golden import Golden
 from isthmus.tables.precedence import Register, choose
 
 ACCOUNT = load_mappings().entities["account"]

@@ -12,7 +12,8 @@ from typing import Any
 
 from isthmus.codecs.linked import Linked, Report
 from isthmus.config.mapping import load_mappings
-from isthmus.tables.golden import DesiredWrite, Golden, fold
+from isthmus.tables.fold import fold
+from isthmus.tables.golden import DesiredWrite, Golden
 from isthmus.tables.precedence import same
 
 ACCOUNT = load_mappings().entities["account"]
