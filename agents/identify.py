@@ -45,8 +45,8 @@ def identify(unit: Unit, linked: Linked, external_id: str | None, mappings: Mapp
         return unit.get(IDENTITY, key)
 
     decided = link(find, mapping, linked.system, linked.native_id, linked.fields, external_id)
-    for key in decided.keys:
-        unit.put(IDENTITY, key, decided.canonical)
+    for key, value in decided.keys.items():
+        unit.put(IDENTITY, key, value)
     unit.send("merge", decided.canonical.encode(), linked.at(decided.canonical).to_wire())
     told = Link(linked.system, linked.native_id, linked.entity, decided.canonical)
     unit.send("links", native_key(linked.system, linked.native_id), told.to_wire())

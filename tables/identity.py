@@ -1,8 +1,8 @@
 """Identity: which golden record a native record is, decided once and in one place an entity family.
 
 Promises: a record that carries a canonical id (its external id) belongs to it; else one whose match keys are all present
-and equal to a known record's is that record; else it is new, and its id follows from its native id alone, so that a
-replay names it the same.
+and equal to those of another system's record is that record; else it is new, and its id follows from its native id
+alone, so that a replay names it the same.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ NAMESPACE = uuid.UUID("6f1c1d1e-5a0c-5f0e-9b1e-1a57b0d0c0de")
 
 @dataclass(frozen=True, slots=True)
 class Linking:
-    """The decision: the canonical id, and the keys that now lead to it."""
+    """The decision: the canonical id, and what the keys that lead to it hold from now on."""
 
     canonical: str
-    keys: tuple[bytes, ...]
+    keys: Mapping[bytes, Any]
 
 
 def canonical_id(system: str, native_id: str) -> str:
@@ -51,9 +51,20 @@ def link(
     fields: Mapping[str, Value],
     external_id: str | None,
 ) -> Linking:
-    """Decide who a record is; `find` gives the canonical id that a key leads to, None where it leads nowhere."""
+    """Decide who a record is; `find` gives what a key holds, None where it holds nothing."""
     native = native_key(system, native_id)
-    matches = tuple(match_keys(mapping, fields))
-    known = find(native) or external_id or next((found for key in matches if (found := find(key))), None)
-    canonical = known or canonical_id(system, native_id)
-    return Linking(canonical, (native, *(key for key in matches if find(key) is None)))
+    claims = {key: find(key) for key in match_keys(mapping, fields)}
+    matched = (claim["canonical"] for claim in claims.values() if claim and system not in claim["systems"])
+    canonical = find(native) or external_id or next(matched, None) or canonical_id(system, native_id)
+    return Linking(canonical, {native: canonical, **_claimed(claims, system, canonical)})
+
+
+def _claimed(claims: Mapping[bytes, Any], system: str, canonical: str) -> dict[bytes, Any]:
+    """Match keys with this record among those they stand for. Two records of one system that share a key are two
+    customers until somebody says otherwise, so the second claims nothing."""
+    claimed: dict[bytes, Any] = {}
+    for key, claim in claims.items():
+        known = claim or {"canonical": canonical, "systems": []}
+        if known["canonical"] == canonical and system not in known["systems"]:
+            claimed[key] = {"canonical": canonical, "systems": [*known["systems"], system]}
+    return claimed
