@@ -28,7 +28,8 @@ Name = Callable[[bytes], str | None]
 
 
 class Hints:
-    """`name` gives a body's record id where it can; the rest goes to one partition and is judged by its reader."""
+    """`name` gives a body's record id where it can; the rest goes to one partition and is judged by its reader.
+    `held`: webhooks that wait for their answer now."""
 
     def __init__(self, bootstrap: str, topic: str, partitions: int, authenticate: Authenticate, name: Name) -> None:
         self._producer = AIOKafkaProducer(
@@ -38,7 +39,7 @@ class Hints:
         self._partitions = partitions
         self._authenticate = authenticate
         self._name = name
-        self._held = 0
+        self.held = 0
 
     async def open(self) -> None:
         """Connect to Kafka."""
@@ -54,13 +55,13 @@ class Hints:
             return web.json_response({"error": "unauthorized"}, status=401)
         if request.headers.get("x-ms-dynamics-request-name") == "URL_VALIDATION":
             return web.Response(status=200)
-        if self._held >= AT_ONCE:
+        if self.held >= AT_ONCE:
             return web.json_response({"error": "busy"}, status=503)
-        self._held += 1
+        self.held += 1
         try:
             return await self._store(await request.read(), _kept(request))
         finally:
-            self._held -= 1
+            self.held -= 1
 
     async def _store(self, body: bytes, headers: Sequence[tuple[str, bytes]]) -> web.Response:
         key = native_key("dynamics", self._name(body) or "")

@@ -35,7 +35,7 @@ class Worker:
     """`isthmus worker` with these settings; its log goes to `log`."""
 
     def __init__(self, settings: Mapping[str, str], log: Path) -> None:
-        self._settings = settings
+        self.settings = settings
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
         self._watch: asyncio.Task[None] | None = None
@@ -44,7 +44,7 @@ class Worker:
     @property
     def url(self) -> str:
         """Where it can be asked."""
-        return f"http://127.0.0.1:{self._settings['ISTHMUS_NODE__HTTP_PORT']}"
+        return f"http://127.0.0.1:{self.settings['ISTHMUS_NODE__HTTP_PORT']}"
 
     async def __aenter__(self) -> Worker:
         await self.start()
@@ -61,7 +61,7 @@ class Worker:
         self._watch = asyncio.create_task(self._supervise())
 
     async def _spawn(self) -> None:
-        environment = {**os.environ, **self._settings}
+        environment = {**os.environ, **self.settings}
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "isthmus.node.cli", "worker", env=environment, stdout=log, stderr=log

@@ -1,0 +1,99 @@
+"""reread: hints and requests become reads, and reads become changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from desk import Desk, items, letters, sent
+
+from isthmus.agents import reread
+from isthmus.codecs.arrival import Reread
+from isthmus.config.errors import DecodeError, PermanentError, TransientError
+from isthmus.systems.protocol import Row
+from isthmus.tables.stage import Item
+
+
+@dataclass
+class Rows:
+    """A system of which only `read` is asked; `faults` are raised first."""
+
+    rows: dict[str, Row]
+    name: str = "dynamics"
+    faults: list[Exception] = field(default_factory=list)
+    asked: list[Sequence[str]] = field(default_factory=list)
+
+    async def read(self, object: str, record_ids: Sequence[str]) -> list[Row]:
+        self.asked.append(list(record_ids))
+        if self.faults:
+            raise self.faults.pop(0)
+        return [self.rows.get(one, Row(one, False, {})) for one in record_ids]
+
+
+def desk(system: Any, understand: Any = None, *, versioned: bool = True) -> Desk:
+    return Desk(reread.stage(system, understand, versioned))
+
+
+def row(record_id: str, version: str = "1", name: str = "Alder") -> Row:
+    return Row(record_id, True, {"name": name, "telephone1": None}, version, "2026-01-01T00:00:00Z")
+
+
+def asks(*requests: Reread) -> Any:
+    return items("rereads.dynamics", *(request.to_wire() for request in requests))
+
+
+async def test_all_hints_at_one_record_are_one_read_and_one_change() -> None:
+    system = Rows({"g1": row("g1"), "g2": row("g2")})
+    unit = await desk(system).work(*asks(*(Reread("account", one, "c") for one in ("g1", "g1", "g2", "g1"))))
+    assert system.asked == [["g1", "g2"]]
+    assert [one["change"]["record_id"] for one in sent(unit, "changes.dynamics")] == ["g1", "g2"]
+    assert all(one["whole"] for one in sent(unit, "changes.dynamics"))
+
+
+async def test_each_gap_gets_an_answer_of_its_own() -> None:
+    system = Rows({"g1": row("g1")})
+    unit = await desk(system).work(*asks(Reread("account", "g1", "c", answers="x"), Reread("account", "g1", "c")))
+    assert sorted(str(one.get("answers")) for one in sent(unit, "changes.dynamics")) == ["None", "x"]
+
+
+async def test_a_ghost_is_no_change_and_a_row_that_went_is_a_delete() -> None:
+    system = Rows({"g1": row("g1")})
+    here = desk(system)
+    unit = await here.work(*asks(Reread("account", "ghost", "c"), Reread("account", "g1", "c")))
+    assert len(sent(unit, "changes.dynamics")) == 1
+    system.rows.clear()
+    unit = await here.work(*asks(Reread("account", "g1", "c")))
+    assert [one["change"]["operation"] for one in sent(unit, "changes.dynamics")] == ["delete"]
+
+
+async def test_a_passing_fault_is_tried_again_and_a_lasting_one_is_a_dead_letter_each() -> None:
+    system = Rows({"g1": row("g1")}, faults=[TransientError("busy", retry_after=0.01)])
+    here = desk(system)
+    assert len(sent(await here.work(*asks(Reread("account", "g1", "c"))), "changes.dynamics")) == 1
+    assert len(system.asked) == 2
+    system.faults = [PermanentError("no such table")]
+    unit = await here.work(*asks(Reread("account", "g1", "c"), Reread("account", "g2", "c")))
+    assert len(letters(unit)) == 2
+    assert here.counts["dynamics/account"] == {"received": 2, "dead": 2}
+
+
+async def test_a_hint_that_is_not_understood_is_a_dead_letter_with_its_bytes() -> None:
+    def understand(message: Any) -> Sequence[Reread]:
+        raise DecodeError("nonsense", place="body")
+
+    here = desk(Rows({}), understand)
+    unit = await here.work(Item("hints.dynamics", SimpleNamespace(value=b"{nonsense", headers=[])))
+    assert [letter["original"] for letter in letters(unit)] == ["{nonsense"]
+    assert here.counts == {"dynamics/unknown": {"received": 1, "dead": 1}}
+
+
+async def test_a_platform_without_row_versions_answers_with_the_version_that_asked() -> None:
+    here = desk(Rows({"g1": Row("g1", True, {"name": "A"})}), versioned=False)
+    unit = await here.work(
+        *asks(Reread("account", "g1", "c", version="0007"), Reread("account", "g9", "c", version="8"))
+    )
+    told = {one["change"]["record_id"]: one["change"] for one in sent(unit, "changes.dynamics")}
+    assert (told["g1"]["operation"], told["g1"]["version"]) == ("update", "0007")
+    assert told["g9"]["operation"] == "delete"

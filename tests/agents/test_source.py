@@ -1,0 +1,44 @@
+"""source: what a stream said and the position after it are one unit of work."""
+
+from __future__ import annotations
+
+from desk import Desk, letters, sent
+
+from isthmus.agents import source
+from isthmus.codecs.change import Change
+from isthmus.config.errors import DecodeError
+from isthmus.config.mapping import load_mappings
+from isthmus.systems.protocol import Delivery
+from isthmus.tables.stage import Unit
+
+CHANGE = Change("salesforce", "Account", "001a", "update", {"Name": "A"}, (), "1", None, "tx-1", None, "sf:1")
+MAPPINGS = load_mappings()
+
+
+def heard(*deliveries: Delivery) -> tuple[Desk, Unit]:
+    desk = Desk(source.stage({}, MAPPINGS, lambda name: 0, {}))
+    unit = Unit(desk.tables)
+    source.record(unit, "salesforce", MAPPINGS, deliveries)
+    desk.keep(unit)
+    return desk, unit
+
+
+def test_the_changes_and_the_position_after_the_last_go_together() -> None:
+    desk, unit = heard(Delivery((CHANGE, CHANGE), "7", b"{}"), Delivery((), "8", b"{}"))
+    assert [one["correlation"] for one in sent(unit, "changes.salesforce")] == ["tx-1", "tx-1"]
+    assert desk.tables[source.POSITIONS].values == {b"salesforce": b'"8"'}
+
+
+def test_an_object_that_is_not_mapped_is_passed_over() -> None:
+    other = Change("salesforce", "Shoe__c", "a0", "update", {}, (), "1", None, "tx", None, "sf:2")
+    desk, unit = heard(Delivery((other,), "9", b"{}"))
+    assert sent(unit, "changes.salesforce") == []
+    assert desk.counts == {}
+
+
+def test_a_message_that_cannot_be_decoded_is_a_dead_letter_with_its_bytes_and_the_position_goes_on() -> None:
+    desk, unit = heard(Delivery((), "9", b"\xff\xfe", DecodeError("not JSON")))
+    (letter,) = letters(unit)
+    assert (letter["original"], letter["encoding"]) == ("//4=", "base64")
+    assert desk.counts == {"salesforce/unknown": {"received": 1, "dead": 1}}
+    assert desk.tables[source.POSITIONS].values[b"salesforce"] == b'"9"'
