@@ -30,7 +30,7 @@ from isthmus.node.webhooks import authenticator, hint_reader, record_named
 from isthmus.node.writer import partition_of
 from isthmus.systems.protocol import System
 from isthmus.tables.deliveries import Patience
-from isthmus.tables.stage import Stage
+from isthmus.tables.stage import Stage, Step, no_step
 
 PUBLISHED = ("dead", "audit")
 EXIT_DOUBT = 70
@@ -47,8 +47,8 @@ class Node:
     reading: Reading
 
 
-def create_app(settings: Settings, mappings: Mappings, systems: Sequence[System]) -> Node:
-    """A worker of this node."""
+def create_app(settings: Settings, mappings: Mappings, systems: Sequence[System], at: Step = no_step) -> Node:
+    """A worker of this node; `at` hears of each step of each unit of work, so that a test may end it there."""
     topics = Topics(settings.node.namespace, settings.node.partitions, settings.kafka.replication_factor)
     app = _faust(settings)
     runtime = Runtime(
@@ -59,6 +59,7 @@ def create_app(settings: Settings, mappings: Mappings, systems: Sequence[System]
         end_process,
         deadline=settings.node.commit_deadline,
         frame_bytes=settings.node.frame_bytes,
+        at=at,
     )
     faults: dict[str, str] = {}
     for stage in stages(settings, mappings, systems, faults):

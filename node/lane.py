@@ -20,7 +20,7 @@ from isthmus.codecs.frames import FRAME_BYTES, Stamp, decode, split, stamp_of
 from isthmus.config.errors import DecodeError
 from isthmus.node.writer import Entry, Writer, partition_of
 from isthmus.tables.marker import MARKER_KEY, Marker, Verdict
-from isthmus.tables.stage import Item, Stage, Unit, View
+from isthmus.tables.stage import Item, Stage, Step, Unit, View, no_step
 from isthmus.tables.store import Store
 
 UNIT_RECORDS = 64
@@ -48,7 +48,7 @@ class Names(Protocol):
 
 
 class Lane:
-    """`seek(topic, partition, offset)` rewinds the consumer; `die(reason)` ends the process."""
+    """`seek(topic, partition, offset)` rewinds the consumer; `die(reason)` ends the process; `at` hears of each step."""
 
     def __init__(
         self,
@@ -60,6 +60,7 @@ class Lane:
         seek: Callable[[str, int, int], Awaitable[None]],
         die: Callable[[BaseException], None],
         frame_bytes: int = FRAME_BYTES,
+        at: Step = no_step,
     ) -> None:
         self.stage = stage
         self.partition = partition
@@ -72,6 +73,7 @@ class Lane:
         self._seek = seek
         self._die = die
         self._frame_bytes = frame_bytes
+        self._at = at
         self._due: float | None = None
         self._turn = asyncio.Lock()
         self._settling = asyncio.Lock()
@@ -139,9 +141,11 @@ class Lane:
             events = await self._next()
             async with self._turn:
                 taken = [event for event in events if await self._take(event)]
+                self._at("taken")
                 await self._fold(taken)
             for event in taken:
                 event.ack()
+            self._at("acked")
 
     async def _next(self) -> list[Any]:
         """At least one record, with those that already wait; none at all when a tick is due first."""
@@ -197,6 +201,7 @@ class Lane:
         if inspect.isawaitable(result):
             await result
         self._due = unit.due
+        self._at("folded")
         await self._settle(unit)
 
     def _items(self, event: Any, unit: Unit) -> list[Item]:
@@ -226,9 +231,11 @@ class Lane:
         for table, writes in changes.items():
             batches[(self._names.changelog(table), self.partition)] = [(k, v, []) for k, v in writes]
         offsets = await self._writer.commit(batches)
+        self._at("committed")
         for table, writes in changes.items():
             self.stores[table].apply(writes, offsets[(self._names.changelog(table), self.partition)])
         self.last_progress = time.monotonic()
+        self._at("applied")
 
     def _frames(self, unit: Unit) -> dict[tuple[str, int], list[Entry]]:
         grouped: dict[tuple[str, int], list[bytes]] = {}

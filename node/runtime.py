@@ -19,7 +19,7 @@ from isthmus.node.lane import Lane
 from isthmus.node.recovery import recover
 from isthmus.node.topics import Topics
 from isthmus.node.writer import Writer
-from isthmus.tables.stage import Stage
+from isthmus.tables.stage import Stage, Step, no_step
 from isthmus.tables.store import Store, shared_cache
 
 log = structlog.get_logger()
@@ -40,6 +40,7 @@ class Runtime:
         deadline: float = 30.0,
         frame_bytes: int = FRAME_BYTES,
         cache_bytes: int = 256 << 20,
+        at: Step = no_step,
     ) -> None:
         self.topics = topics
         self.stages: dict[str, Stage] = {}
@@ -51,6 +52,7 @@ class Runtime:
         self._die = die
         self._deadline = deadline
         self._frame_bytes = frame_bytes
+        self._at = at
         self._cache = shared_cache(cache_bytes)
         self._opening: asyncio.Task[None] | None = None
         self._stalled: dict[tuple[str, int], int] = {}
@@ -101,8 +103,8 @@ class Runtime:
 
     def _lane(self, stage: Stage, partition: int) -> Lane:
         stores = {table: Store(self._data_dir / table / str(partition), self._cache) for table in stage.tables}
-        writer = Writer(self._bootstrap, f"{self.topics.namespace}{stage.name}-{partition}", self._deadline)
-        return Lane(stage, partition, self.topics, writer, stores, self._seek, self._die, self._frame_bytes)
+        writer = Writer(self._bootstrap, f"{self.topics.namespace}{stage.name}-{partition}", self._deadline, self._at)
+        return Lane(stage, partition, self.topics, writer, stores, self._seek, self._die, self._frame_bytes, self._at)
 
     async def _open(self, lanes: Sequence[Lane]) -> None:
         try:

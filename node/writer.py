@@ -14,7 +14,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 
-from isthmus.tables.stage import Headers
+from isthmus.tables.stage import Headers, Step, no_step
 
 Entry = tuple[bytes | None, bytes | None, Headers]
 BATCH_BYTES = 1_000_000
@@ -28,7 +28,7 @@ def partition_of(key: bytes, partitions: int) -> int:
 class Writer:
     """One transactional producer; `transactional_id` names the stage partition it writes for."""
 
-    def __init__(self, bootstrap: str, transactional_id: str, deadline: float = 30.0) -> None:
+    def __init__(self, bootstrap: str, transactional_id: str, deadline: float = 30.0, at: Step = no_step) -> None:
         self._producer = AIOKafkaProducer(
             bootstrap_servers=bootstrap,
             transactional_id=transactional_id,
@@ -39,6 +39,7 @@ class Writer:
             request_timeout_ms=int(deadline * 1000),
         )
         self._deadline = deadline
+        self._at = at
 
     async def open(self) -> None:
         """Connect and fence."""
@@ -52,12 +53,14 @@ class Writer:
         """Write these entries in one transaction; the offset of the last entry per (topic, partition)."""
         async with asyncio.timeout(self._deadline):
             await self._producer.begin_transaction()
+            self._at("begun")
             sent = [
                 (target, await self._send(batch, *target), len(batch))
                 for target, entries in batches.items()
                 for batch in _chunks(entries)
             ]
             last = {target: (await future).offset + size - 1 for target, future, size in sent}
+            self._at("sent")
             await self._producer.commit_transaction()
         return last
 

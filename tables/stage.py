@@ -102,6 +102,12 @@ class Pen(Protocol):
 
 
 Fold = Callable[[Unit, Sequence[Item]], Awaitable[None] | None]
+STEPS = ("taken", "folded", "begun", "sent", "committed", "applied", "acked")
+Step = Callable[[str], None]
+
+
+def no_step(name: str) -> None:
+    """Nothing is to happen at a step of the unit of work."""
 
 
 @dataclass(frozen=True, slots=True)
