@@ -161,7 +161,7 @@ async def settle(stage: Theatre, progress: Progress, patience: float) -> dict[st
                     _resume_failed(stage.environment)
                 ledger = progress.ledger = answered or progress.ledger
                 state = (ledger.get("totals"), ledger.get("deliveries"))
-                calm = _at_rest(ledger) and state == before and stage.environment.settled
+                calm = answered is not None and _at_rest(ledger) and state == before and stage.environment.settled
                 calm_since = (calm_since or time.monotonic()) if calm else None
                 before = state
                 if calm_since is not None and time.monotonic() - calm_since > CALM_SECONDS:
