@@ -1,0 +1,167 @@
+"""The faults that befall what a worker stands on: the broker, a topic, its disk, what is on its input topics.
+
+Promises: each is taken back before it returns, except a corrupt record, which must become a dead letter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from aiokafka import AIOKafkaProducer
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
+
+from chaos.run import Fault, Run, Skipped
+
+HOLD_SECONDS = 4.0
+DISK = "48m"
+LIMIT = "512"  # frames are larger; the marks that end a transaction are not, and Kafka cannot do without those
+TOPICS = ("changes.salesforce", "identify", "merge", "events.account", "golden-changelog", "dedup-changelog")
+INPUTS = ("changes.salesforce", "changes.dynamics", "links", "identify", "merge", "writes.dynamics", "rereads.dynamics")
+
+
+async def broker_killed(run: Run) -> None:
+    """Kafka is killed -9 and comes back after a while, with its disk."""
+    if run.broker is None:
+        raise Skipped("the Kafka is not ours to kill")
+    await run.broker.kill()
+    await asyncio.sleep(run.chance.random() * HOLD_SECONDS)
+    await run.broker.start()
+
+
+def refuses(name: str, value: str) -> Fault:
+    """A topic takes nothing for a while, because of one of its settings."""
+
+    async def fault(run: Run) -> None:
+        topic = run.namespace + run.chance.choice(TOPICS)
+        exits = sum(len(hand.exits) for hand in run.hands)
+        run.say(f"  {topic} {name}={value}")
+        await asyncio.to_thread(_set, run.bootstrap, topic, name, value)
+        try:
+            await asyncio.sleep(HOLD_SECONDS)
+        finally:
+            await asyncio.to_thread(_set, run.bootstrap, topic, name, None)
+        ended = sum(len(hand.exits) for hand in run.hands) > exits
+        run.notes[f"{name}: {'workers ended' if ended else 'workers waited'}"] += 1
+
+    return fault
+
+
+def _set(bootstrap: str, topic: str, name: str, value: str | None) -> None:
+    """Set one of a topic's settings; None takes it back."""
+    what = AlterConfigOpType.DELETE if value is None else AlterConfigOpType.SET
+    entry = ConfigEntry(name, value, incremental_operation=what)
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result(30)
+
+
+async def disk_full(run: Run) -> None:
+    """A worker's disk is full for a while: a small one of its own, filled to the last byte, then freed."""
+    hand = run.victim()
+    await hand.ready()
+    await hand.stop()
+    try:
+        await asyncio.to_thread(_mount, hand.data)
+    except (OSError, subprocess.CalledProcessError) as fault:
+        await hand.start()
+        raise Skipped(f"no file system can be mounted here: {fault}") from None
+    try:
+        await hand.start()
+        await hand.ready()
+        exits, filler = len(hand.exits), hand.data / "filler"
+        await asyncio.to_thread(_fill, filler)
+        code = await hand.ended_since(exits, 30.0)
+        run.notes[f"disk_full: exit {code}"] += 1
+        filler.unlink()
+        await hand.ready()
+    finally:
+        await hand.stop()
+        await asyncio.to_thread(subprocess.run, ["umount", str(hand.data)], check=True)
+        await hand.start()
+
+
+def _mount(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "isthmus-chaos", str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def _fill(file: Path) -> None:
+    with file.open("wb", buffering=0) as filler:
+        size = 1 << 20
+        while size:
+            try:
+                filler.write(os.urandom(size))
+            except OSError:
+                size //= 2
+
+
+# -- what nobody of ours has written
+
+
+async def _put(run: Run, topic: str, value: bytes, headers: list[tuple[str, bytes]], token: str) -> None:
+    producer = AIOKafkaProducer(
+        bootstrap_servers=run.bootstrap, compression_type="lz4", max_request_size=32 << 20, max_batch_size=32 << 20
+    )
+    await producer.start()
+    try:
+        await producer.send_and_wait(run.namespace + topic, value, partition=run.chance.randrange(4), headers=headers)
+    finally:
+        await producer.stop()
+    run.injected.append(token)
+
+
+def corrupt(make: Callable[[str], bytes], *, stamped: bool, only: str | None = None) -> Fault:
+    """A record that only a stranger can have written, on some input topic."""
+
+    async def fault(run: Run) -> None:
+        token = f"stranger-{run.chance.getrandbits(64):016x}"
+        headers = [("origin", token.encode()), ("number", b"0")] if stamped else []
+        topic = only or run.chance.choice(INPUTS)
+        run.say(f"  {token} on {topic}")
+        await _put(run, topic, make(token), headers, token)
+
+    return fault
+
+
+def _garbage(token: str) -> bytes:
+    return b"\xff{" + token.encode()
+
+
+def _shape(token: str) -> bytes:
+    return b'[1, null, "' + token.encode() + b'"]'
+
+
+def _oversized(token: str) -> bytes:
+    return b'[{"token":"' + token.encode() + b'","change":{"fields":{"Name":"' + b"x" * 3_000_000 + b'"}}}]'
+
+
+GROUND: dict[str, Fault] = {
+    "broker_killed": broker_killed,
+    "topic_refuses": refuses("max.message.bytes", LIMIT),
+    "topic_unsynced": refuses("min.insync.replicas", "2"),
+    "disk_full": disk_full,
+    "corrupt_record": corrupt(_garbage, stamped=True),
+}
+# To be asked for by name: each kind of strange record on each input topic.
+STRANGE: dict[str, Fault] = {
+    f"{name}@{topic}": corrupt(make, stamped=stamped, only=topic)
+    for topic in INPUTS
+    for name, make, stamped in (
+        ("corrupt_garbage", _garbage, True),
+        ("corrupt_unstamped", _garbage, False),
+        ("corrupt_shape", _shape, True),
+        ("corrupt_oversized", _oversized, True),
+    )
+}

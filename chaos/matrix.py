@@ -1,0 +1,150 @@
+"""The matrix: which faults, in which order, and what came of them.
+
+Promises: the order follows from the seed; every fault that was asked for is in the report, made or skipped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chaos.broker import Broker
+from chaos.faults import KILLS, TROUBLES
+from chaos.ground import GROUND, STRANGE
+from chaos.hand import KILLED
+from chaos.oracle import truth
+from chaos.proof import Findings, prove
+from chaos.run import Run, Say, Skipped, flowing
+
+FAULTS = {**KILLS, **TROUBLES, **GROUND, **STRANGE}
+SHORT = ("pause", "wiped_data", "corrupt_record")
+KILLS_A_TROUBLE = 20
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done; `faults` overrides what `kills` would bring."""
+
+    changes: int
+    kills: int
+    seed: int
+    workers: int = 2
+    rate: float = 400.0
+    kafka: str | None = None
+    short: bool = False
+    faults: tuple[str, ...] = ()
+    patience: float = 120.0
+
+
+@dataclass
+class Report:
+    """What was done and found."""
+
+    made: Counter[str] = field(default_factory=Counter)
+    skipped: dict[str, str] = field(default_factory=dict)
+    settled: bool = False
+    findings: Findings = field(default_factory=Findings)
+
+
+def order(plan: Plan, chance: random.Random) -> list[str]:
+    """The faults of a run."""
+    if plan.faults:
+        return list(plan.faults)
+    kills = [name for name in KILLS if not plan.short or name.startswith("kill_at_")]
+    names = [kills[number % len(kills)] for number in range(plan.kills)]
+    troubles: Sequence[str] = SHORT if plan.short else (*TROUBLES, *GROUND)
+    names += list(troubles) * (1 if plan.short else max(1, plan.kills // KILLS_A_TROUBLE))
+    chance.shuffle(names)
+    return names
+
+
+async def carry_out(plan: Plan, folder: Path, say: Say) -> dict[str, Any]:
+    """The whole trial; its JSON."""
+    broker = None if plan.kafka else Broker(folder / "kafka")
+    if broker is not None:
+        await broker.start()
+    try:
+        bootstrap = plan.kafka or (broker.bootstrap if broker else "")
+        chance = random.Random(plan.seed)
+        namespace = f"chaos-{secrets.token_hex(3)}."
+        run = Run(
+            folder,
+            bootstrap,
+            namespace,
+            plan.seed,
+            plan.changes // 2,
+            plan.rate / 2,
+            chance,
+            say,
+            broker,
+            patience=plan.patience,
+        )
+        report = Report()
+        async with flowing(run, plan.workers):
+            await _trouble(run, order(plan, chance), report)
+            await _judge(run, report)
+        return told(run, plan, report)
+    finally:
+        if broker is not None:
+            await broker.stop()
+
+
+async def _trouble(run: Run, names: Sequence[str], report: Report) -> None:
+    run.share = run.each / (len(names) + 1)
+    for number, name in enumerate(names):
+        run.target = run.share * (number + 1)
+        run.say(f"{number + 1}/{len(names)} {name}  ({int(run.opened) * 2} changes)")
+        try:
+            await FAULTS[name](run)
+            report.made[name] += 1
+            if run.chance.random() < 0.75:  # else the next one meets workers that are not yet back
+                await run.back()
+        except Skipped as reason:
+            report.skipped[name] = str(reason)
+            run.say(f"  skipped: {reason}")
+        except TimeoutError:
+            run.notes[f"{name}: waited in vain"] += 1
+            run.say(f"  waited in vain: {[hand.exits[-5:] for hand in run.hands]}")
+
+
+async def _judge(run: Run, report: Report) -> None:
+    run.target = run.each
+    run.say("all faults made; settling")
+    expected = asyncio.create_task(truth(run.seed, run.each))
+    report.settled = await run.settle(run.patience + run.each / run.rate)
+    if not report.settled:
+        run.say(f"does not settle: {run.ledger}")
+        for hand in run.running:
+            run.say(f"{hand.name} {hand.exits[-5:]}: {hand.last_words()}")
+    report.findings = await prove(run, await expected)
+
+
+def told(run: Run, plan: Plan, report: Report) -> dict[str, Any]:
+    """The JSON line."""
+    restarts = [seconds for hand in run.hands for seconds in hand.restarts]
+    found = report.findings
+    return {
+        "faults": dict(sorted(report.made.items())),
+        "kills": run.kills,
+        "changes": plan.changes,
+        "seed": plan.seed,
+        "lost": found.lost,
+        "wrong": found.wrong,
+        "duplicated": found.duplicated,
+        "unexplained": found.unexplained,
+        "restart_seconds_median": round(statistics.median(restarts), 2) if restarts else None,
+        "restart_seconds_worst": round(max(restarts), 2) if restarts else None,
+        "settled": report.settled,
+        "exits": dict(Counter(str(code) for hand in run.hands for code in hand.exits if code != KILLED)),
+        "deserted": sum(hand.deserted for hand in run.hands),
+        "notes": dict(run.notes),
+        "skipped": report.skipped,
+        "findings": found.words[:20],
+    }

@@ -1,0 +1,119 @@
+"""The oracle: the whole node in memory, without Kafka, fed with every delivery in order.
+
+Promises: the stages are the node's own, each unit's outputs are passed on until nothing is under way; what it ends with
+is what a node must end with, however its work was cut and interleaved.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chaos.feed import Feed
+from chaos.generator import MAPPINGS, SYSTEMS, deliveries
+from isthmus.agents import source
+from isthmus.config.settings import Kafka, NodeSettings, Settings
+from isthmus.node.app import stages
+from isthmus.tables.golden import GOLDEN, Golden
+from isthmus.tables.stage import Batch, Stage
+from isthmus.tables.unit import Unit
+
+CHUNK = 500
+Native = tuple[str, str]
+
+
+class Memory:
+    """A table in memory."""
+
+    def __init__(self) -> None:
+        self.values: dict[bytes, bytes] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value."""
+        return self.values.get(key)
+
+    def scan(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """By prefix, in order."""
+        return iter(sorted((key, value) for key, value in self.values.items() if key.startswith(prefix)))
+
+    def apply(self, puts: dict[bytes, bytes | None]) -> None:
+        """Take a unit's puts over."""
+        for key, value in puts.items():
+            if value is None:
+                self.values.pop(key, None)
+            else:
+                self.values[key] = value
+
+
+@dataclass(frozen=True)
+class Truth:
+    """`golden` by canonical id; `received` by "system/entity"."""
+
+    golden: dict[str, Golden]
+    received: dict[str, int]
+
+
+class Node:
+    """All stages, all tables, and what is under way."""
+
+    def __init__(self, feeds: Sequence[Feed]) -> None:
+        settings = Settings(kafka=Kafka(url="nowhere:1"), node=NodeSettings(http_port=1))
+        self._stages = stages(settings, MAPPINGS, feeds, {})
+        self._tables = {table.name: Memory() for stage in self._stages for table in stage.tables}
+        self._waiting: dict[str, list[Any]] = defaultdict(list)
+        self.counts: dict[str, dict[str, int]] = {}
+
+    async def take(self, system: str, told: Sequence[Any]) -> None:
+        """Take deliveries in and see everything through that follows."""
+        unit = Unit(self._tables)
+        source.record(unit, system, MAPPINGS, told)
+        self._keep(unit)
+        while any(self._waiting.values()):
+            for stage in self._stages:
+                await self._work(stage)
+
+    async def _work(self, stage: Stage) -> None:
+        batches = [Batch(name, told) for name in stage.topics if (told := self._waiting.pop(name, None))]
+        if batches:
+            unit = Unit(self._tables)
+            result = stage.fold(unit, batches)
+            if inspect.isawaitable(result):
+                await result
+            self._keep(unit)
+
+    def _keep(self, unit: Unit) -> None:
+        for table, puts in unit.encoded().items():
+            self._tables[table].apply(puts)
+        for (topic, _), elements in unit.frames.items():
+            self._waiting[topic] += elements
+        for subject, outcomes in unit.counts.items():
+            held = self.counts.setdefault(subject, {})
+            for outcome, number in outcomes.items():
+                held[outcome] = held.get(outcome, 0) + number
+
+    def golden(self) -> dict[str, Golden]:
+        """Every golden record."""
+        held = self._tables["golden"].values
+        return {key.decode(): GOLDEN.decode(raw) for key, raw in held.items()}
+
+
+async def truth(seed: int, number: int, chunk: int = CHUNK, order: Sequence[str] = SYSTEMS) -> Truth:
+    """What `number` deliveries of each system must lead to; `chunk` and `order` must not matter."""
+    told = {system: deliveries(system, seed, number) for system in order}
+    node = Node([Feed(one, lambda: 0) for one in told.values()])
+    for start in range(0, number, chunk):
+        for system, stream in told.items():
+            await node.take(system, stream[start : start + chunk])
+    return Truth(node.golden(), {subject: counts.get("received", 0) for subject, counts in node.counts.items()})
+
+
+def by_natives(golden: dict[str, Golden]) -> dict[frozenset[Native], tuple[dict[str, Any], dict[str, Any]]]:
+    """Each golden record under its native records, whatever it is called: visible values and links."""
+    found = {}
+    for one in golden.values():
+        natives = frozenset((system, native) for system, held in one.links.items() for native in held)
+        found[natives] = ({name: seen.value for name, seen in one.visible.items()}, one.links)
+    return found

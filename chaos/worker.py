@@ -1,0 +1,92 @@
+"""A worker of the node under trial: the node's own wiring over two feeds, obeying the harness's orders.
+
+Run as `python -m chaos.worker`, settings in ISTHMUS_* as always, CHAOS_RUN the run's folder, CHAOS_OWN the worker's.
+Promises: dies by SIGKILL at the ordered step, the ordered time it comes by; on SIGTERM and on doubt behaves as a worker
+that people run. Its clock is wrong by what is ordered: `time.time` is replaced before anything else is imported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+true_time = time.time
+clock_offset = 0.0
+time.time = lambda: true_time() + clock_offset
+
+import structlog  # noqa: E402
+import uvloop  # noqa: E402
+
+from chaos.feed import Feed  # noqa: E402
+from chaos.generator import MAPPINGS, SYSTEMS, deliveries  # noqa: E402
+from chaos.orders import Orders, gate, heard  # noqa: E402
+from isthmus.config.load import load_settings  # noqa: E402
+from isthmus.node.app import create_app  # noqa: E402
+
+RUN, OWN = Path(os.environ["CHAOS_RUN"]), Path(os.environ["CHAOS_OWN"])
+
+
+class Obedience:
+    """Carries orders out; `at` is the node's hook for the steps of its units of work."""
+
+    def __init__(self) -> None:
+        self._orders = Orders()
+        self._left = 0
+
+    def hear(self, *, kill: bool) -> None:
+        """Read the orders; a kill counts from now on."""
+        global clock_offset
+        self._orders = heard(OWN)
+        self._left = self._orders.nth if kill else 0
+        clock_offset = self._orders.clock
+
+    def pause(self) -> float:
+        """How long a write takes."""
+        return self._orders.pause
+
+    def at(self, step: str) -> None:
+        """A unit of work is here."""
+        if self._left and step == self._orders.step:
+            self._left -= 1
+            if not self._left:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def serve() -> int:
+    """Run as node/worker.py does; the exit code."""
+    obedience, stop = Obedience(), asyncio.Event()
+    obedience.hear(kill=False)
+    seed, number = int(os.environ["CHAOS_SEED"]), int(os.environ["CHAOS_EACH"])
+    feeds = [Feed(deliveries(name, seed, number), lambda: gate(RUN), obedience.pause) for name in SYSTEMS]
+    node = create_app(load_settings(), MAPPINGS, feeds, at=obedience.at)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, lambda: obedience.hear(kill=True))
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(ending, stop.set)
+    async with node.app:
+        gc.freeze()
+        asked, ended = asyncio.create_task(stop.wait()), asyncio.create_task(node.app.wait_until_stopped())
+        await asyncio.wait({asked, ended}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        ended.cancel()
+    if node.app.crash_reason is not None:
+        structlog.get_logger().error("the worker crashed", fault=repr(node.app.crash_reason))
+        return 1
+    return 0
+
+
+def main() -> int:
+    """The exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(serve())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
