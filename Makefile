@@ -4,10 +4,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 LINKS := .mypy-links/isthmus
 FOLDERS := node agents tables codecs config systems simulators
-SOURCES := $(FOLDERS) tests
+SOURCES := $(FOLDERS) tests bench chaos
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types imports docs check clean
+.PHONY: help setup demo test lint types imports docs bench chaos check clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,12 @@ imports: $(READY) $(LINKS) ## Imports point down
 
 docs: $(READY) ## The generated pages of docs/reference anew
 	@$(BIN)/isthmus docs
+
+bench: $(READY) ## Isthmus beside its peers; docs/performance.md anew; ARGS="--rounds 1"
+	@cd bench && ../$(BIN)/python run.py $(ARGS)
+
+chaos: $(READY) ## A node under kill -9, pauses, outages; ARGS="--kills 40 --changes 100000"
+	@$(BIN)/python -m chaos $(ARGS)
 
 check: lint types imports ## All that is quick: lint, types, imports
 
