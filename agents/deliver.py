@@ -12,20 +12,20 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import orjson
 import structlog
 
 from isthmus.codecs.arrival import Reread, native_key
 from isthmus.codecs.dead import dead_letter
+from isthmus.codecs.frames import Elements, encode
 from isthmus.codecs.linked import Report
 from isthmus.config.errors import AuthError, ConflictError, PermanentError, PlatformError, TransientError
 from isthmus.config.mapping import Mappings, SystemMapping
 from isthmus.systems.protocol import System, Write, Written
-from isthmus.tables.deliveries import Parked, Patience
+from isthmus.tables.deliveries import DUE, Deliveries, Parked, Patience, deliveries
 from isthmus.tables.golden import DesiredWrite
-from isthmus.tables.stage import Item, Stage, Unit, View
+from isthmus.tables.stage import Batch, Input, Stage
+from isthmus.tables.unit import Unit
 
-DUE = b"\xff\xffdue"
 AT_ONCE = 16
 BACKLOG = 200
 
@@ -50,23 +50,26 @@ class Outcome:
 
 def stage(system: System, mappings: Mappings, patience: Patience) -> Stage:
     """The stage of one system."""
-    table, topic = f"deliveries-{system.name}", f"writes.{system.name}"
+    table, topic = deliveries(system.name), f"writes.{system.name}"
 
-    async def fold(unit: Unit, items: Sequence[Item]) -> None:
-        now = max((item.element for item in items if item.topic == "tick"), default=None)
-        wishes = [DesiredWrite.from_wire(item.element) for item in items if item.topic == topic]
+    async def fold(unit: Unit, batches: Sequence[Batch]) -> None:
+        now = max((time for batch in batches if batch.topic == "tick" for time in batch.elements), default=None)
+        wishes = [wish for batch in batches if batch.topic == topic for wish in batch.elements]
         attempts = plan(unit, table, wishes, now)
         for outcome in await carry_out(system, mappings, attempts):
             settle(unit, table, system.name, outcome, patience, mappings)
-        unit.due = unit.get(table, DUE)
+        unit.due = _first_due(unit, table)
 
-    return Stage(f"deliver-{system.name}", (topic,), (table,), fold, ticks=True)
+    def bury(unit: Unit, raw: bytes, fault: Exception) -> None:
+        unit.bury(dead_letter(fault, stage="deliver", original=raw, system=system.name))
+
+    return Stage(f"deliver-{system.name}", (Input(topic, Elements(DesiredWrite)),), (table,), fold, bury, ticks=True)
 
 
 # -- what to do now
 
 
-def plan(unit: Unit, table: str, wishes: Iterable[DesiredWrite], now: float | None) -> list[Attempt]:
+def plan(unit: Unit, table: Deliveries, wishes: Iterable[DesiredWrite], now: float | None) -> list[Attempt]:
     """The newest wish of each record, and what was parked and is due; a newer wish takes a parked one's place."""
     newest: dict[str, DesiredWrite] = {}
     for wish in wishes:
@@ -75,20 +78,23 @@ def plan(unit: Unit, table: str, wishes: Iterable[DesiredWrite], now: float | No
     attempts = {canonical: Attempt(wish, 0) for canonical, wish in newest.items()}
     if now is not None:
         for parked in _due(unit, table, now):
-            wish = DesiredWrite.from_wire(parked.write)
-            attempts.setdefault(wish.canonical, Attempt(wish, parked.attempts))
+            attempts.setdefault(parked.write.canonical, Attempt(parked.write, parked.attempts))
     return list(attempts.values())
 
 
-def _due(unit: Unit, table: str, now: float) -> list[Parked]:
+def _due(unit: Unit, table: Deliveries, now: float) -> list[Parked]:
     """Parked writes whose time has come; notes when the next one is due."""
-    view: View = unit.views[table]
-    waiting = [Parked.from_wire(orjson.loads(raw)) for key, raw in view.scan() if not key.startswith(b"\xff")]
-    waiting.sort(key=lambda parked: parked.due)
+    found = (table.decode(raw) for key, raw in unit.views[table.name].scan() if not key.startswith(b"\xff"))
+    waiting = sorted((parked for parked in found if isinstance(parked, Parked)), key=lambda parked: parked.due)
     due = [parked for parked in waiting if parked.due <= now][:BACKLOG]
     rest = waiting[len(due) :]
     unit.put(table, DUE, rest[0].due if rest else None)
     return due
+
+
+def _first_due(unit: Unit, table: Deliveries) -> float | None:
+    due = unit.get(table, DUE)
+    return due if isinstance(due, float) else None
 
 
 # -- do it
@@ -123,7 +129,9 @@ def to_write(wish: DesiredWrite, target: SystemMapping) -> Write:
 # -- what came of it
 
 
-def settle(unit: Unit, table: str, system: str, outcome: Outcome, patience: Patience, mappings: Mappings) -> None:
+def settle(
+    unit: Unit, table: Deliveries, system: str, outcome: Outcome, patience: Patience, mappings: Mappings
+) -> None:
     """Record an outcome: a report to merge, a place among the parked, or a dead letter."""
     wish, answer = outcome.attempt.wish, outcome.attempt.before + 1
     match outcome.answer:
@@ -135,7 +143,7 @@ def settle(unit: Unit, table: str, system: str, outcome: Outcome, patience: Pati
         case (TransientError() | AuthError()) as fault if answer < patience.attempts:
             _park(unit, table, system, outcome.attempt, fault, patience)
         case fault:
-            original = orjson.dumps(wish.to_wire())
+            original = encode(wish)
             context = {"system": system, "entity": wish.entity, "canonical": wish.canonical, "attempts": answer}
             unit.bury(dead_letter(fault, stage="deliver", original=original, correlation=wish.correlation, **context))
             _finish(unit, table, system, wish, "refused", wish.native_id, None)
@@ -143,7 +151,13 @@ def settle(unit: Unit, table: str, system: str, outcome: Outcome, patience: Pati
 
 
 def _finish(
-    unit: Unit, table: str, system: str, wish: DesiredWrite, outcome: str, native_id: str | None, version: str | None
+    unit: Unit,
+    table: Deliveries,
+    system: str,
+    wish: DesiredWrite,
+    outcome: str,
+    native_id: str | None,
+    version: str | None,
 ) -> None:
     report = Report(
         system=system,
@@ -155,7 +169,7 @@ def _finish(
         version=version,
         fields=wish.fields,
     )
-    unit.send("merge", wish.canonical.encode(), report.to_wire())
+    unit.send("merge", wish.canonical.encode(), report)
     if unit.get(table, wish.canonical.encode()) is not None:
         unit.put(table, wish.canonical.encode(), None)
         unit.count(system, wish.entity, "delivery_parked", -1)
@@ -166,16 +180,18 @@ def _read_again(unit: Unit, system: str, wish: DesiredWrite, mappings: Mappings)
     """Ask for the row; the nonce makes the answer news even where nothing differs, so that merge looks again."""
     object_ = mappings.entities[wish.entity].systems[system].object
     ask = Reread(object_, wish.native_id or "", wish.correlation, nonce=f"{wish.canonical}/{wish.revision}")
-    unit.send(f"rereads.{system}", native_key(system, wish.native_id or ""), ask.to_wire())
+    unit.send(f"rereads.{system}", native_key(system, wish.native_id or ""), ask)
 
 
-def _park(unit: Unit, table: str, system: str, attempt: Attempt, fault: PlatformError, patience: Patience) -> None:
+def _park(
+    unit: Unit, table: Deliveries, system: str, attempt: Attempt, fault: PlatformError, patience: Patience
+) -> None:
     count = attempt.before + 1
     due = time.time() + patience.wait(attempt.wish.canonical, count, fault.retry_after)
-    parked = Parked(attempt.wish.to_wire(), count, due, str(fault))
+    parked = Parked(attempt.wish, count, due, str(fault))
     if unit.get(table, attempt.wish.canonical.encode()) is None:
         unit.count(system, attempt.wish.entity, "delivery_parked")
-    unit.put(table, attempt.wish.canonical.encode(), parked.to_wire())
-    first = unit.get(table, DUE)
+    unit.put(table, attempt.wish.canonical.encode(), parked)
+    first = _first_due(unit, table)
     unit.put(table, DUE, due if first is None else min(first, due))
     unit.count(system, attempt.wish.entity, "delivery_retries")

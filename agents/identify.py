@@ -7,52 +7,44 @@ which feeds intake's xref, and the change goes on to merge.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import orjson
-
-from isthmus.codecs.arrival import Link, native_key
-from isthmus.codecs.dead import dead_letter
-from isthmus.codecs.linked import Linked
+from isthmus.codecs.arrival import Link, Unlinked, native_key
+from isthmus.codecs.dead import dead_letter, described
+from isthmus.codecs.frames import Elements
 from isthmus.config.mapping import Mappings
-from isthmus.tables.identity import link
-from isthmus.tables.stage import Item, Stage, Unit
-
-IDENTITY = "identity"
+from isthmus.tables.identity import IDENTITY, link
+from isthmus.tables.stage import Batch, Input, Stage
+from isthmus.tables.unit import Unit
 
 
 def stage(mappings: Mappings) -> Stage:
     """The stage over all families."""
 
-    def fold(unit: Unit, items: Sequence[Item]) -> None:
-        for item in items:
-            try:
-                identify(unit, Linked.from_wire(item.element["linked"]), item.element["external_id"], mappings)
-            except Exception as fault:
-                _bury(unit, item.element, fault)
+    def fold(unit: Unit, batches: Sequence[Batch]) -> None:
+        for batch in batches:
+            for unlinked in batch.elements:
+                identify(unit, unlinked, mappings)
 
-    return Stage("identify", ("identify",), (IDENTITY,), fold)
+    return Stage("identify", (Input("identify", Elements(Unlinked)),), (IDENTITY,), fold, _bury)
 
 
-def identify(unit: Unit, linked: Linked, external_id: str | None, mappings: Mappings) -> None:
+def identify(unit: Unit, unlinked: Unlinked, mappings: Mappings) -> None:
     """Link one change's record and send the change on."""
-    if linked.operation == "delete" and unit.get(IDENTITY, native_key(linked.system, linked.native_id)) is None:
+    linked = unlinked.linked
+    native = native_key(linked.system, linked.native_id)
+    if linked.operation == "delete" and unit.get(IDENTITY, native) is None:
         unit.count(linked.system, linked.entity, "unchanged")
         return
     mapping = mappings.entities[linked.entity]
-
-    def find(key: bytes) -> Any:
-        return unit.get(IDENTITY, key)
-
-    decided = link(find, mapping, linked.system, linked.native_id, linked.fields, external_id)
+    find = lambda key: unit.get(IDENTITY, key)  # noqa: E731
+    decided = link(find, mapping, linked.system, linked.native_id, linked.fields, unlinked.external_id)
     for key, value in decided.keys.items():
         unit.put(IDENTITY, key, value)
-    unit.send("merge", decided.canonical.encode(), linked.at(decided.canonical).to_wire())
-    told = Link(linked.system, linked.native_id, linked.entity, decided.canonical)
-    unit.send("links", native_key(linked.system, linked.native_id), told.to_wire())
+    unit.send("merge", decided.canonical.encode(), linked.at(decided.canonical))
+    unit.send("links", native, Link(linked.system, linked.native_id, linked.entity, decided.canonical))
 
 
-def _bury(unit: Unit, element: dict[str, Any], fault: Exception) -> None:
-    linked = element.get("linked", {})
+def _bury(unit: Unit, raw: bytes, fault: Exception) -> None:
+    linked = described(raw).get("linked") or {}
     unit.count(str(linked.get("system")), str(linked.get("entity")), "dead")
-    unit.bury(dead_letter(fault, stage="identify", original=orjson.dumps(element), record_id=linked.get("native_id")))
+    unit.bury(dead_letter(fault, stage="identify", original=raw, record_id=linked.get("native_id")))

@@ -8,116 +8,140 @@ arrives, which moves it; what cannot be understood is a dead letter, never a sto
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import orjson
-
-from isthmus.codecs.arrival import Arrival, Link, Reread, native_key
-from isthmus.codecs.dead import dead_letter
+from isthmus.codecs.arrival import Arrival, Link, Reread, Unlinked, native_key
+from isthmus.codecs.change import Change
+from isthmus.codecs.dead import dead_letter, described
+from isthmus.codecs.frames import Elements, encode
 from isthmus.codecs.linked import Linked
 from isthmus.config.errors import PlatformError
 from isthmus.config.mapping import EntityMapping, Mappings
-from isthmus.tables.dedup import Recent
-from isthmus.tables.stage import Item, Stage, Unit
+from isthmus.tables.dedup import DEDUP, Recent
+from isthmus.tables.stage import Batch, Input, Stage
+from isthmus.tables.unit import Unit
+from isthmus.tables.xref import XREF, Known
 
-DEDUP, XREF = "dedup", "xref"
+LINKS = "links"
 
 
 def stage(systems: Sequence[str], mappings: Mappings, tags: Mapping[str, str]) -> Stage:
     """The stage over the changes of these systems; `tags`: what a change's origin holds where we made it ourselves."""
 
-    def fold(unit: Unit, items: Sequence[Item]) -> None:
-        for item in items:
-            if item.topic == "links":
-                learn(unit, Link.from_wire(item.element))
+    def fold(unit: Unit, batches: Sequence[Batch]) -> None:
+        for batch in batches:
+            if batch.topic == LINKS:
+                for link in batch.elements:
+                    learn(unit, link)
             else:
-                _guarded(unit, item.element, mappings, tags)
+                for arrival in batch.elements:
+                    accept(unit, arrival, mappings, tags)
 
-    return Stage("intake", (*(f"changes.{name}" for name in systems), "links"), (DEDUP, XREF), fold)
+    def bury(unit: Unit, raw: bytes, fault: Exception) -> None:
+        _bury(unit, raw, fault, mappings)
+
+    changes = Elements(Arrival)
+    inputs = (*(Input(f"changes.{name}", changes) for name in systems), Input(LINKS, Elements(Link)))
+    return Stage("intake", inputs, (DEDUP, XREF), fold, bury)
 
 
 def learn(unit: Unit, link: Link) -> None:
     """Remember who a native record is."""
-    key = native_key(link.system, link.native_id)
-    unit.put(XREF, key, {"canonical": link.canonical, "entity": link.entity})
+    unit.put(XREF, native_key(link.system, link.native_id), Known(link.canonical, link.entity))
 
 
-def _guarded(unit: Unit, element: dict[str, Any], mappings: Mappings, tags: Mapping[str, str]) -> None:
-    change = element.get("change", {})
+def accept(unit: Unit, arrival: Arrival, mappings: Mappings, tags: Mapping[str, str]) -> None:
+    """Count a change as received and take it in."""
+    system = arrival.change.system
+    mapping = mappings.of_object(system, arrival.change.entity)
+    if mapping is None:
+        raise PlatformError(
+            f"{system} {arrival.change.entity} is not mapped", code="UNMAPPED", hint="add it to an entity file"
+        )
+    unit.count(system, mapping.entity, "received")
+    take(unit, arrival, mapping, tags.get(system, ""))
+
+
+def _bury(unit: Unit, raw: bytes, fault: Exception, mappings: Mappings) -> None:
+    """What could not be accepted: received, and dead."""
+    change = described(raw).get("change") or {}
     system, entity = str(change.get("system")), str(change.get("entity"))
     mapping = mappings.of_object(system, entity)
     name = mapping.entity if mapping else entity
     unit.count(system, name, "received")
-    try:
-        if mapping is None:
-            raise PlatformError(f"{system} {entity} is not mapped", code="UNMAPPED", hint="add it to an entity file")
-        take(unit, Arrival.from_wire(element), mapping, tags.get(system, ""))
-    except Exception as fault:
-        unit.count(system, name, "dead")
-        context = {"system": system, "entity": name, "record_id": change.get("record_id")}
-        unit.bury(dead_letter(fault, stage="intake", original=orjson.dumps(element), **context))
+    unit.count(system, name, "dead")
+    context = {"system": system, "entity": name, "record_id": change.get("record_id")}
+    unit.bury(dead_letter(fault, stage="intake", original=raw, **context))
 
 
 def take(unit: Unit, arrival: Arrival, mapping: EntityMapping, tag: str = "") -> None:
     """Take in one change that was counted as received."""
     change = arrival.change
     key = native_key(change.system, change.record_id)
-    recent = Recent.from_wire(unit.get(DEDUP, key))
-    if recent.seen(change.change_id):
+    recent = unit.get(DEDUP, key) or Recent()
+    if not recent.note(change.change_id):
         unit.count(change.system, mapping.entity, "unchanged")
         return
-    recent = _settle_gaps(unit, arrival, recent.remember(change.change_id), mapping)
-    unit.put(DEDUP, key, recent.to_wire())
-    if change.operation not in ("gap", "overflow"):
-        _route(unit, arrival, mapping, tag)
+    unit.put(DEDUP, key, recent)
+    match change.operation:
+        case "overflow":
+            _overflow(unit, arrival, mapping)
+        case "gap":
+            _ask(unit, arrival, mapping, key)
+            recent.open_gap(change.change_id)
+        case _:
+            if recent.fill_gap(arrival.answers):
+                unit.count(change.system, mapping.entity, "parked", -1)
+                unit.count(change.system, mapping.entity, "applied")
+            _route(unit, arrival, mapping, tag, key)
 
 
-def _settle_gaps(unit: Unit, arrival: Arrival, recent: Recent, mapping: EntityMapping) -> Recent:
-    """Open a gap and ask for its re-read, or fill the one that this change answers."""
+def _overflow(unit: Unit, arrival: Arrival, mapping: EntityMapping) -> None:
     change = arrival.change
-    if change.operation == "overflow":
-        unit.count(change.system, mapping.entity, "dead")
-        fault = PlatformError("more changed than is listed", code="OVERFLOW", hint="re-read the whole entity")
-        unit.bury(dead_letter(fault, stage="intake", original=orjson.dumps(arrival.to_wire()), system=change.system))
-    elif change.operation == "gap":
-        unit.count(change.system, mapping.entity, "parked")
-        ask = Reread(change.entity, change.record_id, arrival.correlation, change.version, answers=change.change_id)
-        unit.send(f"rereads.{change.system}", native_key(change.system, change.record_id), ask.to_wire())
-        return recent.open_gap(change.change_id)
-    elif arrival.answers in recent.gaps:
-        unit.count(change.system, mapping.entity, "parked", -1)
-        unit.count(change.system, mapping.entity, "applied")
-        return recent.fill_gap(str(arrival.answers))
-    return recent
+    unit.count(change.system, mapping.entity, "dead")
+    fault = PlatformError("more changed than is listed", code="OVERFLOW", hint="re-read the whole entity")
+    unit.bury(dead_letter(fault, stage="intake", original=encode(arrival), system=change.system))
 
 
-def _route(unit: Unit, arrival: Arrival, mapping: EntityMapping, tag: str) -> None:
+def _ask(unit: Unit, arrival: Arrival, mapping: EntityMapping, key: bytes) -> None:
+    """Ask for the re-read of a record whose change hides behind a gap."""
     change = arrival.change
-    known = unit.get(XREF, native_key(change.system, change.record_id))
-    linked = canonical_change(arrival, mapping, known["canonical"] if known else "", tag)
+    unit.count(change.system, mapping.entity, "parked")
+    ask = Reread(change.entity, change.record_id, arrival.correlation, change.version, answers=change.change_id)
+    unit.send(f"rereads.{change.system}", key, ask)
+
+
+def _route(unit: Unit, arrival: Arrival, mapping: EntityMapping, tag: str, key: bytes) -> None:
+    change = arrival.change
+    known = unit.get(XREF, key)
+    linked = canonical_change(arrival, mapping, known.canonical if known else "", tag)
     if known:
-        unit.send("merge", linked.canonical.encode(), linked.to_wire())
+        unit.send("merge", known.canonical.encode(), linked)
     else:
         external = change.fields.get(mapping.systems[change.system].external_id)
-        unit.send("identify", mapping.family.encode(), {"linked": linked.to_wire(), "external_id": external})
+        unit.send("identify", mapping.family.encode(), Unlinked(linked, None if external is None else str(external)))
 
 
 def canonical_change(arrival: Arrival, mapping: EntityMapping, canonical: str, tag: str = "") -> Linked:
     """The change under canonical field names; fields that are not mapped are left out. `tag`: how our own hand shows."""
     change = arrival.change
     names = mapping.systems[change.system].canonical
+    cleared = tuple(names[name] for name in change.cleared if name in names) if change.cleared else ()
     return Linked(
-        system=change.system,
-        native_id=change.record_id,
-        entity=mapping.entity,
-        canonical=canonical,
-        operation=change.operation,
-        fields={names[name]: value for name, value in change.fields.items() if name in names},
-        cleared=tuple(names[name] for name in change.cleared if name in names),
-        version=change.version or "",
-        changed_at=change.changed_at or "",
-        change_id=change.change_id,
-        correlation=arrival.correlation,
-        tagged=tag in (change.origin or "") if tag and not arrival.whole else None,
-        row=arrival.whole,
+        change.system,
+        change.record_id,
+        mapping.entity,
+        canonical,
+        change.operation,
+        {names[name]: value for name, value in change.fields.items() if name in names},
+        cleared,
+        change.version or "",
+        change.changed_at or "",
+        change.change_id,
+        arrival.correlation,
+        _tagged(change, tag) if tag and not arrival.whole else None,
+        arrival.whole,
     )
+
+
+def _tagged(change: Change, tag: str) -> bool:
+    return tag in (change.origin or "")

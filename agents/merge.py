@@ -6,51 +6,46 @@ golden records, events and writes, ids included. Every change gets exactly one o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-import orjson
-
-from isthmus.codecs.dead import dead_letter
+from isthmus.codecs.dead import dead_letter, described
 from isthmus.codecs.events import to_kafka
-from isthmus.codecs.linked import Linked, item_from_wire
-from isthmus.config.mapping import Mappings
+from isthmus.codecs.frames import Elements
+from isthmus.codecs.linked import Linked, Report
+from isthmus.config.mapping import EntityMapping, Mappings
 from isthmus.tables.fold import fold
-from isthmus.tables.golden import Golden
-from isthmus.tables.stage import Item, Record, Stage, Unit
-
-GOLDEN = "golden"
+from isthmus.tables.golden import GOLDEN
+from isthmus.tables.stage import Batch, Input, Stage
+from isthmus.tables.unit import Record, Unit
 
 
 def stage(mappings: Mappings) -> Stage:
     """The stage over all entities."""
 
-    def work(unit: Unit, items: Sequence[Item]) -> None:
-        for item in items:
-            try:
-                merge(unit, item.element, mappings)
-            except Exception as fault:
-                _bury(unit, item.element, fault)
+    def work(unit: Unit, batches: Sequence[Batch]) -> None:
+        for batch in batches:
+            for item in batch.elements:
+                merge(unit, item, mappings.entities)
 
-    return Stage("merge", ("merge",), (GOLDEN,), work)
+    return Stage("merge", (Input("merge", Elements(Linked | Report)),), (GOLDEN,), work, _bury)
 
 
-def merge(unit: Unit, element: dict[str, Any], mappings: Mappings) -> None:
+def merge(unit: Unit, item: Linked | Report, entities: Mapping[str, EntityMapping]) -> None:
     """Fold one change or report."""
-    item = item_from_wire(element)
     key = item.canonical.encode()
-    held = unit.get(GOLDEN, key)
-    folded = fold(None if held is None else Golden.from_wire(held), item, mappings.entities[item.entity])
-    unit.put(GOLDEN, key, folded.state.to_wire())
+    folded = fold(unit.get(GOLDEN, key), item, entities[item.entity])
+    unit.put(GOLDEN, key, folded.state)
     if folded.event is not None:
         unit.publish(Record(f"events.{item.entity}", *to_kafka(folded.event)))
     for write in folded.writes:
-        unit.send(f"writes.{write.system}", key, write.to_wire())
-    if isinstance(item, Linked) and folded.outcome is not None:
+        unit.send(f"writes.{write.system}", key, write)
+    if folded.outcome is not None:
         unit.count(item.system, item.entity, folded.outcome)
 
 
-def _bury(unit: Unit, element: dict[str, Any], fault: Exception) -> None:
-    if "change_id" in element:
-        unit.count(str(element.get("system")), str(element.get("entity")), "dead")
-    unit.bury(dead_letter(fault, stage="merge", original=orjson.dumps(element), canonical=element.get("canonical")))
+def _bury(unit: Unit, raw: bytes, fault: Exception) -> None:
+    """A change that cannot be folded is counted as dead; a report never was a change."""
+    told = described(raw)
+    if told.get("kind") == "change":
+        unit.count(str(told.get("system")), str(told.get("entity")), "dead")
+    unit.bury(dead_letter(fault, stage="merge", original=raw, canonical=told.get("canonical")))

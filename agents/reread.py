@@ -6,7 +6,7 @@ a read that fails for now is tried until it succeeds, and the hint waits in Kafk
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import stamina
@@ -14,10 +14,12 @@ import stamina
 from isthmus.codecs.arrival import Arrival, Reread, native_key
 from isthmus.codecs.change import Operation
 from isthmus.codecs.dead import dead_letter
+from isthmus.codecs.frames import Elements, encode
 from isthmus.config.errors import DecodeError, PermanentError, PlatformError
 from isthmus.systems.protocol import Row, System
-from isthmus.tables.rows import KnownRow, news, read_change
-from isthmus.tables.stage import Item, Stage, Unit
+from isthmus.tables.rows import KnownRow, news, read_change, rows
+from isthmus.tables.stage import Batch, Input, Stage
+from isthmus.tables.unit import Table, Unit
 
 Understand = Callable[[Any], Sequence[Reread]]
 
@@ -26,38 +28,48 @@ def stage(system: System, understand: Understand | None, versioned: bool) -> Sta
     """The stage of one system. `understand` turns a raw hint record into requests (DecodeError: a dead letter); a
     system without hints has none. `versioned`: its reads carry their version, so they can be told apart."""
     name = system.name
-    inputs = (f"rereads.{name}", *((f"hints.{name}",) if understand else ()))
+    table = rows(name)
 
-    async def fold(unit: Unit, items: Sequence[Item]) -> None:
-        requests = [request for item in items for request in _requests(unit, name, item, understand)]
+    async def fold(unit: Unit, batches: Sequence[Batch]) -> None:
+        requests = [request for batch in batches for request in _requests(unit, name, batch, understand)]
         for object_ in dict.fromkeys(request.object for request in requests):
-            await _read(unit, system, [r for r in requests if r.object == object_], versioned)
+            await _read(unit, system, [r for r in requests if r.object == object_], table if versioned else None)
 
-    return Stage(f"reread-{name}", inputs, (f"rows-{name}",), fold)
+    def bury(unit: Unit, raw: bytes, fault: Exception) -> None:
+        _bury(unit, name, "unknown", fault, raw)
 
-
-def _requests(unit: Unit, system: str, item: Item, understand: Understand | None) -> Sequence[Reread]:
-    if item.topic == f"rereads.{system}" or understand is None:
-        return [Reread.from_wire(item.element)]
-    try:
-        return understand(item.element)
-    except DecodeError as fault:
-        _bury(unit, system, "unknown", fault, item.element.value)
-        return []
+    hints = (Input(f"hints.{name}", None),) if understand else ()
+    inputs = (Input(f"rereads.{name}", Elements(Reread)), *hints)
+    return Stage(f"reread-{name}", inputs, (table,), fold, bury)
 
 
-async def _read(unit: Unit, system: System, requests: Sequence[Reread], versioned: bool) -> None:
+def _requests(unit: Unit, system: str, batch: Batch, understand: Understand | None) -> Iterator[Reread]:
+    if batch.topic == f"rereads.{system}" or understand is None:
+        yield from batch.elements
+        return
+    for message in batch.elements:
+        try:
+            yield from understand(message)
+        except DecodeError as fault:
+            _bury(unit, system, "unknown", fault, message.value)
+
+
+async def _read(unit: Unit, system: System, requests: Sequence[Reread], table: Table[KnownRow] | None) -> None:
     ids = list(dict.fromkeys(request.record_id for request in requests))
     try:
-        rows = {row.record_id: row for row in await _patiently(system, requests[0].object, ids)}
+        found = {row.record_id: row for row in await _patiently(system, requests[0].object, ids)}
     except PermanentError as fault:
         for request in requests:
-            _bury(unit, system.name, request.object, fault, repr(request).encode())
+            _bury(unit, system.name, request.object, fault, encode(request))
         return
     for request in _worth_answering(requests):
-        row = rows.get(request.record_id)
-        if row is not None:
-            (_versioned if versioned else _as_asked)(unit, system.name, request, row)
+        row = found.get(request.record_id)
+        if row is None:
+            continue
+        if table is None:
+            _as_asked(unit, system.name, request, row)
+        else:
+            _versioned(unit, table, system.name, request, row)
 
 
 async def _patiently(system: System, object_: str, ids: Sequence[str]) -> list[Row]:
@@ -77,14 +89,14 @@ def _worth_answering(requests: Sequence[Reread]) -> list[Reread]:
     return [*plain.values(), *(r for r in requests if r.answers is not None or r.nonce is not None)]
 
 
-def _versioned(unit: Unit, system: str, request: Reread, row: Row) -> None:
+def _versioned(unit: Unit, table: Table[KnownRow], system: str, request: Reread, row: Row) -> None:
     """A read that carries its version."""
-    table, key = f"rows-{system}", f"{request.object}:{request.record_id}".encode()
-    known = KnownRow.from_wire(unit.get(table, key))
+    key = f"{request.object}:{request.record_id}".encode()
+    known = unit.get(table, key)
     told = news(system, request, known, KnownRow(row.version or "", row.exists), row.fields, row.changed_at)
     if told is not None:
         change, remembered = told
-        unit.put(table, key, remembered.to_wire())
+        unit.put(table, key, remembered)
         _send(unit, system, Arrival(change, request.correlation, whole=row.exists, answers=request.answers))
 
 
@@ -96,7 +108,7 @@ def _as_asked(unit: Unit, system: str, request: Reread, row: Row) -> None:
 
 
 def _send(unit: Unit, system: str, arrival: Arrival) -> None:
-    unit.send(f"changes.{system}", native_key(system, arrival.change.record_id), arrival.to_wire())
+    unit.send(f"changes.{system}", native_key(system, arrival.change.record_id), arrival)
 
 
 def _bury(unit: Unit, system: str, entity: str, fault: Exception, original: bytes) -> None:

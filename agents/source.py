@@ -21,9 +21,10 @@ from isthmus.codecs.dead import dead_letter
 from isthmus.config.errors import PlatformError, ReplayLost
 from isthmus.config.mapping import Mappings
 from isthmus.systems.protocol import Delivery, System
-from isthmus.tables.stage import Item, Pen, Stage, Unit
+from isthmus.tables.positions import POSITIONS
+from isthmus.tables.stage import Batch, Input, Pen, Stage
+from isthmus.tables.unit import Unit
 
-POSITIONS = "positions"
 FROM_THE_START = "-2"
 UNIT_DELIVERIES = 500
 
@@ -39,11 +40,15 @@ def stage(
         mine = [system for name, system in systems.items() if owner(name) == pen.partition]
         await asyncio.gather(*(follow(system, mappings, pen, faults) for system in mine))
 
-    return Stage("source", ("sources",), (POSITIONS,), _nothing, source=run)
+    return Stage("source", (Input("sources", None),), (POSITIONS,), _nothing, _bury, source=run)
 
 
-def _nothing(unit: Unit, items: Sequence[Item]) -> None:
+def _nothing(unit: Unit, batches: Sequence[Batch]) -> None:
     """The `sources` topic only says who owns which source."""
+
+
+def _bury(unit: Unit, raw: bytes, fault: Exception) -> None:
+    """Nothing is read from it either."""
 
 
 async def follow(system: System, mappings: Mappings, pen: Pen, faults: dict[str, str]) -> None:
@@ -66,8 +71,8 @@ async def _again_and_again(system: System, mappings: Mappings, pen: Pen, faults:
 
 
 async def _follow(system: System, mappings: Mappings, pen: Pen, faults: dict[str, str]) -> None:
-    raw = pen.view(POSITIONS).get(system.name.encode())
-    position = raw.decode().strip('"') if raw is not None else FROM_THE_START
+    raw = pen.view(POSITIONS.name).get(system.name.encode())
+    position = POSITIONS.decode(raw) if raw is not None else FROM_THE_START
     waiting: asyncio.Queue[Delivery] = asyncio.Queue(maxsize=UNIT_DELIVERIES)
     listening = asyncio.create_task(_listen(system, position, waiting))
     writing = asyncio.create_task(_write(system.name, mappings, pen, waiting, faults))
@@ -116,5 +121,5 @@ def record(unit: Unit, system: str, mappings: Mappings, deliveries: Iterable[Del
         for change in delivery.changes:
             if mappings.of_object(system, change.entity) is not None:
                 arrival = Arrival(change, correlation=change.transaction or change.change_id)
-                unit.send(f"changes.{system}", native_key(system, change.record_id), arrival.to_wire())
+                unit.send(f"changes.{system}", native_key(system, change.record_id), arrival)
         unit.put(POSITIONS, system.encode(), delivery.position)

@@ -1,15 +1,14 @@
-"""What travels on `changes.<system>`, `identify`, `links` and `rereads.<system>`: small frozen values and their wire form.
+"""What travels on `changes.<system>`, `identify`, `links` and `rereads.<system>`: small frozen values.
 
-Promises: `from_wire(to_wire(x)) == x`; unknown keys are ignored, so neighbouring versions understand each other.
+Promises: each survives its JSON; unknown keys are ignored, so neighbouring versions understand each other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+import msgspec
 
 from isthmus.codecs.change import Change
+from isthmus.codecs.linked import Linked
 
 
 def native_key(system: str, record_id: str) -> bytes:
@@ -17,8 +16,7 @@ def native_key(system: str, record_id: str) -> bytes:
     return f"{system}:{record_id}".encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A change on its way to intake. `whole`: it is a full read of the record, not a difference. `answers`: the change
     id of the gap that this read fills."""
 
@@ -27,24 +25,8 @@ class Arrival:
     whole: bool = False
     answers: str | None = None
 
-    def to_wire(self) -> dict[str, Any]:
-        """JSON-ready."""
-        wire: dict[str, Any] = {"change": self.change.to_wire(), "correlation": self.correlation}
-        if self.whole:
-            wire["whole"] = True
-        if self.answers is not None:
-            wire["answers"] = self.answers
-        return wire
 
-    @classmethod
-    def from_wire(cls, wire: Mapping[str, Any]) -> Arrival:
-        """The arrival that `to_wire` wrote."""
-        change = Change.from_wire(wire["change"])
-        return cls(change, wire["correlation"], wire.get("whole", False), wire.get("answers"))
-
-
-@dataclass(frozen=True, slots=True)
-class Reread:
+class Reread(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Ask for a record to be read: after a webhook's hint, a gap, or a write that met another version.
 
     `version` is what the read is at least as new as, for a platform whose reads carry none. `nonce` makes the answer a
@@ -58,30 +40,18 @@ class Reread:
     answers: str | None = None
     nonce: str | None = None
 
-    def to_wire(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {name: getattr(self, name) for name in self.__slots__}
 
-    @classmethod
-    def from_wire(cls, wire: Mapping[str, Any]) -> Reread:
-        """The request that `to_wire` wrote."""
-        return cls(**{name: wire.get(name) for name in cls.__slots__})  # type: ignore[arg-type]
+class Unlinked(msgspec.Struct, frozen=True, gc=False):
+    """A change whose record nobody has met; `external_id` is the canonical id that the record itself carries."""
+
+    linked: Linked
+    external_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(msgspec.Struct, frozen=True, gc=False):
     """This native record is that golden record."""
 
     system: str
     native_id: str
     entity: str
     canonical: str
-
-    def to_wire(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-    @classmethod
-    def from_wire(cls, wire: Mapping[str, Any]) -> Link:
-        """The link that `to_wire` wrote."""
-        return cls(**{name: wire[name] for name in cls.__slots__})

@@ -1,21 +1,22 @@
 """The change event: what one system said about one record, in the one form every stage passes on.
 
-Promises: a `Change` is a value (frozen), it survives `to_wire`/`from_wire` unchanged, and `change_id` is the same for
-the same change however often it is delivered.
+Promises: a `Change` is a value (frozen), it survives its JSON unchanged (keys in the documented order, unknown ones
+ignored, so an older node reads a newer one's frames), and `change_id` is the same for the same change however often it
+is delivered.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
+
+import msgspec
 
 Value = str | int | float | bool | None | list[Any] | dict[str, Any]
 Operation = Literal["create", "update", "delete", "undelete", "gap", "overflow"]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, gc=False):
     """One change of one record.
 
     `record_id` is an 18-character Salesforce id or a lower-case GUID. `fields` holds plain values (money as a decimal
@@ -38,11 +39,5 @@ class Change:
     change_id: str
 
     def to_wire(self) -> dict[str, Any]:
-        """The change as a JSON-ready dict, keys in the documented order."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-    @classmethod
-    def from_wire(cls, wire: Mapping[str, Any]) -> Change:
-        """The change that `to_wire` wrote; unknown keys are ignored, so an older node reads a newer one's frames."""
-        known = {name: wire[name] for name in cls.__slots__}
-        return cls(**{**known, "cleared": tuple(known["cleared"])})
+        """The change as a dict, keys in the documented order."""
+        return {name: getattr(self, name) for name in self.__struct_fields__}

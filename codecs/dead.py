@@ -1,18 +1,21 @@
 """Dead letters: what could not be carried out, with everything needed to see why and to try again.
 
-Promises: the original is kept whole (base64 where it is not UTF-8); the key is stable for the same original.
+Promises: the original is kept whole (base64 where it is not UTF-8); one over `LARGEST` bytes by reference: its digest,
+and the record that it came by; the key is stable for the same original.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
 from isthmus.config.errors import IsthmusError
+
+LARGEST = 512 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,10 @@ class DeadLetter:
     original: str
     encoding: str
     context: dict[str, Any]
+
+    def at(self, place: str) -> DeadLetter:
+        """With the record that it came by (topic/partition/offset), where that is known."""
+        return replace(self, context={**self.context, "at": place}) if place else self
 
     def key(self) -> bytes:
         """The record it concerns where that is known, else a digest of the original."""
@@ -44,7 +51,18 @@ def dead_letter(fault: Exception, *, stage: str, original: bytes, **context: Any
     return DeadLetter(stage, known.code, str(known), known.hint, text, encoding, context)
 
 
+def described(original: bytes) -> dict[str, Any]:
+    """What an original says of itself: its JSON object, empty where it is none."""
+    try:
+        found = orjson.loads(original)
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _text(original: bytes) -> tuple[str, str]:
+    if len(original) > LARGEST:
+        return f"sha256:{hashlib.sha256(original).hexdigest()} {len(original)} bytes", "reference"
     try:
         return original.decode(), "utf-8"
     except UnicodeDecodeError:

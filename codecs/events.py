@@ -7,21 +7,20 @@ order they happened; an id that a replay repeats. The pydantic models are the sc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import orjson
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from isthmus.codecs.change import Value
+from isthmus.codecs.frames import encode
 
 SOURCE = "/isthmus"
 KINDS = ("created", "updated", "deleted", "linked", "unlinked")
 Headers = list[tuple[str, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(msgspec.Struct, frozen=True, gc=False):
     """One field's new golden value, the one before, and why."""
 
     value: Value
@@ -33,8 +32,7 @@ class Changed:
     change_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class CanonicalEvent:
+class CanonicalEvent(msgspec.Struct, frozen=True, gc=False):
     """One event. `time` is when the change was made at its source, RFC 3339; None where it is not known."""
 
     id: str
@@ -91,23 +89,33 @@ class EventHeaders(BaseModel):
     ce_correlationid: str = Field(description="Begins at the source: its transaction, or its request.")
 
 
+class _Body(msgspec.Struct, frozen=True, gc=False):
+    """`EventData` as it is written."""
+
+    entity: str
+    id: str
+    revision: int
+    changed: Mapping[str, Changed]
+    links: Mapping[str, Mapping[str, bool]]
+
+
+SPECVERSION = ("ce_specversion", b"1.0")
+SOURCE_HEADER = ("ce_source", SOURCE.encode())
+JSON = ("content-type", b"application/json")
+
+
 def to_kafka(event: CanonicalEvent) -> tuple[bytes, bytes, Headers]:
     """Key, value and headers of the event's record."""
-    data = {
-        "entity": event.entity,
-        "id": event.canonical,
-        "revision": event.revision,
-        "changed": event.changed,
-        "links": event.links,
-    }
-    attributes = {
-        "ce_specversion": "1.0",
-        "ce_id": event.id,
-        "ce_source": SOURCE,
-        "ce_type": event.type,
-        "ce_subject": event.canonical,
-        "ce_correlationid": event.correlation,
-        "content-type": "application/json",
-        **({"ce_time": event.time} if event.time else {}),
-    }
-    return event.canonical.encode(), orjson.dumps(data), [(name, value.encode()) for name, value in attributes.items()]
+    key = event.canonical.encode()
+    headers = [
+        SPECVERSION,
+        ("ce_id", event.id.encode()),
+        SOURCE_HEADER,
+        ("ce_type", event.type.encode()),
+        ("ce_subject", key),
+        ("ce_correlationid", event.correlation.encode()),
+        JSON,
+    ]
+    if event.time:
+        headers.append(("ce_time", event.time.encode()))
+    return key, encode(_Body(event.entity, event.canonical, event.revision, event.changed, event.links)), headers

@@ -1,7 +1,8 @@
 """Frames: one Kafka message that carries many elements of one partition, numbered by the partition they came from.
 
-Promises: `split` never builds a frame over the limit unless a single element is over it, and never reorders; `decode`
-gives back the elements `split` was given. A record without our headers has no number: its Kafka offset serves.
+Promises: `frames_of` never builds a frame over the limit unless a single element is over it, and never reorders;
+`Elements.decode` gives back the elements that were framed, and what is no element of its type as `Broken`, alone. A
+record without our headers has no number: its Kafka offset serves.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
+import msgspec
 
 from isthmus.config.errors import DecodeError
 
 FRAME_BYTES = 512 * 1024
 ORIGIN, NUMBER = "origin", "number"
+
+encode = msgspec.json.Encoder(decimal_format="string").encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,31 +41,48 @@ def stamp_of(headers: Iterable[tuple[str, bytes]] | None) -> Stamp | None:
     return Stamp(found[ORIGIN].decode(), int(found[NUMBER]))
 
 
-def split(elements: Iterable[bytes], limit: int = FRAME_BYTES) -> Iterator[bytes]:
-    """JSON arrays of at most `limit` bytes that hold these encoded elements in order."""
-    held: list[bytes] = []
-    size = 2
-    for element in elements:
-        if held and size + len(element) + 1 > limit:
-            yield join(held)
-            held, size = [], 2
-        held.append(element)
-        size += len(element) + 1
-    if held:
-        yield join(held)
+def frames_of(elements: Sequence[Any], limit: int = FRAME_BYTES) -> Iterator[bytes]:
+    """JSON arrays of at most `limit` bytes that hold these elements in order; one that is larger stands alone."""
+    frame = encode(elements)
+    if len(frame) <= limit or len(elements) == 1:
+        yield frame
+        return
+    middle = len(elements) // 2
+    yield from frames_of(elements[:middle], limit)
+    yield from frames_of(elements[middle:], limit)
 
 
-def join(elements: Sequence[bytes]) -> bytes:
-    """One JSON array of encoded elements."""
-    return b"[" + b",".join(elements) + b"]"
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """An element that is not what its topic promises: its bytes, and why."""
+
+    raw: bytes
+    fault: DecodeError
 
 
-def decode(value: bytes, place: str) -> list[Any]:
-    """The elements of a frame; DecodeError names `place` where the bytes are not a JSON array."""
+class Elements:
+    """The elements of a topic, all of one type (or a union of types), checked while they are decoded."""
+
+    def __init__(self, type_: Any) -> None:
+        self._all = msgspec.json.Decoder(list[type_])
+        self._one = msgspec.json.Decoder(type_)
+
+    def decode(self, value: bytes, place: str) -> list[Any]:
+        """The elements of a frame, `Broken` where one is not of the type; DecodeError where the frame is no array."""
+        try:
+            return self._all.decode(value)
+        except msgspec.MsgspecError:
+            return [self._apart(raw, f"{place}[{at}]") for at, raw in enumerate(_pieces(value, place))]
+
+    def _apart(self, raw: bytes, place: str) -> Any:
+        try:
+            return self._one.decode(raw)
+        except msgspec.MsgspecError as fault:
+            return Broken(raw, DecodeError(str(fault), place=place))
+
+
+def _pieces(value: bytes, place: str) -> list[bytes]:
     try:
-        elements = orjson.loads(value)
-    except orjson.JSONDecodeError as fault:
-        raise DecodeError(str(fault), place=place) from fault
-    if not isinstance(elements, list):
-        raise DecodeError("a frame is a JSON array", place=place)
-    return elements
+        return [bytes(piece) for piece in msgspec.json.decode(value, type=list[msgspec.Raw])]
+    except msgspec.MsgspecError as fault:
+        raise DecodeError(f"a frame is a JSON array: {fault}", place=place) from fault

@@ -7,6 +7,7 @@ field named by a system exists in the entity, every field has exactly one rule, 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
@@ -38,6 +39,27 @@ class Precedence(Declared):
 
 
 Rule = Owner | Precedence | Literal["last_writer"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Fields that are chosen together: those of a group, or one alone. `turns`: who may speak, strongest first; None
+    is anyone. `group`: they come from one record. `rule`: the rule as people read it."""
+
+    fields: tuple[str, ...]
+    turns: tuple[str | None, ...]
+    rule: str
+    group: bool
+
+
+def choice(fields: tuple[str, ...], rule: Rule, *, group: bool) -> Choice:
+    """How these fields are chosen by a rule."""
+    match rule:
+        case Owner(owner=system):
+            return Choice(fields, (system,), f"owner {system}", group)
+        case Precedence(precedence=systems):
+            return Choice(fields, systems, f"precedence {' > '.join(systems)}", group)
+    return Choice(fields, (None,), "last_writer", group)
 
 
 class FieldMapping(Declared):
@@ -111,10 +133,15 @@ class EntityMapping(Declared):
         yield from ((f"fields.{n}", s.rule) for n, s in self.fields.items() if s.rule is not None)
         yield from ((f"groups.{n}", rule) for n, rule in self.groups.items())
 
-    def rule(self, field: str) -> Rule:
-        """The rule that decides a field: its own, or its group's."""
-        spec = self.fields[field]
-        return spec.rule if spec.rule is not None else self.groups[spec.group or ""]
+    @cached_property
+    def choices(self) -> dict[str, Choice]:
+        """Per field how it is chosen; fields of a group share theirs."""
+        alone = {name: choice((name,), spec.rule, group=False) for name, spec in self.fields.items() if spec.rule}
+        together: dict[str, Choice] = {}
+        for group, rule in self.groups.items():
+            names = tuple(name for name, spec in self.fields.items() if spec.group == group)
+            together |= dict.fromkeys(names, choice(names, rule, group=True))
+        return {name: alone.get(name) or together[name] for name in self.fields}
 
 
 def _systems_of(rule: Rule) -> set[str]:
@@ -136,6 +163,14 @@ class Mappings:
             for entity in self.entities.values()
             for system, mapping in entity.systems.items()
         }
+
+    def joining(self, systems: Iterable[str]) -> Mappings:
+        """The same entities in these systems only: a node does not intend anything for a system it does not talk to."""
+        wanted = set(systems)
+        return Mappings(
+            entity.model_copy(update={"systems": {n: s for n, s in entity.systems.items() if n in wanted}})
+            for entity in self.entities.values()
+        )
 
     def of_object(self, system: str, name: str) -> EntityMapping | None:
         """The entity that a system's object carries, None where nothing is mapped to it."""

@@ -27,10 +27,10 @@ from isthmus.node.runtime import Runtime
 from isthmus.node.topics import Topics, create
 from isthmus.node.transport import App
 from isthmus.node.webhooks import authenticator, hint_reader, record_named
-from isthmus.node.writer import partition_of
 from isthmus.systems.protocol import System
 from isthmus.tables.deliveries import Patience
 from isthmus.tables.stage import Stage, Step, no_step
+from isthmus.tables.unit import partition_of
 
 PUBLISHED = ("dead", "audit")
 EXIT_DOUBT = 70
@@ -49,6 +49,7 @@ class Node:
 
 def create_app(settings: Settings, mappings: Mappings, systems: Sequence[System], at: Step = no_step) -> Node:
     """A worker of this node; `at` hears of each step of each unit of work, so that a test may end it there."""
+    mappings = mappings.joining(system.name for system in systems)
     topics = Topics(settings.node.namespace, settings.node.partitions, settings.kafka.replication_factor)
     app = _faust(settings)
     runtime = Runtime(

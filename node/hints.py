@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from isthmus.codecs.arrival import native_key
-from isthmus.node.writer import partition_of
+from isthmus.tables.unit import partition_of
 
 AT_ONCE = 256
 PATIENCE = 20.0

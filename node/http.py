@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import jinja2
@@ -21,7 +21,11 @@ from pydantic import BaseModel, Field
 from isthmus.node.hints import BODY_BYTES, Hints
 from isthmus.node.members import FORWARDED
 from isthmus.node.reading import GoldenView, HealthView, LedgerView, Reading, XrefView, golden_view, xref_key
+from isthmus.tables.golden import GOLDEN
+from isthmus.tables.unit import Table
+from isthmus.tables.xref import XREF
 
+T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -102,7 +106,7 @@ class Api:
     async def golden(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/golden/{entity}/{id}."""
         canonical, entity = request.match_info["id"], request.match_info["entity"]
-        found = await self._held(request, "merge", "golden", canonical.encode())
+        found = await self._held(request, "merge", GOLDEN, canonical.encode())
         if isinstance(found, web.Response):
             return found
         if found is None or (view := golden_view(found)).entity != entity:
@@ -112,18 +116,17 @@ class Api:
     async def xref(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/xref/{system}/{native_id}."""
         system, native = request.match_info["system"], request.match_info["native_id"]
-        found = await self._held(request, "intake", "xref", xref_key(system, native))
+        found = await self._held(request, "intake", XREF, xref_key(system, native))
         if isinstance(found, web.Response):
             return found
         if found is None:
             return problem(NOT_FOUND, f"{system} {native} is not known", "has one of its changes arrived yet?")
-        return json_response(XrefView(system=system, native_id=native, **found))
+        return json_response(XrefView(system=system, native_id=native, entity=found.entity, canonical=found.canonical))
 
-    async def _held(self, request: web.Request, stage: str, table: str, key: bytes) -> Any:
+    async def _held(self, request: web.Request, stage: str, table: Table[T], key: bytes) -> T | web.Response | None:
         """A table's value, or the response of the worker that holds it."""
-        here, value = self._reading.local(stage, table, key)
-        if here:
-            return value
+        if self._reading.holds(stage, key):
+            return self._reading.local(stage, table, key)
         owner = self._reading.owner(stage, key)
         if owner is None or owner == self._reading.members.own_url or FORWARDED in request.headers:
             return problem(NOT_HERE, "no worker holds this partition yet", "try again in a few seconds")

@@ -2,49 +2,36 @@
 
 Promises: takes the records of its partition in their numbered order, once each, however often Faust delivers them; a
 unit's outputs, changelog records and marker are one Kafka transaction, and RocksDB follows it; a record that something
-beneath us dropped is noticed by its number and read again. On any doubt the process ends rather than goes on.
+beneath us dropped is noticed by its number and read again; one element that cannot be worked on is a dead letter and
+stops no other. On any doubt the process ends rather than goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any
 
 import structlog
 
-from isthmus.codecs.dead import dead_letter
-from isthmus.codecs.frames import FRAME_BYTES, Stamp, decode, split, stamp_of
+from isthmus.codecs.frames import FRAME_BYTES, Broken, encode, stamp_of
 from isthmus.config.errors import DecodeError
-from isthmus.node.writer import Entry, Writer, partition_of
+from isthmus.node.packing import Encoded, Names, Sender, addressed, encoded
+from isthmus.node.writer import Writer
 from isthmus.tables.marker import MARKER_KEY, Marker, Verdict
-from isthmus.tables.stage import Item, Stage, Step, Unit, View, no_step
+from isthmus.tables.stage import Batch, Stage, Step, no_step
 from isthmus.tables.store import Store
+from isthmus.tables.unit import Unit, View
 
 UNIT_RECORDS = 64
 REWIND_SECONDS = 5.0
 TICK = "tick"
+KEPT_DECODED = 4096
 
 log = structlog.get_logger()
-
-
-class Names(Protocol):
-    """Where things are on this node's Kafka."""
-
-    @property
-    def partitions(self) -> int:
-        """Of every topic."""
-        ...
-
-    def topic(self, name: str) -> str:
-        """A topic's full name."""
-        ...
-
-    def changelog(self, table: str) -> str:
-        """A table's changelog topic."""
-        ...
 
 
 class Lane:
@@ -68,6 +55,7 @@ class Lane:
         self.marker = Marker()
         self.queue: asyncio.Queue[Any] = asyncio.Queue(maxsize=16)
         self.last_progress = time.monotonic()
+        self.alarm: str | None = None
         self._names = names
         self._writer = writer
         self._seek = seek
@@ -79,7 +67,10 @@ class Lane:
         self._settling = asyncio.Lock()
         self._rewinds: dict[str, tuple[int, float]] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._topics = {names.topic(name): name for name in stage.inputs}
+        self._known: dict[str, dict[bytes, Any]] = {table.name: {} for table in stage.tables}
+        self._sender = Sender(f"{stage.name}-{partition}", partition, stage.tables[0].name)
+        self._topics = {names.topic(name): name for name in stage.topics}
+        self._elements = {one.topic: one.elements for one in stage.inputs}
 
     # -- life
 
@@ -91,9 +82,12 @@ class Lane:
         """Seconds since the last unit of work."""
         return time.monotonic() - self.last_progress
 
+    def load(self) -> None:
+        """Read the marker; the stores are recovered and the writer has fenced."""
+        self.marker = Marker.load(self.stores[self._sender.first_table].get(MARKER_KEY))
+
     def begin(self) -> None:
-        """Read the marker and start working; the stores are recovered and the writer has fenced."""
-        self.marker = Marker.load(self.stores[self.stage.tables[0]].get(MARKER_KEY))
+        """Start working."""
         self._due = time.time() if self.stage.ticks else None
         self._tasks.append(asyncio.create_task(self._guard(self._work()), name=str(self)))
         if self.stage.source is not None:
@@ -132,9 +126,9 @@ class Lane:
     async def commit(self, work: Callable[[Unit], None]) -> None:
         """Do one unit of work that no input caused (a source's); returns when it is durable."""
         async with self._turn:
-            unit = Unit(self.stores)
+            unit = self._unit()
             work(unit)
-            await self._settle(unit)
+            await self._settle(unit, encoded(unit, self._frame_bytes))
 
     async def _work(self) -> None:
         while True:
@@ -162,8 +156,8 @@ class Lane:
         message = event.message
         stamp = stamp_of(message.headers)
         verdict = self.marker.judge(message.topic, message.offset, stamp)
-        if verdict is Verdict.HOLE and not (stamp is None and self._true_hole(message)):
-            await self._rewind(message)
+        if verdict is Verdict.HOLE and not (stamp is None and self._came_again(message)):
+            await self._miss(message)
             return False
         if verdict is Verdict.REPEAT:
             event.ack()
@@ -172,9 +166,26 @@ class Lane:
         self.marker.done(message.topic, message.offset, stamp)
         return True
 
-    def _true_hole(self, message: Any) -> bool:
-        """Offsets, unlike frame numbers, may skip: believed when a rewind brought the same record again."""
+    def _came_again(self, message: Any) -> bool:
+        """Did a rewind bring the same record again? Then Kafka has none before it; offsets, unlike numbers, may skip."""
         return bool(self._rewinds.get(message.topic, (None, 0.0))[0] == message.offset)
+
+    async def _miss(self, message: Any) -> None:
+        """Something before this record is missing: read again, or stand still where Kafka itself has lost it."""
+        if self._came_again(message) and self._rewound_long_ago(message.topic):
+            self.stand_still(
+                f"{_place(message)} came, but frames before it are not in Kafka any more: changes are lost",
+            )
+            await asyncio.Event().wait()
+        await self._rewind(message)
+
+    def stand_still(self, alarm: str) -> None:
+        """Do nothing more until a person has looked: going on would hide a loss."""
+        self.alarm = alarm
+        log.critical("this lane stands still", lane=str(self), alarm=alarm)
+
+    def _rewound_long_ago(self, topic: str) -> bool:
+        return time.monotonic() - self._rewinds[topic][1] >= REWIND_SECONDS
 
     async def _rewind(self, message: Any) -> None:
         """Read the topic again from where we are; what was already on its way meanwhile asks for no second rewind."""
@@ -190,69 +201,124 @@ class Lane:
         known = self.marker.inputs.get(topic)
         return None if known is None else known.offset + 1
 
+    # -- the work
+
     async def _fold(self, events: Sequence[Any]) -> None:
-        unit = Unit(self.stores)
-        items = [item for event in events for item in self._items(event, unit)]
-        if self._due is not None and self._due <= time.time():
-            items.append(Item(TICK, time.time()))
-        if not events and not items:
+        tick = self._due is not None and self._due <= time.time()
+        if not events and not tick:
             return
-        result = self.stage.fold(unit, items)
-        if inspect.isawaitable(result):
-            await result
+        unit, parts = await self._worked(events, tick=tick)
         self._due = unit.due
         self._at("folded")
-        await self._settle(unit)
+        await self._settle(unit, parts)
 
-    def _items(self, event: Any, unit: Unit) -> list[Item]:
-        message = event.message
-        name = self._topics[message.topic]
-        if stamp_of(message.headers) is None:
-            return [Item(name, message)]
+    async def _worked(self, events: Sequence[Any], *, tick: bool) -> tuple[Unit, Encoded]:
+        """The unit that these records lead to. Where the stage cannot do them together, one by one."""
+        unit = self._unit()
+        batches = list(self._batches(events, unit))
+        if tick:
+            batches.append(Batch(TICK, [time.time()]))
         try:
-            return [Item(name, element) for element in decode(message.value, f"{message.topic}/{message.offset}")]
-        except DecodeError as fault:
-            unit.bury(dead_letter(fault, stage=str(self), original=message.value))
-            return []
+            await self._run(unit, batches)
+            return unit, encoded(unit, self._frame_bytes)
+        except Exception as fault:
+            log.warning("a unit of work is done again, one by one", lane=str(self), fault=repr(fault))
+            self._forget()
+        unit = await self._worked_apart(events, tick=tick)
+        return unit, encoded(unit, self._frame_bytes)
 
-    async def _settle(self, unit: Unit) -> None:
+    async def _worked_apart(self, events: Sequence[Any], *, tick: bool) -> Unit:
+        unit = self._unit()
+        for event in events:
+            for batch in self._batches([event], unit):
+                for element in batch.elements:
+                    await self._try(unit, batch.topic, element)
+        if tick:
+            await self._try(unit, TICK, time.time())
+        return unit
+
+    async def _try(self, unit: Unit, topic: str, element: Any) -> None:
+        """One element alone, on a copy: what it raises is a dead letter."""
+        trial = unit.trial()
+        try:
+            await self._run(trial, [Batch(topic, [element])])
+            encoded(trial, self._frame_bytes)
+        except Exception as fault:
+            self.stage.bury(unit, _raw(element), fault)
+        else:
+            unit.adopt(trial)
+
+    async def _run(self, unit: Unit, batches: Sequence[Batch]) -> None:
+        result = self.stage.fold(unit, batches)
+        if inspect.isawaitable(result):
+            await result
+
+    def _batches(self, events: Sequence[Any], unit: Unit) -> Iterator[Batch]:
+        for event in events:
+            message = event.message
+            unit.place = _place(message)
+            name = self._topics[message.topic]
+            elements = self._elements[name]
+            if elements is None:
+                yield Batch(name, [message])
+                continue
+            try:
+                found = elements.decode(message.value, unit.place)
+            except DecodeError as fault:
+                self.stage.bury(unit, message.value, fault)
+                continue
+            if Broken in map(type, found):
+                found = self._whole(unit, found)
+            yield Batch(name, found)
+        unit.place = ""
+
+    def _whole(self, unit: Unit, elements: Sequence[Any]) -> list[Any]:
+        for broken in (one for one in elements if isinstance(one, Broken)):
+            self.stage.bury(unit, broken.raw, broken.fault)
+        return [one for one in elements if not isinstance(one, Broken)]
+
+    def _unit(self) -> Unit:
+        return Unit(self.stores, self._names.partitions, self._known)
+
+    def _forget(self) -> None:
+        """What was decoded may have been changed by work that came to nothing."""
+        for known in self._known.values():
+            known.clear()
+
+    def _remember(self, unit: Unit) -> None:
+        """Keep the newest values decoded, so many a table."""
+        for table, puts in unit.puts.items():
+            known = self._known[table]
+            for key, value in puts.items():
+                known.pop(key, None)
+                if value is not None:
+                    known[key] = value
+            for key in list(itertools.islice(known, max(0, len(known) - KEPT_DECODED))):
+                del known[key]
+
+    # -- making it durable
+
+    async def _settle(self, unit: Unit, parts: Encoded) -> None:
         """The transaction, then RocksDB; once begun it is not cancelled."""
         async with self._settling:
-            await self._write(unit)
+            await self._write(unit, parts)
 
-    async def _write(self, unit: Unit) -> None:
+    async def _write(self, unit: Unit, parts: Encoded) -> None:
         self.marker.count(unit.counts)
-        batches = self._frames(unit)
-        for record in unit.records:
-            topic = self._names.topic(record.topic)
-            target = (topic, partition_of(record.key, self._names.partitions))
-            batches.setdefault(target, []).append((record.key, record.value, record.headers))
-        changes = self._changes(unit)
-        for table, writes in changes.items():
-            batches[(self._names.changelog(table), self.partition)] = [(k, v, []) for k, v in writes]
-        offsets = await self._writer.commit(batches)
+        offsets = await self._writer.commit(addressed(parts, self._sender, self._names, self.marker))
         self._at("committed")
-        for table, writes in changes.items():
-            self.stores[table].apply(writes, offsets[(self._names.changelog(table), self.partition)])
+        for table, puts in parts.puts.items():
+            self.stores[table].apply(puts.items(), offsets[self._names.changelog(table), self.partition])
+        self._remember(unit)
         self.last_progress = time.monotonic()
         self._at("applied")
 
-    def _frames(self, unit: Unit) -> dict[tuple[str, int], list[Entry]]:
-        grouped: dict[tuple[str, int], list[bytes]] = {}
-        for name, elements in unit.frames.items():
-            topic = self._names.topic(name)
-            for key, element in elements:
-                grouped.setdefault((topic, partition_of(key, self._names.partitions)), []).append(element)
-        return {
-            target: [self._frame(target, value) for value in split(held, self._frame_bytes)]
-            for target, held in grouped.items()
-        }
 
-    def _frame(self, target: tuple[str, int], value: bytes) -> Entry:
-        stamp = Stamp(str(self), self.marker.next_number(*target))
-        return (None, value, stamp.headers())
+def _place(message: Any) -> str:
+    return f"{message.topic}/{message.partition}/{message.offset}"
 
-    def _changes(self, unit: Unit) -> dict[str, list[tuple[bytes, bytes | None]]]:
-        changes = {table: list(puts.items()) for table, puts in unit.puts.items() if puts}
-        changes.setdefault(self.stage.tables[0], []).append((MARKER_KEY, self.marker.dump()))
-        return changes
+
+def _raw(element: Any) -> bytes:
+    """An element's bytes; of a record that is no frame, its value."""
+    value = getattr(element, "value", None)
+    return value if isinstance(value, bytes) else encode(element)

@@ -6,7 +6,7 @@ Promises: what is not held here is asked of the worker that holds it; an answer 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import orjson
@@ -15,9 +15,11 @@ from pydantic import BaseModel, Field
 from isthmus.codecs.arrival import native_key
 from isthmus.node.members import Members
 from isthmus.node.runtime import Runtime
-from isthmus.node.writer import partition_of
 from isthmus.tables.golden import Golden
 from isthmus.tables.ledger import Ledger, Tally, balance
+from isthmus.tables.unit import Table, partition_of
+
+T = TypeVar("T")
 
 
 class ProvenanceView(BaseModel):
@@ -80,13 +82,14 @@ class Reading:
         self.members = members
         self.faults = faults
 
-    def local(self, stage: str, table: str, key: bytes) -> tuple[bool, Any]:
-        """(is the key's partition held here, its value)."""
-        lane = self.runtime.lanes.get((stage, self.partition(key)))
-        if lane is None or not self.runtime.ready.is_set():
-            return False, None
-        raw = lane.stores[table].get(key)
-        return True, None if raw is None else orjson.loads(raw)
+    def holds(self, stage: str, key: bytes) -> bool:
+        """Is the key's partition held here, and whole?"""
+        return (stage, self.partition(key)) in self.runtime.lanes and self.runtime.ready.is_set()
+
+    def local(self, stage: str, table: Table[T], key: bytes) -> T | None:
+        """The value of a key that is held here."""
+        raw = self.runtime.lanes[stage, self.partition(key)].stores[table.name].get(key)
+        return None if raw is None else table.decode(raw)
 
     def partition(self, key: bytes) -> int:
         """A key's partition."""
@@ -94,7 +97,7 @@ class Reading:
 
     def owner(self, stage: str, key: bytes) -> str | None:
         """The worker that holds a key of a stage."""
-        topic = self.runtime.topics.topic(self.runtime.stages[stage].inputs[0])
+        topic = self.runtime.topics.topic(self.runtime.stages[stage].topics[0])
         return self.members.owner(topic, self.partition(key))
 
     # -- the ledger
@@ -141,7 +144,7 @@ class Reading:
         return sum(
             self.runtime.behind(lane, self.runtime.topics.topic(name))
             for lane in self.runtime.lanes.values()
-            for name in lane.stage.inputs
+            for name in lane.stage.topics
             if name.startswith("hints.")
         )
 
@@ -149,15 +152,14 @@ class Reading:
 
     def health(self) -> HealthView:
         """Ready: partitions are ours, tables are whole, sources run."""
-        reasons = [f"{system}: {fault}" for system, fault in self.faults.items()]
+        reasons = [*self.runtime.alarms(), *(f"{system}: {fault}" for system, fault in self.faults.items())]
         if not self.runtime.ready.is_set():
             reasons.append("tables are being recovered, or no partitions are assigned yet")
         return HealthView(ok=not reasons, reasons=reasons)
 
 
-def golden_view(held: dict[str, Any]) -> GoldenView:
-    """A golden record's table value as people see it."""
-    golden = Golden.from_wire(held)
+def golden_view(golden: Golden) -> GoldenView:
+    """A golden record as people see it."""
     return GoldenView(
         entity=golden.entity,
         id=golden.canonical,

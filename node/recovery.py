@@ -6,7 +6,7 @@ control records at the end of a changelog included (Faust's own recovery waits o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -31,6 +31,18 @@ async def recover(bootstrap: str, stores: Mapping[tuple[str, int], Store]) -> in
     await consumer.start()
     try:
         return await _read(consumer, {TopicPartition(*where): store for where, store in stores.items()})
+    finally:
+        await consumer.stop()
+
+
+async def extents(bootstrap: str, logs: Iterable[tuple[str, int]]) -> dict[tuple[str, int], range]:
+    """What each (topic, partition) holds now: from its first offset to the one after its last committed record."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed", enable_auto_commit=False)
+    await consumer.start()
+    try:
+        wanted = [TopicPartition(*where) for where in logs]
+        starts, ends = await consumer.beginning_offsets(wanted), await consumer.end_offsets(wanted)
+        return {(where.topic, where.partition): range(starts[where], ends[where]) for where in wanted}
     finally:
         await consumer.stop()
 

@@ -7,7 +7,8 @@ whole; a partition taken away is finished and closed before Kafka gives it to an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import structlog
 from faust.types import TP
 
 from isthmus.codecs.frames import FRAME_BYTES
+from isthmus.config.errors import IsthmusError
 from isthmus.node.lane import Lane
-from isthmus.node.recovery import recover
+from isthmus.node.recovery import extents, recover
 from isthmus.node.topics import Topics
 from isthmus.node.writer import Writer
 from isthmus.tables.stage import Stage, Step, no_step
@@ -24,6 +26,15 @@ from isthmus.tables.store import Store, shared_cache
 
 log = structlog.get_logger()
 STALL_SECONDS = 10.0
+STUCK_SECONDS = 120.0
+
+
+class StuckError(IsthmusError):
+    """The consumer brings nothing although there is something."""
+
+    code = "STUCK"
+    retryable = True
+    hint = "the supervisor's restart is the cure; if it comes again, look at Kafka's own log"
 
 
 class Runtime:
@@ -56,13 +67,14 @@ class Runtime:
         self._cache = shared_cache(cache_bytes)
         self._opening: asyncio.Task[None] | None = None
         self._stalled: dict[tuple[str, int], int] = {}
+        self._positions: dict[TP, tuple[int, float]] = {}
         app.on_partitions_assigned.connect(self._assigned)
         app.on_partitions_revoked.connect(self._revoked)
 
     def add(self, stage: Stage) -> None:
         """Let Faust feed a stage: one agent, named after it."""
         self.stages[stage.name] = stage
-        names = [self.topics.topic(name) for name in stage.inputs]
+        names = [self.topics.topic(name) for name in stage.topics]
         raw = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
         channel = self._app.topic(*names, **raw)
 
@@ -84,7 +96,7 @@ class Runtime:
         ours = {(tp.topic, tp.partition) for tp in assigned}
         for stage in self.stages.values():
             for partition in range(self.topics.partitions):
-                if (self.topics.topic(stage.inputs[0]), partition) in ours:
+                if (self.topics.topic(stage.topics[0]), partition) in ours:
                     self.lanes[stage.name, partition] = self._lane(stage, partition)
         self._opening = asyncio.create_task(self._open(list(self.lanes.values())), name="opening lanes")
 
@@ -102,7 +114,9 @@ class Runtime:
         await asyncio.gather(*(lane.stop() for lane in lanes.values()))
 
     def _lane(self, stage: Stage, partition: int) -> Lane:
-        stores = {table: Store(self._data_dir / table / str(partition), self._cache) for table in stage.tables}
+        stores = {
+            table.name: Store(self._data_dir / table.name / str(partition), self._cache) for table in stage.tables
+        }
         writer = Writer(self._bootstrap, f"{self.topics.namespace}{stage.name}-{partition}", self._deadline, self._at)
         return Lane(stage, partition, self.topics, writer, stores, self._seek, self._die, self._frame_bytes, self._at)
 
@@ -110,12 +124,17 @@ class Runtime:
         try:
             await asyncio.gather(*(lane.fence() for lane in lanes))
             applied = await recover(self._bootstrap, dict(self._stores(lanes)))
+            logs = await extents(self._bootstrap, self._inputs(lanes))
             log.info("tables are whole", lanes=len(lanes), changelog_records=applied)
             while self._app.rebalancing:  # Faust has no event for it
                 await asyncio.sleep(0.01)
             for lane in lanes:
-                lane.begin()
-                await self._resume(lane)
+                lane.load()
+                self._examine(lane, logs)
+            for lane in lanes:
+                if lane.alarm is None:
+                    lane.begin()
+                    await self._resume(lane)
             self.ready.set()
         except asyncio.CancelledError:
             raise
@@ -129,12 +148,24 @@ class Runtime:
 
     # -- where work resumes
 
+    def _examine(self, lane: Lane, logs: Mapping[tuple[str, int], range]) -> None:
+        """A lane whose logs do not hold any more what its marker has still to do stands still."""
+        for topic, partition in self._inputs([lane]):
+            offset, log_ = lane.resume_at(topic), logs[topic, partition]
+            if offset is not None and not log_.start <= offset <= log_.stop:
+                lane.stand_still(
+                    f"{topic}/{partition} is done up to {offset}, but holds {log_.start} to {log_.stop}: it was trimmed"
+                    " or made anew, and changes may be lost"
+                )
+
     async def _resume(self, lane: Lane) -> None:
-        for name in lane.stage.inputs:
-            topic = self.topics.topic(name)
+        for topic, partition in self._inputs([lane]):
             offset = lane.resume_at(topic)
             if offset is not None:
-                await self._seek(topic, lane.partition, offset)
+                await self._seek(topic, partition, offset)
+
+    def _inputs(self, lanes: Iterable[Lane]) -> list[tuple[str, int]]:
+        return [(self.topics.topic(name), lane.partition) for lane in lanes for name in lane.stage.topics]
 
     async def _seek(self, topic: str, partition: int, offset: int) -> None:
         consumer, where = self._app.consumer, TP(topic, partition)
@@ -144,22 +175,39 @@ class Runtime:
             consumer._read_offset[where] = offset - 1 if offset else None
 
     async def watch(self) -> None:
-        """Read again where Kafka has more for an idle lane than arrived: the last frame may have been dropped."""
+        """Read again where Kafka has more for an idle lane than arrived: the last frame may have been dropped. End the
+        process where the consumer stays behind what is committed and brings nothing: a new one will."""
         while True:
             await asyncio.sleep(STALL_SECONDS / 2)
             for lane in list(self.lanes.values()):
-                for name in lane.stage.inputs:
+                for name in lane.stage.topics:
                     await self._nudge(lane, self.topics.topic(name))
 
     async def _nudge(self, lane: Lane, topic: str) -> None:
         where, at = TP(topic, lane.partition), lane.resume_at(topic)
-        if not self.ready.is_set() or at is None or where not in self._app.consumer.assignment():
+        consumer = self._app.consumer
+        if not self.ready.is_set() or lane.alarm is not None or where not in consumer.assignment():
             return
-        end = self._app.consumer.highwater(where)
-        behind = end is not None and end > at and lane.queue.empty() and lane.idle_for() > STALL_SECONDS
-        if behind and self._stalled.get((topic, lane.partition)) != end:
+        end = consumer.highwater(where)
+        if end is None or end <= (at or 0) or not lane.queue.empty() or lane.idle_for() < STALL_SECONDS:
+            return
+        if at is not None and self._stalled.get((topic, lane.partition)) != end:
             self._stalled[topic, lane.partition] = end
             await self._seek(topic, lane.partition, at)
+        self._watch_position(where, await consumer.position(where) or 0, end)
+
+    def _watch_position(self, where: TP, position: int, end: int) -> None:
+        """End the process where the consumer's position has not moved for long although there is more."""
+        before, since = self._positions.get(where, (None, 0.0))
+        now = time.monotonic()
+        if before != position or position >= end:
+            self._positions[where] = (position, now)
+        elif now - since > STUCK_SECONDS:
+            self._die(StuckError(f"{where.topic}/{where.partition}: {end - position} records are there, none came"))
+
+    def alarms(self) -> list[str]:
+        """Why lanes stand still until a person has looked."""
+        return [f"{lane}: {lane.alarm}" for lane in self.lanes.values() if lane.alarm is not None]
 
     def behind(self, lane: Lane, topic: str) -> int:
         """How many offsets of an input topic this lane has not done; exact for a topic without control records."""

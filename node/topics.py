@@ -13,12 +13,14 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import for_code
 
 from isthmus.config.errors import ConfigError
+from isthmus.node.packing import RECORD_BYTES
 from isthmus.tables.stage import Stage
 
 WEEK = str(7 * 24 * 3600 * 1000)
 TOPIC_ALREADY_EXISTS = 36
-COMPACTED = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.2", "segment.ms": "3600000"}
-KEPT = {"cleanup.policy": "delete", "retention.ms": WEEK}
+LARGEST = {"max.message.bytes": str(RECORD_BYTES + (1 << 20))}
+COMPACTED = {**LARGEST, "cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.2", "segment.ms": "3600000"}
+KEPT = {**LARGEST, "cleanup.policy": "delete", "retention.ms": WEEK}
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ class Topics:
     def declared(self, stages: Iterable[Stage], published: Iterable[str]) -> list[NewTopic]:
         """All topics of these stages, and those that people read."""
         stages = list(stages)
-        kept = {name for stage in stages for name in stage.inputs} | set(published)
-        tables = {table for stage in stages for table in stage.tables}
+        kept = {name for stage in stages for name in stage.topics} | set(published)
+        tables = {table.name for stage in stages for table in stage.tables}
         return [self._new(self.topic(name), KEPT) for name in sorted(kept)] + [
             self._new(self.changelog(table), COMPACTED) for table in sorted(tables)
         ]

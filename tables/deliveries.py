@@ -7,9 +7,14 @@ record's own id and attempt, so that a replay waits the same.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+import msgspec
+
+from isthmus.tables.golden import DesiredWrite
+from isthmus.tables.unit import Table
+
+DUE = b"\xff\xffdue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +32,18 @@ class Patience:
         return max(retry_after or 0.0, longest * (0.5 + share / 2))
 
 
-@dataclass(frozen=True, slots=True)
-class Parked:
-    """A write that waits: its wire form, attempts so far, when it is due (epoch seconds), and the last error."""
+class Parked(msgspec.Struct, frozen=True, gc=False):
+    """A write that waits: attempts so far, when it is due (epoch seconds), and the last error."""
 
-    write: Mapping[str, Any]
+    write: DesiredWrite
     attempts: int
     due: float
     error: str
 
-    def to_wire(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {name: getattr(self, name) for name in self.__slots__}
 
-    @classmethod
-    def from_wire(cls, wire: Mapping[str, Any]) -> Parked:
-        """What `to_wire` wrote."""
-        return cls(wire["write"], wire["attempts"], wire["due"], wire["error"])
+Deliveries = Table[Parked | float]
+
+
+def deliveries(system: str) -> Deliveries:
+    """The table of a system: parked writes by canonical id, and under DUE when the first of them is due."""
+    return Table(f"deliveries-{system}", Parked | float)

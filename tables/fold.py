@@ -7,10 +7,11 @@ contradicts. No clock, no chance, no I/O: the same input gives the same output, 
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
+
+from msgspec.structs import replace
 
 from isthmus.codecs.change import Value
 from isthmus.codecs.events import CanonicalEvent, Changed
@@ -30,11 +31,10 @@ from isthmus.tables.intents import (
 )
 from isthmus.tables.precedence import Register, choose, same
 
-EVENT_IDS = uuid.UUID("0f6f2a35-9b0e-5b7e-8f2e-1a57b0d0e4e7")
 Outcome = Literal["applied", "unchanged", "echo"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Folded:
     """What one item did: the new state, its outcome in the ledger (None for a report), and what to tell the world."""
 
@@ -44,48 +44,70 @@ class Folded:
     writes: tuple[DesiredWrite, ...] = ()
 
 
+@dataclass(slots=True)
+class Heard:
+    """What a change taught: fields whose register changed, how many are opinions and echoes, did a record live or die?"""
+
+    touched: list[str]
+    opinions: int = 0
+    echoes: int = 0
+    moved: bool = False
+
+    def outcome(self) -> Outcome:
+        """Its outcome in the ledger."""
+        if self.opinions:
+            return "applied"
+        return "echo" if self.echoes else "applied" if self.moved else "unchanged"
+
+
 def fold(state: Golden | None, item: Linked | Report, mapping: EntityMapping) -> Folded:
     """Take one change or report into a golden record; `state` is used up."""
     golden = state or Golden(item.canonical, item.entity)
     if isinstance(item, Report):
         return _fold_report(golden, item, mapping)
-    before = _living(golden)
-    outcome = _learn(golden, item)
-    changed = _look(golden, mapping)
-    linked = _living(golden) != before
-    writes = tuple(_wishes(golden, mapping, mapping.systems, item.correlation))
+    before = _living(golden) if _may_move(golden, item) else None
+    heard = _learn(golden, item)
+    changed = _look(golden, mapping, heard.touched)
+    linked = before is not None and _living(golden) != before
+    writes = _wishes(golden, mapping, mapping.systems, item.correlation)
     if changed or linked or writes:
         golden.revision += 1
     event = _event(golden, item, changed, before) if changed or linked else None
-    return Folded(golden, outcome, event, _told(golden, writes))
+    return Folded(golden, heard.outcome(), event, _told(golden, writes))
 
 
 # -- what a change says
 
 
-def _learn(golden: Golden, change: Linked) -> Outcome:
-    moved = _live(golden, change.system, change.native_id, change.operation != "delete", change.version)
+def _learn(golden: Golden, change: Linked) -> Heard:
+    version, change_id, row = change.version, change.change_id, change.row
+    heard = Heard([], moved=_live(golden, change.system, change.native_id, change.operation != "delete", version))
     held = golden.registers.setdefault(change.system, {}).setdefault(change.native_id, {})
-    intents = golden.intents.setdefault(change.system, {})
-    opinions = echoes = 0
+    intents = golden.intents.get(change.system, {})
     for name, value in change.values().items():
         known = held.get(name)
-        if known is not None and (change.version, change.change_id) <= (known.version, known.change_id):
+        if known is not None and version <= known.version and (version, change_id) <= (known.version, known.change_id):
             continue
-        if change.row and known is not None and same(known.value, value):
+        heard.touched.append(name)
+        if row and known is not None and same(known.value, value):
             # A full read that finds a value as it was is newer, but nobody said it anew. What a report told us of and
             # nobody has heard yet is our echo.
-            echoes += not known.change_id
-            held[name] = replace(known, version=change.version, change_id=known.change_id or change.change_id)
+            heard.echoes += not known.change_id
+            held[name] = replace(known, version=version, change_id=known.change_id or change_id)
             continue
         # A null found by the first full read of a record is no opinion: nobody is known to have cleared it.
-        blank = change.row and known is None and value is None
-        ours = resolve(intents, name, value, tagged=change.tagged) or blank
-        held[name] = Register(value, change.version, change.changed_at, change.change_id, ours)
-        opinions, echoes = opinions + (not ours), echoes + (ours and not blank)
-    if opinions:
-        return "applied"
-    return "echo" if echoes else "applied" if moved else "unchanged"
+        blank = row and known is None and value is None
+        ours = (name in intents and resolve(intents, name, value, tagged=change.tagged)) or blank
+        held[name] = Register(value, version, change.changed_at, change_id, ours)
+        heard.opinions += not ours
+        heard.echoes += ours and not blank
+    return heard
+
+
+def _may_move(golden: Golden, change: Linked) -> bool:
+    """Can this change alter which records live?"""
+    known = golden.living.get(change.system, {}).get(change.native_id)
+    return known is None or not known.alive or change.operation == "delete"
 
 
 def _live(golden: Golden, system: str, native_id: str, alive: bool, version: str) -> bool:
@@ -105,65 +127,62 @@ def _living(golden: Golden) -> frozenset[tuple[str, str]]:
 # -- what counts
 
 
-def _look(golden: Golden, mapping: EntityMapping) -> dict[str, Changed]:
-    """Choose every visible value anew; what changed, by field."""
-    chosen = choose(mapping, _opinions(golden))
+def _look(golden: Golden, mapping: EntityMapping, touched: Iterable[str]) -> dict[str, Changed]:
+    """Choose anew where a register changed; what is different now, by field."""
     changed: dict[str, Changed] = {}
-    for name, opinion in chosen.items():
-        old = golden.visible.get(name)
-        now = Visible(
-            opinion.register.value,
-            opinion.system,
-            opinion.native_id,
-            opinion.register.change_id,
-            opinion.register.when,
-            opinion.rule,
-        )
-        golden.visible[name] = now
-        if not same(old.value if old else None, now.value):
-            changed[name] = Changed(
-                now.value, old.value if old else None, now.system, now.native_id, now.rule, now.when, now.change_id
-            )
+    choices, visible, registers = mapping.choices, golden.visible, golden.registers
+    done: set[str] = set()
+    for one in touched:
+        choice = choices.get(one)
+        if choice is None:
+            continue
+        if choice.group:
+            if choice.fields[0] in done:
+                continue
+            done.add(choice.fields[0])
+        for name, system, native_id, register in choose(choice, registers):
+            old, value, when, change_id = visible.get(name), register.value, register.when, register.change_id
+            visible[name] = Visible(value, system, native_id, change_id, when, choice.rule)
+            previous = None if old is None else old.value
+            if previous != value and not same(previous, value):
+                changed[name] = Changed(value, previous, system, native_id, choice.rule, when, change_id)
     return changed
-
-
-def _opinions(golden: Golden) -> Iterable[tuple[str, str, Mapping[str, Register]]]:
-    for system, natives in golden.registers.items():
-        for native_id, held in natives.items():
-            yield system, native_id, held
 
 
 # -- what the systems lack
 
 
-def _wishes(golden: Golden, mapping: EntityMapping, systems: Iterable[str], correlation: str) -> Iterable[DesiredWrite]:
-    if not _living(golden):
-        return
-    for system in systems:
-        native = golden.primary(system)
-        if native is None and golden.living.get(system):
-            continue  # it was deleted there, and stays so
-        intents = golden.intents.setdefault(system, {})
-        lacking = dict(_lacking(golden, mapping, system, native, intents))
-        if any(not asked(intents, name, value) for name, value in lacking.items()):
-            version = golden.living[system][native].version if native is not None else None
-            yield DesiredWrite(
-                system, golden.canonical, golden.entity, 0, native, lacking, version or None, correlation
-            )
+def _wishes(golden: Golden, mapping: EntityMapping, systems: Iterable[str], correlation: str) -> list[DesiredWrite]:
+    wishes = [wish for system in systems if (wish := _wish(golden, mapping, system, correlation)) is not None]
+    return wishes if wishes and golden.is_alive() else []
+
+
+def _wish(golden: Golden, mapping: EntityMapping, system: str, correlation: str) -> DesiredWrite | None:
+    native = golden.primary(system)
+    if native is None and golden.living.get(system):
+        return None  # it was deleted there, and stays so
+    intents = golden.intents.setdefault(system, {})
+    lacking = _lacking(golden, mapping, system, native, intents)
+    if not lacking or all(asked(intents, name, value) for name, value in lacking.items()):
+        return None
+    version = golden.living[system][native].version if native is not None else None
+    return DesiredWrite(system, golden.canonical, golden.entity, 0, native, lacking, version or None, correlation)
 
 
 def _lacking(
     golden: Golden, mapping: EntityMapping, system: str, native: str | None, intents: Intents
-) -> Iterable[tuple[str, Value]]:
+) -> dict[str, Value]:
     """What a write has to carry: where the system differs, and what earlier writes, which it replaces, still carry."""
     known = golden.registers.get(system, {}).get(native or "", {})
-    for name in mapping.systems[system].fields:
-        seen = golden.visible.get(name)
+    lacking: dict[str, Value] = {}
+    names = mapping.systems[system].fields
+    for name, seen in golden.visible.items():
         register = known.get(name)
-        if seen is not None and (
-            on_its_way(intents, name) or not same(register.value if register else None, seen.value)
-        ):
-            yield name, seen.value
+        if register is not None and register.value == seen.value and name not in intents:
+            continue  # by far the most
+        if name in names and (on_its_way(intents, name) or not same(register.value if register else None, seen.value)):
+            lacking[name] = seen.value
+    return lacking
 
 
 def _told(golden: Golden, writes: Iterable[DesiredWrite]) -> tuple[DesiredWrite, ...]:
@@ -192,7 +211,7 @@ def _fold_report(golden: Golden, report: Report, mapping: EntityMapping) -> Fold
         _confirm(golden, report, name, value)
     replace_before(intents, report.rev)
     linked = _living(golden) != before
-    writes = tuple(_wishes(golden, mapping, (report.system,), f"{golden.canonical}/{report.rev}"))
+    writes = _wishes(golden, mapping, (report.system,), f"{golden.canonical}/{report.rev}")
     if linked or writes:
         golden.revision += 1
     event = _linked_event(golden, report) if linked else None
@@ -216,27 +235,32 @@ def _confirm(golden: Golden, report: Report, name: str, value: Value) -> None:
 
 
 def _event(
-    golden: Golden, change: Linked, changed: dict[str, Changed], before: frozenset[tuple[str, str]]
+    golden: Golden, change: Linked, changed: Mapping[str, Changed], before: frozenset[tuple[str, str]] | None
 ) -> CanonicalEvent:
+    return _canonical(golden, _kind(golden, changed, before), change.changed_at, change.correlation, changed)
+
+
+def _kind(golden: Golden, changed: Mapping[str, Changed], before: frozenset[tuple[str, str]] | None) -> str:
+    """`before`: the records that lived before, None where that cannot have changed."""
+    if before is None:
+        return "updated"
     living = _living(golden)
     if not living:
-        kind = "deleted"
-    elif not before and golden.revision == 1:
-        kind = "created"
-    elif changed:
-        kind = "updated"
-    else:
-        kind = "linked" if living - before else "unlinked"
-    return _canonical(golden, kind, change.changed_at, change.correlation, changed)
+        return "deleted"
+    if not before and golden.revision == 1:
+        return "created"
+    return "updated" if changed else "linked" if living - before else "unlinked"
 
 
 def _linked_event(golden: Golden, report: Report) -> CanonicalEvent:
     return _canonical(golden, "linked", "", f"{golden.canonical}/{report.rev}", {})
 
 
-def _canonical(golden: Golden, kind: str, when: str, correlation: str, changed: dict[str, Changed]) -> CanonicalEvent:
+def _canonical(
+    golden: Golden, kind: str, when: str, correlation: str, changed: Mapping[str, Changed]
+) -> CanonicalEvent:
     return CanonicalEvent(
-        id=str(uuid.uuid5(EVENT_IDS, f"{golden.canonical}/{golden.revision}")),
+        id=f"{golden.canonical}/{golden.revision}",
         entity=golden.entity,
         kind=kind,
         canonical=golden.canonical,

@@ -1,21 +1,21 @@
 """The golden record as a value: what each system said, what counts and why, what each system was told.
 
-Promises: `from_wire` gives back what `to_wire` wrote; the rules that change it are in tables/fold.py.
+Promises: it survives its JSON; the rules that change it are in tables/fold.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+
+import msgspec
 
 from isthmus.codecs.change import Value
 from isthmus.tables.intents import Intents
 from isthmus.tables.precedence import Register
+from isthmus.tables.unit import Table
 
 
-@dataclass(frozen=True, slots=True)
-class Visible:
+class Visible(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A golden value and why it is that."""
 
     value: Value
@@ -26,16 +26,14 @@ class Visible:
     rule: str
 
 
-@dataclass(frozen=True, slots=True)
-class Liveness:
+class Liveness(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Does a native record still exist, and as of which of its versions?"""
 
     alive: bool
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class DesiredWrite:
+class DesiredWrite(msgspec.Struct, frozen=True, gc=False):
     """A wish: bring a system's record to these canonical values (None clears). `native_id` None: it has none yet."""
 
     system: str
@@ -47,27 +45,17 @@ class DesiredWrite:
     known_version: str | None
     correlation: str
 
-    def to_wire(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {name: getattr(self, name) for name in self.__slots__}
 
-    @classmethod
-    def from_wire(cls, wire: Mapping[str, Any]) -> DesiredWrite:
-        """What `to_wire` wrote."""
-        return cls(**{name: wire[name] for name in cls.__slots__})
-
-
-@dataclass(slots=True)
-class Golden:
-    """One canonical record. `registers` and `links` are by system, then native id; `intents` by system, then field."""
+class Golden(msgspec.Struct):
+    """One canonical record. `registers` and `living` are by system, then native id; `intents` by system, then field."""
 
     canonical: str
     entity: str
     revision: int = 0
-    registers: dict[str, dict[str, dict[str, Register]]] = field(default_factory=dict)
-    living: dict[str, dict[str, Liveness]] = field(default_factory=dict)
-    visible: dict[str, Visible] = field(default_factory=dict)
-    intents: dict[str, Intents] = field(default_factory=dict)
+    registers: dict[str, dict[str, dict[str, Register]]] = {}
+    living: dict[str, dict[str, Liveness]] = {}
+    visible: dict[str, Visible] = {}
+    intents: dict[str, Intents] = {}
 
     @property
     def links(self) -> dict[str, dict[str, bool]]:
@@ -76,37 +64,16 @@ class Golden:
 
     def primary(self, system: str) -> str | None:
         """The record of a system that is kept equal to the golden one: of the living, the first known."""
-        return next((n for n, known in self.living.get(system, {}).items() if known.alive), None)
+        natives = self.living.get(system)
+        if natives:
+            for native_id, known in natives.items():
+                if known.alive:
+                    return native_id
+        return None
 
-    def to_wire(self) -> dict[str, Any]:
-        """JSON-ready, compact."""
-        return {
-            "canonical": self.canonical,
-            "entity": self.entity,
-            "revision": self.revision,
-            "registers": {
-                s: {n: {f: r.to_wire() for f, r in held.items()} for n, held in natives.items()}
-                for s, natives in self.registers.items()
-            },
-            "living": {s: {n: [k.alive, k.version] for n, k in natives.items()} for s, natives in self.living.items()},
-            "visible": {
-                f: [v.value, v.system, v.native_id, v.change_id, v.when, v.rule] for f, v in self.visible.items()
-            },
-            "intents": self.intents,
-        }
+    def is_alive(self) -> bool:
+        """Does any record of it still exist?"""
+        return any(known.alive for natives in self.living.values() for known in natives.values())
 
-    @classmethod
-    def from_wire(cls, wire: Mapping[str, Any]) -> Golden:
-        """What `to_wire` wrote."""
-        return cls(
-            wire["canonical"],
-            wire["entity"],
-            wire["revision"],
-            {
-                s: {n: {f: Register(*r) for f, r in held.items()} for n, held in natives.items()}
-                for s, natives in wire["registers"].items()
-            },
-            {s: {n: Liveness(*k) for n, k in natives.items()} for s, natives in wire["living"].items()},
-            {f: Visible(*v) for f, v in wire["visible"].items()},
-            wire["intents"],
-        )
+
+GOLDEN: Table[Golden] = Table("golden", Golden)

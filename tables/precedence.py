@@ -1,21 +1,21 @@
-"""Precedence: which of the systems' opinions of a field is the golden value.
+"""Precedence: whose value counts, and why.
 
-Promises: a pure choice that does not depend on the order in which opinions came; our own writes coming back (derived
-registers) are no opinions; fields of a group come from one record.
+Promises: a pure choice over registers, so the order in which they arrived cannot matter; our own writes coming back
+(derived registers) are no opinions; fields of a group come from one record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 
+import msgspec
+
 from isthmus.codecs.change import Value
-from isthmus.config.mapping import EntityMapping, Owner, Precedence, Rule
+from isthmus.config.mapping import Choice
 
 
-@dataclass(frozen=True, slots=True)
-class Register:
+class Register(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What one record of one system says of one field. `derived`: it says so because we wrote it."""
 
     value: Value
@@ -24,29 +24,18 @@ class Register:
     change_id: str
     derived: bool
 
-    def to_wire(self) -> list[Value]:
-        """JSON-ready."""
-        return [self.value, self.version, self.when, self.change_id, self.derived]
 
-
-@dataclass(frozen=True, slots=True)
-class Opinion:
-    """A register with where it stands, and the name of the rule that chose it."""
-
-    system: str
-    native_id: str
-    register: Register
-    rule: str = ""
-
-
-Records = list[tuple[str, str, Mapping[str, Register]]]
+# A field, and the register that counts for it, with its system and native id.
+Chosen = tuple[str, str, str, Register]
+Registers = Mapping[str, Mapping[str, Mapping[str, Register]]]
+NOTHING: Mapping[str, Mapping[str, Register]] = {}
 
 
 def same(one: Value, other: Value) -> bool:
     """Equal as both platforms see it: an empty text is nothing, 5 is 5.0, and money may come as text."""
     if one == other:
         return True
-    if one in (None, "") or other in (None, ""):
+    if one is None or one == "" or other is None or other == "":
         return one in (None, "") and other in (None, "")
     return isinstance(one, str) != isinstance(other, str) and _number(one) == _number(other) is not None
 
@@ -58,61 +47,31 @@ def _number(value: Value) -> Decimal | None:
         return None
 
 
-def choose(mapping: EntityMapping, records: Iterable[tuple[str, str, Mapping[str, Register]]]) -> dict[str, Opinion]:
-    """The opinion that counts, by field; fields of which nobody has an opinion are left out."""
-    known = list(records)
-    chosen: dict[str, Opinion] = {}
-    for name, spec in mapping.fields.items():
-        if spec.group is None and (best := _best(mapping.rule(name), known, (name,))) is not None:
-            chosen[name] = best
-    for group, rule in mapping.groups.items():
-        names = tuple(name for name, spec in mapping.fields.items() if spec.group == group)
-        if (best := _best(rule, known, names)) is not None:
-            chosen.update(_together(best, known, names))
-    return chosen
+def choose(choice: Choice, registers: Registers) -> Sequence[Chosen]:
+    """The opinion that counts for each field of a choice; nothing where nobody has an opinion."""
+    for wanted in choice.turns:
+        best: Chosen | None = None
+        for system in registers if wanted is None else (wanted,):
+            for native_id, held in registers.get(system, NOTHING).items():
+                for name in choice.fields:
+                    register = held.get(name)
+                    if register is not None and not register.derived:
+                        opinion = (name, system, native_id, register)
+                        best = opinion if best is None or _rank(opinion) > _rank(best) else best
+        if best is not None:
+            return _together(choice, best, registers) if choice.group else (best,)
+    return ()
 
 
-def _best(rule: Rule, records: Records, names: tuple[str, ...]) -> Opinion | None:
-    """The newest opinion of any of these fields, of the systems that the rule lets speak first."""
-    opinions = [
-        Opinion(system, native, held[name], rule_name(rule))
-        for system, native, held in records
-        for name in names
-        if name in held and not held[name].derived
-    ]
-    for wanted in _turns(rule):
-        heard = [one for one in opinions if wanted is None or one.system == wanted]
-        if heard:
-            return max(heard, key=_rank)
-    return None
+def _together(choice: Choice, best: Chosen, registers: Registers) -> Sequence[Chosen]:
+    """All fields of a group, from the record that has the newest opinion of any."""
+    _, system, native_id, chosen = best
+    held = registers[system][native_id]
+    empty = Register(None, chosen.version, chosen.when, chosen.change_id, False)
+    return [(name, system, native_id, held.get(name, empty)) for name in choice.fields]
 
 
-def _together(best: Opinion, records: Records, names: tuple[str, ...]) -> dict[str, Opinion]:
-    held = next(held for system, native, held in records if (system, native) == (best.system, best.native_id))
-    empty = Register(None, best.register.version, best.register.when, best.register.change_id, False)
-    return {name: Opinion(best.system, best.native_id, held.get(name, empty), best.rule) for name in names}
-
-
-def _turns(rule: Rule) -> tuple[str | None, ...]:
-    match rule:
-        case Owner(owner=system):
-            return (system,)
-        case Precedence(precedence=systems):
-            return systems
-    return (None,)
-
-
-def rule_name(rule: Rule) -> str:
-    """A rule as people read it."""
-    match rule:
-        case Owner(owner=system):
-            return f"owner {system}"
-        case Precedence(precedence=systems):
-            return f"precedence {' > '.join(systems)}"
-    return "last_writer"
-
-
-def _rank(opinion: Opinion) -> tuple[str, str, str, str, str]:
-    register = opinion.register
+def _rank(opinion: Chosen) -> tuple[str, str, str, str, str]:
+    _, system, native_id, register = opinion
     # Without the Z, since a fraction of a second sorts before it.
-    return (register.when.removesuffix("Z"), opinion.system, register.version, opinion.native_id, register.change_id)
+    return (register.when.removesuffix("Z"), system, register.version, native_id, register.change_id)

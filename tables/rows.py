@@ -7,28 +7,24 @@ no change at all, so a webhook of a rolled-back transaction does no harm.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+
+import msgspec
 
 from isthmus.codecs.arrival import Reread
 from isthmus.codecs.change import Change, Operation, Value
+from isthmus.tables.unit import Table
 
 
-@dataclass(frozen=True, slots=True)
-class KnownRow:
+class KnownRow(msgspec.Struct, frozen=True, gc=False):
     """The last read of a record."""
 
     version: str
     exists: bool = True
 
-    def to_wire(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {"version": self.version, "exists": self.exists}
 
-    @classmethod
-    def from_wire(cls, wire: Mapping[str, Any] | None) -> KnownRow | None:
-        """What `to_wire` wrote."""
-        return None if wire is None else cls(wire["version"], wire["exists"])
+def rows(system: str) -> Table[KnownRow]:
+    """The table of a system."""
+    return Table(f"rows-{system}", KnownRow)
 
 
 def news(

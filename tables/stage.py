@@ -1,90 +1,38 @@
-"""What a stage is and what its work may do: the protocol between agents, which decide, and the runtime, which keeps.
+"""What a stage is: the protocol between agents, which decide, and the runtime, which keeps.
 
-Promises: an agent sees state only through a `Unit` and changes the world only through it; everything a unit holds
-becomes durable in one Kafka transaction, or none of it does.
+Promises: a stage is declared as data (its inputs, its tables, its function), so topics, tables, lanes and the read API
+follow from the declaration.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
-import orjson
+from isthmus.codecs.frames import Elements
+from isthmus.tables.unit import Table, Unit, View
 
-from isthmus.codecs.dead import DeadLetter
-
-Headers = list[tuple[str, bytes]]
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One element to work on: the topic it came by, and the element (of a record that is no frame, its message)."""
-
-    topic: str
-    element: Any
+STEPS = ("taken", "folded", "begun", "sent", "committed", "applied", "acked")
+Step = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record for a topic that people read; its partition is its key's."""
+def no_step(name: str) -> None:
+    """Nothing is to happen at a step of the unit of work."""
+
+
+class Batch(NamedTuple):
+    """Elements that came by one topic, in order (of a topic without frames, its messages; of "tick", the time)."""
 
     topic: str
-    key: bytes
-    value: bytes
-    headers: Headers
+    elements: Sequence[Any]
 
 
-class View(Protocol):
-    """A table partition as it stands."""
+class Input(NamedTuple):
+    """An input topic; `elements` None: its records are no frames of ours and are handed over as they are."""
 
-    def get(self, key: bytes) -> bytes | None:
-        """The value of a key, None where there is none."""
-        ...
-
-    def scan(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """Keys that begin with a prefix, with their values."""
-        ...
-
-
-@dataclass(slots=True)
-class Unit:
-    """One unit of work: reads see the unit's own puts first."""
-
-    views: Mapping[str, View]
-    puts: dict[str, dict[bytes, bytes | None]] = field(default_factory=lambda: defaultdict(dict))
-    frames: dict[str, list[tuple[bytes, bytes]]] = field(default_factory=lambda: defaultdict(list))
-    records: list[Record] = field(default_factory=list)
-    counts: dict[str, dict[str, int]] = field(default_factory=dict)
-    due: float | None = None
-
-    def get(self, table: str, key: bytes) -> Any:
-        """A table's value, decoded from JSON; None where there is none."""
-        own = self.puts.get(table)
-        raw = own[key] if own is not None and key in own else self.views[table].get(key)
-        return None if raw is None else orjson.loads(raw)
-
-    def put(self, table: str, key: bytes, value: Any) -> None:
-        """Set a table's value; None deletes the key."""
-        self.puts[table][key] = None if value is None else orjson.dumps(value)
-
-    def send(self, topic: str, key: bytes, element: Any) -> None:
-        """Add an element to the frame for the partition of `key`."""
-        self.frames[topic].append((key, orjson.dumps(element)))
-
-    def publish(self, record: Record) -> None:
-        """Add one record for people to read."""
-        self.records.append(record)
-
-    def bury(self, letter: DeadLetter) -> None:
-        """Publish a dead letter."""
-        self.publish(Record("dead", letter.key(), letter.value(), [("content-type", b"application/json")]))
-
-    def count(self, system: str, entity: str, outcome: str, number: int = 1) -> None:
-        """Count an outcome in the ledger."""
-        held = self.counts.setdefault(f"{system}/{entity}", {})
-        held[outcome] = held.get(outcome, 0) + number
+    topic: str
+    elements: Elements | None
 
 
 class Pen(Protocol):
@@ -101,27 +49,30 @@ class Pen(Protocol):
         ...
 
 
-Fold = Callable[[Unit, Sequence[Item]], Awaitable[None] | None]
-STEPS = ("taken", "folded", "begun", "sent", "committed", "applied", "acked")
-Step = Callable[[str], None]
-
-
-def no_step(name: str) -> None:
-    """Nothing is to happen at a step of the unit of work."""
+Fold = Callable[[Unit, Sequence[Batch]], Awaitable[None] | None]
+Each = Callable[[Unit, Any], None]
+Bury = Callable[[Unit, bytes, Exception], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A stage: its input topics, its tables (the first one holds the marker), and the function that does its work.
+    """A stage: its inputs, its tables (the first one holds the marker), and the function that does its work.
 
-    `fold` must not raise: an error of one element is data and becomes an output. `source`, for a stage that is fed
-    from outside Kafka, runs on the owner of each partition until the partition is taken away. With `ticks` the stage gets
-    an item of topic "tick" when it starts and again whenever the time a unit named as `due` (seconds) has come.
+    `fold` does a unit's batches. One that raises is asked again element by element, each on a copy of the state; what
+    raises even then goes to `bury` with its bytes, as does what is no element of its topic at all. `source`, for a stage
+    that is fed from outside Kafka, runs on the owner of each partition until the partition is taken away. With `ticks`
+    the stage gets a batch of topic "tick" when it starts and again whenever the time a unit named as `due` has come.
     """
 
     name: str
-    inputs: tuple[str, ...]
-    tables: tuple[str, ...]
+    inputs: tuple[Input, ...]
+    tables: tuple[Table[Any], ...]
     fold: Fold
+    bury: Bury
     source: Callable[[Pen], Awaitable[None]] | None = None
     ticks: bool = False
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The names of the input topics."""
+        return tuple(one.topic for one in self.inputs)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch
+from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch, WriteOptions
 
 POSITION = b"\xff\xffposition"
 
@@ -38,6 +38,10 @@ class Store:
     def __init__(self, path: Path, cache: Cache) -> None:
         path.mkdir(parents=True, exist_ok=True)
         self._db = Rdict(str(path), options=_options(cache), access_type=AccessType.read_write())
+        # No log of its own: what a crash takes from memory, position included, is read from the changelog again.
+        unlogged = WriteOptions()
+        unlogged.disable_wal = True
+        self._db.set_write_options(unlogged)
         raw = self._db.get(POSITION)
         self.position: int | None = int(raw) if raw is not None else None
 
@@ -68,4 +72,5 @@ class Store:
 
     def close(self) -> None:
         """Give the files back, so that another worker of this host may open them."""
+        self._db.flush()
         self._db.close()

@@ -5,7 +5,7 @@ Promises: pure; a name that is no part of a compound field stays as it is (sales
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from isthmus.codecs.change import Change
 from isthmus.systems.plain import plain

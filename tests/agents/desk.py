@@ -9,7 +9,9 @@ from typing import Any
 import orjson
 from oracle import Memory
 
-from isthmus.tables.stage import Item, Stage, Unit
+from isthmus.codecs.frames import Broken, encode
+from isthmus.tables.stage import Batch, Stage
+from isthmus.tables.unit import Unit
 
 
 class Desk:
@@ -17,13 +19,47 @@ class Desk:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        self.tables = {table: Memory() for table in stage.tables}
+        self.tables = {table.name: Memory() for table in stage.tables}
         self.counts: dict[str, dict[str, int]] = {}
 
-    async def work(self, *items: Item) -> Unit:
-        """One unit of work, its puts kept."""
+    async def work(self, *batches: Batch) -> Unit:
+        """One unit of work over elements as they come over the wire, its puts kept; as a lane does it, one by one where
+        they cannot be done together."""
+        try:
+            return await self._work([batch for batch in batches if batch.elements])
+        except Exception:
+            return await self._work_apart(batches)
+
+    async def _work_apart(self, batches: Sequence[Batch]) -> Unit:
         unit = Unit(self.tables)
-        result = self.stage.fold(unit, items)
+        for batch in batches:
+            for element in self.decoded(batch):
+                trial = unit.trial()
+                try:
+                    if isinstance(element, Broken):
+                        raise element.fault
+                    await self.fold(trial, [Batch(batch.topic, [element])])
+                except Exception as fault:
+                    self.stage.bury(unit, element.raw if isinstance(element, Broken) else encode(element), fault)
+                else:
+                    unit.adopt(trial)
+        self.keep(unit)
+        return unit
+
+    def decoded(self, batch: Batch) -> Sequence[Any]:
+        """Elements as their topic's frames give them."""
+        elements = {one.topic: one.elements for one in self.stage.inputs}.get(batch.topic)
+        return batch.elements if elements is None else elements.decode(encode(batch.elements), "here")
+
+    async def fold(self, unit: Unit, batches: Sequence[Batch]) -> None:
+        """The stage's own work."""
+        result = self.stage.fold(unit, batches)
+        if inspect.isawaitable(result):
+            await result
+
+    async def _work(self, batches: Sequence[Batch]) -> Unit:
+        unit = Unit(self.tables)
+        result = self.stage.fold(unit, [Batch(batch.topic, self.decoded(batch)) for batch in batches])
         if inspect.isawaitable(result):
             await result
         self.keep(unit)
@@ -31,12 +67,8 @@ class Desk:
 
     def keep(self, unit: Unit) -> None:
         """Make a unit's puts and counts durable."""
-        for table, puts in unit.puts.items():
-            for key, value in puts.items():
-                if value is None:
-                    self.tables[table].values.pop(key, None)
-                else:
-                    self.tables[table].values[key] = value
+        for table, puts in unit.encoded().items():
+            self.tables[table].keep(puts)
         for subject, outcomes in unit.counts.items():
             held = self.counts.setdefault(subject, {})
             for outcome, number in outcomes.items():
@@ -45,7 +77,9 @@ class Desk:
 
 def sent(unit: Unit, topic: str) -> list[Any]:
     """What a unit sent to a topic, decoded."""
-    return [orjson.loads(element) for _, element in unit.frames.get(topic, ())]
+    found = [element for (name, _), elements in unit.frames.items() if name == topic for element in elements]
+    decoded: list[Any] = orjson.loads(encode(found))
+    return decoded
 
 
 def letters(unit: Unit) -> list[dict[str, Any]]:
@@ -53,6 +87,6 @@ def letters(unit: Unit) -> list[dict[str, Any]]:
     return [orjson.loads(record.value) for record in unit.records if record.topic == "dead"]
 
 
-def items(topic: str, *elements: Any) -> Sequence[Item]:
-    """Elements as they arrive."""
-    return [Item(topic, orjson.loads(orjson.dumps(element))) for element in elements]
+def items(topic: str, *elements: Any) -> Sequence[Batch]:
+    """Elements as they arrive, each in a frame of its own."""
+    return [Batch(topic, [element]) for element in elements]

@@ -15,7 +15,7 @@ from isthmus.config.mapping import load_mappings
 from isthmus.systems.protocol import Write, Written
 from isthmus.tables.deliveries import Patience
 from isthmus.tables.golden import DesiredWrite
-from isthmus.tables.stage import Item
+from isthmus.tables.stage import Batch
 
 LATER = 4e9
 
@@ -53,7 +53,7 @@ def desk(target: Target) -> Desk:
 
 def wish(revision: int = 1, canonical: str = "c-1", native_id: str | None = "g1", name: str = "Alder") -> Any:
     known = DesiredWrite("dynamics", canonical, "account", revision, native_id, {"name": name}, "5", "corr")
-    return items("writes.dynamics", known.to_wire())
+    return items("writes.dynamics", known)
 
 
 async def test_only_the_newest_wish_of_a_record_is_carried_out(desk: Desk, target: Target) -> None:
@@ -75,9 +75,9 @@ async def test_what_fails_for_now_is_parked_and_carried_out_when_due(desk: Desk,
     assert sent(unit, "merge") == []
     assert unit.due is not None
     assert desk.counts["dynamics/account"] == {"delivery_parked": 1, "delivery_retries": 1}
-    unit = await desk.work(Item("tick", unit.due - 0.001))
+    unit = await desk.work(Batch("tick", [unit.due - 0.001]))
     assert target.written == []
-    unit = await desk.work(Item("tick", LATER))
+    unit = await desk.work(Batch("tick", [LATER]))
     assert [one["outcome"] for one in sent(unit, "merge")] == ["written"]
     assert unit.due is None
     assert desk.counts["dynamics/account"]["delivery_parked"] == 0
@@ -87,7 +87,7 @@ async def test_a_newer_wish_takes_the_place_of_a_parked_one(desk: Desk, target: 
     target.answers = [TransientError("busy")]
     await desk.work(*wish(1, name="old"))
     await desk.work(*wish(2, name="new"))
-    unit = await desk.work(Item("tick", LATER))
+    unit = await desk.work(Batch("tick", [LATER]))
     assert [write.fields["name"] for write in target.written] == ["new"]
     assert sent(unit, "merge") == []
     assert desk.counts["dynamics/account"]["delivery_parked"] == 0
@@ -103,7 +103,7 @@ async def test_a_platforms_own_word_is_the_least_wait(desk: Desk, target: Target
 
 async def test_patience_ends_in_a_dead_letter_that_merge_hears_of(desk: Desk, target: Target) -> None:
     target.answers = [TransientError("busy")] * 3
-    units = [await desk.work(*wish()), await desk.work(Item("tick", LATER)), await desk.work(Item("tick", LATER))]
+    units = [await desk.work(*wish()), await desk.work(Batch("tick", [LATER])), await desk.work(Batch("tick", [LATER]))]
     (letter,) = letters(units[-1])
     assert letter["context"]["attempts"] == 3
     assert letter["context"]["correlation"] == "corr"

@@ -8,6 +8,7 @@ import pytest
 from desk import Desk, items, letters, sent
 
 from isthmus.agents import identify
+from isthmus.codecs.arrival import Unlinked
 from isthmus.codecs.linked import Linked
 from isthmus.config.mapping import load_mappings
 from isthmus.tables.identity import canonical_id
@@ -22,7 +23,7 @@ def seen(system: str, native_id: str, *, external: str | None = None, operation:
     linked = Linked(
         system, native_id, "account", "", operation, fields, (), "1", "2026-01-01T00:00:00Z", f"{native_id}@1", "corr"
     )
-    return items("identify", {"linked": linked.to_wire(), "external_id": external})
+    return items("identify", Unlinked(linked, external))
 
 
 async def test_a_new_record_is_its_own_golden_record_and_everybody_is_told(desk: Desk) -> None:

@@ -13,7 +13,7 @@ from isthmus.agents import reread
 from isthmus.codecs.arrival import Reread
 from isthmus.config.errors import DecodeError, PermanentError, TransientError
 from isthmus.systems.protocol import Row
-from isthmus.tables.stage import Item
+from isthmus.tables.stage import Batch
 
 
 @dataclass
@@ -41,7 +41,7 @@ def row(record_id: str, version: str = "1", name: str = "Alder") -> Row:
 
 
 def asks(*requests: Reread) -> Any:
-    return items("rereads.dynamics", *(request.to_wire() for request in requests))
+    return items("rereads.dynamics", *(request for request in requests))
 
 
 async def test_all_hints_at_one_record_are_one_read_and_one_change() -> None:
@@ -84,7 +84,7 @@ async def test_a_hint_that_is_not_understood_is_a_dead_letter_with_its_bytes() -
         raise DecodeError("nonsense", place="body")
 
     here = desk(Rows({}), understand)
-    unit = await here.work(Item("hints.dynamics", SimpleNamespace(value=b"{nonsense", headers=[])))
+    unit = await here.work(Batch("hints.dynamics", [SimpleNamespace(value=b"{nonsense", headers=[])]))
     assert [letter["original"] for letter in letters(unit)] == ["{nonsense"]
     assert here.counts == {"dynamics/unknown": {"received": 1, "dead": 1}}
 

@@ -9,7 +9,8 @@ from isthmus.codecs.change import Change
 from isthmus.config.errors import DecodeError
 from isthmus.config.mapping import load_mappings
 from isthmus.systems.protocol import Delivery
-from isthmus.tables.stage import Unit
+from isthmus.tables.positions import POSITIONS
+from isthmus.tables.unit import Unit
 
 CHANGE = Change("salesforce", "Account", "001a", "update", {"Name": "A"}, (), "1", None, "tx-1", None, "sf:1")
 MAPPINGS = load_mappings()
@@ -26,7 +27,7 @@ def heard(*deliveries: Delivery) -> tuple[Desk, Unit]:
 def test_the_changes_and_the_position_after_the_last_go_together() -> None:
     desk, unit = heard(Delivery((CHANGE, CHANGE), "7", b"{}"), Delivery((), "8", b"{}"))
     assert [one["correlation"] for one in sent(unit, "changes.salesforce")] == ["tx-1", "tx-1"]
-    assert desk.tables[source.POSITIONS].values == {b"salesforce": b'"8"'}
+    assert desk.tables[POSITIONS.name].values == {b"salesforce": b'"8"'}
 
 
 def test_an_object_that_is_not_mapped_is_passed_over() -> None:
@@ -41,4 +42,4 @@ def test_a_message_that_cannot_be_decoded_is_a_dead_letter_with_its_bytes_and_th
     (letter,) = letters(unit)
     assert (letter["original"], letter["encoding"]) == ("//4=", "base64")
     assert desk.counts == {"salesforce/unknown": {"received": 1, "dead": 1}}
-    assert desk.tables[source.POSITIONS].values[b"salesforce"] == b'"9"'
+    assert desk.tables[POSITIONS.name].values[b"salesforce"] == b'"9"'

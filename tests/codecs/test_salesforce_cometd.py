@@ -7,12 +7,12 @@ import string
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.codecs.change import Change
+from isthmus.codecs.frames import Elements, encode
 from isthmus.codecs.salesforce_cometd import decode, to18
 from isthmus.config.errors import DecodeError
 
@@ -139,7 +139,7 @@ def checked(raw: bytes) -> None:
         changes = decode(raw)
     except DecodeError:
         return
-    assert [Change.from_wire(orjson.loads(orjson.dumps(change.to_wire()))) for change in changes] == changes
+    assert Elements(Change).decode(encode(changes), "here") == changes
 
 
 @given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()))

@@ -13,7 +13,8 @@ from isthmus.codecs.arrival import Arrival
 from isthmus.codecs.change import Change
 from isthmus.config.errors import ConfigError
 from isthmus.config.mapping import load_mappings
-from isthmus.tables.stage import Item, Stage, Unit
+from isthmus.tables.stage import Batch, Stage
+from isthmus.tables.unit import Unit
 
 LAST = {"rule": "last_writer"}
 LEAD = """
@@ -66,14 +67,14 @@ def test_a_file_that_is_no_yaml_and_a_folder_without_files_are_refused(tmp_path:
 
 def run(stage: Stage, topic: str, elements: list[object]) -> Unit:
     """One unit of a stage over empty tables."""
-    unit = Unit({table: Memory() for table in stage.tables})
-    stage.fold(unit, [Item(topic, element) for element in elements])
+    unit = Unit({table.name: Memory() for table in stage.tables})
+    stage.fold(unit, [Batch(topic, elements)])
     return unit
 
 
 def sent(unit: Unit, topic: str) -> list[object]:
     """What a unit put on a topic."""
-    return [yaml.safe_load(element) for _, element in unit.frames[topic]]
+    return unit.frames[topic, 0]
 
 
 def test_a_third_entity_is_one_file_and_goes_the_whole_way(tmp_path: Path) -> None:
@@ -81,9 +82,9 @@ def test_a_third_entity_is_one_file_and_goes_the_whole_way(tmp_path: Path) -> No
     mappings = load_mappings(tmp_path)
     told = {"Company": "Alder", "Email": "a@b.example"}
     change = Change("salesforce", "Lead", "00Q1", "create", told, (), "1", "2026", "t", None, "c")
-    taken = run(intake.stage(["salesforce"], mappings, {}), "changes.salesforce", [Arrival(change, "t").to_wire()])
+    taken = run(intake.stage(["salesforce"], mappings, {}), "changes.salesforce", [Arrival(change, "t")])
     linked = run(identify.stage(mappings), "identify", sent(taken, "identify"))
     merged = run(merge.stage(mappings), "merge", sent(linked, "merge"))
     assert [record.topic for record in merged.records] == ["events.lead"]
     (write,) = sent(merged, "writes.dynamics")
-    assert write["fields"] == {"company": "Alder", "email": "a@b.example"}  # type: ignore[index]
+    assert write.fields == {"company": "Alder", "email": "a@b.example"}  # type: ignore[attr-defined]

@@ -12,12 +12,16 @@ from pathlib import Path
 
 import orjson
 
+from isthmus.codecs.frames import Elements
 from isthmus.node.runtime import Runtime
 from isthmus.node.topics import Topics, create
 from isthmus.node.transport import App
-from isthmus.tables.stage import Item, Pen, Record, Stage, Unit
+from isthmus.tables.stage import Batch, Input, Pen, Stage
+from isthmus.tables.unit import Record, Table, Unit
 
 KEYS, PER_UNIT = 500, 40
+POSITION: Table[int] = Table("position", int)
+COUNTS: Table[int] = Table("counts", int)
 
 
 def source(total: int) -> Stage:
@@ -26,26 +30,31 @@ def source(total: int) -> Stage:
     async def run(pen: Pen) -> None:
         if pen.partition != 0:
             return
-        while (done := int(pen.view("position").get(b"n") or 0)) < total:
+        while (done := int(pen.view(POSITION.name).get(b"n") or 0)) < total:
             upto = min(done + PER_UNIT, total)
 
             def work(unit: Unit, begin: int = done, end: int = upto) -> None:
                 for number in range(begin, end):
                     unit.send("numbers", str(number % KEYS).encode(), number)
-                unit.put("position", b"n", end)
+                unit.put(POSITION, b"n", end)
 
             await pen.commit(work)
 
-    return Stage("source", ("sources",), ("position",), lambda unit, items: None, source=run)
+    return Stage("source", (Input("sources", None),), (POSITION,), lambda unit, batches: None, bury, source=run)
 
 
-def count(unit: Unit, items: Sequence[Item]) -> None:
+def bury(unit: Unit, raw: bytes, fault: Exception) -> None:
+    """Nothing is expected to be buried."""
+    raise fault
+
+
+def count(unit: Unit, batches: Sequence[Batch]) -> None:
     """Counts how often each key was seen and publishes one event a number."""
-    for item in items:
-        key = str(item.element % KEYS).encode()
-        seen = (unit.get("counts", key) or 0) + 1
-        unit.put("counts", key, seen)
-        unit.publish(Record("events", key, orjson.dumps([item.element, seen]), []))
+    for number in (number for batch in batches for number in batch.elements):
+        key = str(number % KEYS).encode()
+        seen = (unit.get(COUNTS, key) or 0) + 1
+        unit.put(COUNTS, key, seen)
+        unit.publish(Record("events", key, orjson.dumps([number, seen]), []))
         unit.count("toy", "number", "applied")
 
 
@@ -74,7 +83,7 @@ async def main(bootstrap: str, namespace: str, data: Path, total: int, instance:
     topics = Topics(namespace, 4)
     runtime = Runtime(app, topics, bootstrap, data, end)
     runtime.add(source(total))
-    runtime.add(Stage("count", ("numbers",), ("counts",), count))
+    runtime.add(Stage("count", (Input("numbers", Elements(int)),), (COUNTS,), count, bury))
     await create(bootstrap, topics.declared(runtime.stages.values(), ["events"]))
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
 
-import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from isthmus.agents import merge
 from isthmus.config.mapping import Mappings
-from isthmus.tables.stage import Item, Unit
+from isthmus.tables.golden import GOLDEN, Golden
+from isthmus.tables.stage import Batch
+from isthmus.tables.unit import Unit
 
 Published = tuple[str, bytes, bytes, tuple[tuple[str, bytes], ...]]
 
@@ -24,6 +24,14 @@ class Memory:
     def get(self, key: bytes) -> bytes | None:
         """The value."""
         return self.values.get(key)
+
+    def keep(self, puts: Mapping[bytes, bytes | None]) -> None:
+        """Make puts durable."""
+        for key, value in puts.items():
+            if value is None:
+                self.values.pop(key, None)
+            else:
+                self.values[key] = value
 
     def scan(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """By prefix, in order."""
@@ -48,14 +56,16 @@ async def committed(bootstrap: str, topic: str, partitions: int = 4) -> list[Con
         await consumer.stop()
 
 
-async def replay(bootstrap: str, namespace: str, mappings: Mappings) -> tuple[list[Published], dict[bytes, Any]]:
+async def replay(bootstrap: str, namespace: str, mappings: Mappings) -> tuple[list[Published], dict[bytes, Golden]]:
     """The events that a pure replay publishes, and the golden records that it ends with."""
     golden = Memory()
     stage = merge.stage(mappings)
     published: list[Published] = []
     for record in await committed(bootstrap, f"{namespace}merge"):
-        unit = Unit({merge.GOLDEN: golden})
-        stage.fold(unit, [Item("merge", element) for element in orjson.loads(record.value)])
-        golden.values.update({k: v for k, v in unit.puts[merge.GOLDEN].items() if v is not None})
+        unit = Unit({GOLDEN.name: golden})
+        elements = stage.inputs[0].elements
+        assert elements is not None
+        stage.fold(unit, [Batch("merge", elements.decode(record.value, "the oracle"))])
+        golden.keep(unit.encoded().get(GOLDEN.name, {}))
         published += [(f"{namespace}{one.topic}", one.key, one.value, tuple(one.headers)) for one in unit.records]
-    return published, {key: orjson.loads(value) for key, value in golden.values.items()}
+    return published, {key: GOLDEN.decode(value) for key, value in golden.values.items()}

@@ -45,7 +45,7 @@ def test_a_line_is_a_change_with_its_keys_in_order(tmp_path: Path, capsys: pytes
     assert decode_command("salesforce-cometd", str(file)) == 0
     out, err = capsys.readouterr()
     assert (out.count("\n"), err) == (1, "")
-    assert tuple(json.loads(out)) == Change.__slots__
+    assert tuple(json.loads(out)) == Change.__struct_fields__
     assert "Zoë" in out
 
 

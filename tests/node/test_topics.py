@@ -8,9 +8,16 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from isthmus.config.errors import ConfigError
 from isthmus.node.topics import Topics, create
-from isthmus.tables.stage import Stage
+from isthmus.tables.stage import Input, Stage
+from isthmus.tables.unit import Table
 
-STAGE = Stage("count", ("numbers",), ("counts",), lambda unit, items: None)
+STAGE = Stage(
+    "count",
+    (Input("numbers", None),),
+    (Table("counts", int),),
+    lambda unit, batches: None,
+    lambda unit, raw, fault: None,
+)
 
 
 async def test_topics_are_made_as_declared_and_a_second_time_changes_nothing(kafka: str, namespace: str) -> None:

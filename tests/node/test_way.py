@@ -15,7 +15,6 @@ from oracle import committed, replay
 
 from isthmus.config.mapping import load_mappings
 from isthmus.node.demo import Progress, Theatre, play, settle, theatre, verdict
-from isthmus.tables.golden import Golden
 
 MAPPINGS = load_mappings()
 
@@ -41,8 +40,7 @@ async def proven(stage: Theatre, progress: Progress) -> None:
     ]
     assert Counter(published) == Counter(expected)
     async with aiohttp.ClientSession() as session:
-        for key, held in golden.items():
-            record = Golden.from_wire(held)
+        for key, record in golden.items():
             async with session.get(f"{stage.worker.url}/v1/golden/{record.entity}/{key.decode()}") as response:
                 shown = await response.json()
             assert shown["fields"] == {name: seen.value for name, seen in record.visible.items()}

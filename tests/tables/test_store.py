@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 from isthmus.tables.store import Store, shared_cache
@@ -23,4 +25,32 @@ def test_a_scan_gives_a_prefix_in_order_and_never_the_position(tmp_path: Path) -
     store.apply([(b"b2", b"2"), (b"b1", b"1"), (b"a", b"0"), (b"c", b"3")], 0)
     assert list(store.scan(b"b")) == [(b"b1", b"1"), (b"b2", b"2")]
     assert [key for key, _ in store.scan()] == [b"a", b"b1", b"b2", b"c"]
+    store.close()
+
+
+WRITER = """
+import sys
+import subprocess
+import sys
+from pathlib import Path
+from isthmus.tables.store import Store, shared_cache
+store = Store(Path(sys.argv[1]), shared_cache(1 << 20))
+for number in range(10**9):
+    store.apply([(b"n", str(number).encode()), (str(number).encode(), b"x" * 2000)], number)
+    if number % 1000 == 0:
+        print(number, flush=True)
+"""
+
+
+def test_a_store_killed_while_it_writes_is_never_ahead_of_or_torn_against_its_position(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path / "t")], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        while int(writer.stdout.readline()) < 12_000:  # beyond one write buffer, so that something was flushed
+            pass
+        writer.kill()
+    store = Store(tmp_path / "t", shared_cache(1 << 20))
+    assert store.position is not None
+    assert store.get(b"n") == str(store.position).encode()
+    assert store.get(str(store.position).encode()) is not None
+    assert store.get(str(store.position + 1).encode()) is None
     store.close()

@@ -10,10 +10,11 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
+from isthmus.codecs.frames import encode
 from isthmus.codecs.linked import Linked, Report
 from isthmus.config.mapping import load_mappings
 from isthmus.tables.fold import fold
-from isthmus.tables.golden import DesiredWrite, Golden
+from isthmus.tables.golden import GOLDEN, DesiredWrite, Golden
 from isthmus.tables.precedence import same
 
 ACCOUNT = load_mappings().entities["account"]
@@ -123,7 +124,7 @@ class World:
         )
 
     def _take(self, item: Linked | Report) -> None:
-        held = None if self.golden is None else Golden.from_wire(self.golden.to_wire())
+        held = None if self.golden is None else GOLDEN.decode(encode(self.golden))
         folded = fold(held, item, ACCOUNT)
         self.golden = folded.state
         for write in folded.writes:

@@ -1,0 +1,168 @@
+"""A unit of work: the state it may see, and everything it is to do to the world, held until all of it becomes durable.
+
+Promises: reads see the unit's own puts first; state that is read may be changed in place, and counts only where it is
+put; a trial on top of a unit that fails leaves no trace.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+import msgspec
+
+from isthmus.codecs.dead import DeadLetter
+from isthmus.codecs.frames import encode
+
+Headers = list[tuple[str, bytes]]
+T = TypeVar("T")
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition of a key: its CRC-32, as librdkafka's `consistent` partitioner takes it."""
+    return zlib.crc32(key) % partitions
+
+
+class Table(Generic[T]):
+    """A table's name and the type of its values."""
+
+    __slots__ = ("decode", "name")
+
+    def __init__(self, name: str, type_: Any) -> None:
+        self.name = name
+        self.decode: Callable[[bytes], T] = msgspec.json.Decoder(type_).decode
+
+    def __repr__(self) -> str:
+        return f"Table({self.name})"
+
+
+class Record(NamedTuple):
+    """One record for a topic that people read; its partition is its key's."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: Headers
+
+
+class View(Protocol):
+    """A table partition as it stands."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of a key, None where there is none."""
+        ...
+
+    def scan(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Keys that begin with a prefix, with their values."""
+        ...
+
+
+class Unit:
+    """`views`: the tables by name; `partitions`: of every topic; `known`: values that were decoded before, by table and
+    key. `due`: when (seconds) the stage wants its next tick; `place`: the record that is worked on
+    (topic/partition/offset), where it is only one."""
+
+    __slots__ = ("counts", "due", "frames", "known", "partitions", "place", "puts", "records", "views")
+
+    def __init__(
+        self, views: Mapping[str, View], partitions: int = 1, known: Mapping[str, dict[bytes, Any]] | None = None
+    ) -> None:
+        self.views = views
+        self.known = known or {name: {} for name in views}
+        self.partitions = partitions
+        self.puts: dict[str, dict[bytes, Any]] = {name: {} for name in views}
+        self.frames: dict[tuple[str, int], list[Any]] = {}
+        self.records: list[Record] = []
+        self.counts: dict[str, dict[str, int]] = {}
+        self.due: float | None = None
+        self.place = ""
+
+    def get(self, table: Table[T], key: bytes) -> T | None:
+        """A table's value; None where there is none."""
+        own = self.puts[table.name]
+        if key in own:
+            value: T | None = own[key]
+            return value
+        known = self.known[table.name]
+        if key in known:
+            value = known[key]
+            return value
+        raw = self.views[table.name].get(key)
+        if raw is None:
+            return None
+        value = known[key] = table.decode(raw)
+        return value
+
+    def put(self, table: Table[T], key: bytes, value: T | None) -> None:
+        """Set a table's value; None deletes the key."""
+        self.puts[table.name][key] = value
+
+    def send(self, topic: str, key: bytes, element: Any) -> None:
+        """Add an element to the frame for the partition of `key`."""
+        way = (topic, zlib.crc32(key) % self.partitions)
+        if way in self.frames:
+            self.frames[way].append(element)
+        else:
+            self.frames[way] = [element]
+
+    def publish(self, record: Record) -> None:
+        """Add one record for people to read."""
+        self.records.append(record)
+
+    def bury(self, letter: DeadLetter) -> None:
+        """Publish a dead letter."""
+        letter = letter.at(self.place)
+        self.publish(Record("dead", letter.key(), letter.value(), [("content-type", b"application/json")]))
+
+    def count(self, system: str, entity: str, outcome: str, number: int = 1) -> None:
+        """Count an outcome in the ledger."""
+        subject = f"{system}/{entity}"
+        held = self.counts.get(subject)
+        if held is None:
+            held = self.counts[subject] = {}
+        held[outcome] = held.get(outcome, 0) + number
+
+    def encoded(self) -> dict[str, dict[bytes, bytes | None]]:
+        """The puts as they are stored, by table; tables without any are left out."""
+        return {
+            name: {key: None if value is None else encode(value) for key, value in puts.items()}
+            for name, puts in self.puts.items()
+            if puts
+        }
+
+    def trial(self) -> Unit:
+        """A unit on top of this one, for work that may fail: nothing of it counts until it is adopted."""
+        return Unit({name: Above(self, name) for name in self.views}, self.partitions)
+
+    def adopt(self, trial: Unit) -> None:
+        """Take over what a trial did."""
+        for name, puts in trial.puts.items():
+            self.puts[name].update(puts)
+        for way, elements in trial.frames.items():
+            self.frames.setdefault(way, []).extend(elements)
+        self.records += trial.records
+        self.due = trial.due
+        for subject, outcomes in trial.counts.items():
+            system, _, entity = subject.partition("/")
+            for outcome, number in outcomes.items():
+                self.count(system, entity, outcome, number)
+
+
+class Above:
+    """A unit's table as a view for a trial on top of it: values are copies, so that a failure changes nothing."""
+
+    def __init__(self, unit: Unit, table: str) -> None:
+        self._unit = unit
+        self._table = table
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of a key, with the unit's own puts."""
+        own = self._unit.puts[self._table]
+        if key in own:
+            return None if own[key] is None else encode(own[key])
+        return self._unit.views[self._table].get(key)
+
+    def scan(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Keys of the table itself; the unit's own puts are not among them."""
+        return self._unit.views[self._table].scan(prefix)

@@ -1,0 +1,143 @@
+"""A lane on real Kafka and RocksDB, handed records as Faust would hand them: holes, repeats, poison and giants."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+import pytest
+from oracle import committed
+
+from isthmus.codecs.dead import dead_letter
+from isthmus.codecs.frames import Elements, Stamp
+from isthmus.node import lane as lanes
+from isthmus.node.lane import Lane
+from isthmus.node.packing import RECORD_BYTES
+from isthmus.node.topics import Topics, create
+from isthmus.node.writer import Writer
+from isthmus.tables.stage import Batch, Input, Stage
+from isthmus.tables.store import Store, shared_cache
+from isthmus.tables.unit import Record, Table, Unit
+
+SEEN: Table[Any] = Table("seen", Any)
+POISON, GIANT = 13, 77
+
+
+def work(unit: Unit, batches: Sequence[Batch]) -> None:
+    """Counts numbers; chokes on one, and makes too much of another."""
+    for number in (number for batch in batches for number in batch.elements):
+        held = unit.get(SEEN, b"all") or []
+        held.append(number)
+        unit.put(SEEN, b"all", held)
+        if number == POISON:
+            raise RuntimeError("poison")
+        if number == GIANT:
+            unit.put(SEEN, b"giant", "x" * (RECORD_BYTES + 1))
+        unit.publish(Record("events", str(number).encode(), str(number).encode(), []))
+
+
+def bury(unit: Unit, raw: bytes, fault: Exception) -> None:
+    """A dead letter."""
+    unit.bury(dead_letter(fault, stage="count", original=raw))
+
+
+@dataclass
+class Hands:
+    """A lane, and the hands that feed it: `sought` is where it wanted to read again, `died` why it ended."""
+
+    lane: Lane
+    topic: str
+    sought: list[int] = field(default_factory=list)
+    died: list[BaseException] = field(default_factory=list)
+    acked: list[int] = field(default_factory=list)
+
+    async def hand(self, offset: int, number: int, value: bytes) -> None:
+        """One record of origin `o` with its number."""
+        message = SimpleNamespace(
+            topic=self.topic, partition=0, offset=offset, value=value, headers=Stamp("o", number).headers()
+        )
+        await self.lane.queue.put(SimpleNamespace(message=message, ack=lambda: self.acked.append(offset)))
+
+    async def done(self, offset: int) -> None:
+        """Wait until a record is done with."""
+        async with asyncio.timeout(30):
+            while offset not in self.acked:
+                assert not self.died, self.died
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def hands(kafka: str, namespace: str, tmp_path: Path) -> AsyncIterator[Hands]:
+    """A lane that works."""
+    topics = Topics(namespace, 1)
+    stage = Stage("count", (Input("numbers", Elements(int)),), (SEEN,), work, bury)
+    await create(kafka, topics.declared([stage], ["events", "dead"]))
+    sought: list[int] = []
+    died: list[BaseException] = []
+
+    async def seek(topic: str, partition: int, offset: int) -> None:
+        sought.append(offset)
+
+    stores = {SEEN.name: Store(tmp_path / "seen", shared_cache(1 << 20))}
+    lane = Lane(stage, 0, topics, Writer(kafka, f"{namespace}count-0"), stores, seek, died.append)
+    await lane.fence()
+    lane.load()
+    lane.begin()
+    yield Hands(lane, topics.topic("numbers"), sought, died)
+    await lane.stop()
+
+
+async def published(kafka: str, namespace: str, topic: str) -> list[bytes]:
+    """The committed values of a topic."""
+    return [record.value for record in await committed(kafka, f"{namespace}{topic}", 1)]
+
+
+async def test_poison_giants_and_strangers_are_dead_letters_and_their_neighbours_go_through(
+    hands: Hands, kafka: str, namespace: str
+) -> None:
+    await hands.hand(0, 0, b'[1, 13, "two", 77, 3]')
+    await hands.hand(1, 1, b"no frame")
+    await hands.hand(2, 2, b"[4]")
+    await hands.done(2)
+    assert await published(kafka, namespace, "events") == [b"1", b"3", b"4"]
+    letters = [orjson.loads(value) for value in await published(kafka, namespace, "dead")]
+    assert sorted(letter["code"] for letter in letters) == ["DECODE", "DECODE", "OVERSIZED", "UNEXPECTED"]
+    assert {letter["original"].strip() for letter in letters} == {"13", '"two"', "77", "no frame"}
+    assert all(letter["context"]["at"].startswith(f"{namespace}numbers/0/") for letter in letters)
+    raw = hands.lane.stores[SEEN.name].get(b"all")
+    assert raw == b"[1,3,4]"
+
+
+async def test_a_repeat_is_skipped_and_a_hole_is_read_again(hands: Hands, kafka: str, namespace: str) -> None:
+    await hands.hand(0, 0, b"[1]")
+    await hands.hand(0, 0, b"[1]")
+    await hands.hand(7, 2, b"[3]")
+    await hands.done(0)
+    async with asyncio.timeout(10):
+        while not hands.sought:
+            await asyncio.sleep(0.01)
+    assert hands.sought == [1]
+    await hands.hand(5, 1, b"[2]")
+    await hands.hand(7, 2, b"[3]")
+    await hands.done(7)
+    assert await published(kafka, namespace, "events") == [b"1", b"2", b"3"]
+
+
+async def test_a_frame_that_kafka_has_lost_makes_the_lane_stand_still_loudly(
+    hands: Hands, kafka: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "REWIND_SECONDS", 0.0)
+    await hands.hand(0, 0, b"[1]")
+    await hands.done(0)
+    for _ in range(2):
+        await hands.hand(7, 2, b"[3]")
+    async with asyncio.timeout(10):
+        while hands.lane.alarm is None:
+            await asyncio.sleep(0.01)
+    assert "changes are lost" in hands.lane.alarm
+    assert await published(kafka, namespace, "events") == [b"1"]
