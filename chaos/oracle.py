@@ -115,5 +115,5 @@ def by_natives(golden: dict[str, Golden]) -> dict[frozenset[Native], tuple[dict[
     found = {}
     for one in golden.values():
         natives = frozenset((system, native) for system, held in one.links.items() for native in held)
-        found[natives] = ({name: seen.value for name, seen in one.visible.items()}, one.links)
+        found[natives] = (one.values(), one.links)
     return found

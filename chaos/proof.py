@@ -168,7 +168,7 @@ async def _problems(session: aiohttp.ClientSession, golden: Golden) -> list[str]
     shown = await _ask(session, f"/v1/golden/{golden.entity}/{canonical}")
     if shown is None:
         return [f"{golden.entity} {canonical} is not there"]
-    fields = {name: seen.value for name, seen in golden.visible.items()}
+    fields = golden.values()
     wrong = {name: (shown["fields"].get(name), value) for name, value in fields.items()}
     wrong = {name: pair for name, pair in wrong.items() if pair[0] != pair[1]}
     problems = [f"{golden.entity} {canonical}: {wrong} (is, should be)"] if wrong else []

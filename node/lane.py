@@ -26,7 +26,8 @@ from isthmus.tables.stage import Batch, Stage, Step, no_step
 from isthmus.tables.store import Store
 from isthmus.tables.unit import Unit, View
 
-UNIT_RECORDS = 64
+WAITING_RECORDS = 32
+UNIT_BYTES = 4 << 20
 REWIND_SECONDS = 5.0
 TICK = "tick"
 KEPT_DECODED = 4096
@@ -53,7 +54,7 @@ class Lane:
         self.partition = partition
         self.stores = stores
         self.marker = Marker()
-        self.queue: asyncio.Queue[Any] = asyncio.Queue(maxsize=16)
+        self.queue: asyncio.Queue[Any] = asyncio.Queue(maxsize=WAITING_RECORDS)
         self.last_progress = time.monotonic()
         self.alarm: str | None = None
         self._names = names
@@ -148,8 +149,10 @@ class Lane:
             events = [await asyncio.wait_for(self.queue.get(), patience)]
         except TimeoutError:
             return []
-        while len(events) < UNIT_RECORDS and not self.queue.empty():
+        size = _size(events[0])
+        while size < UNIT_BYTES and not self.queue.empty():
             events.append(self.queue.get_nowait())
+            size += _size(events[-1])
         return events
 
     async def _take(self, event: Any) -> bool:
@@ -312,6 +315,10 @@ class Lane:
         self._remember(unit)
         self.last_progress = time.monotonic()
         self._at("applied")
+
+
+def _size(event: Any) -> int:
+    return len(event.message.value or b"")
 
 
 def _place(message: Any) -> str:

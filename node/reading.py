@@ -164,19 +164,21 @@ def golden_view(golden: Golden) -> GoldenView:
         entity=golden.entity,
         id=golden.canonical,
         revision=golden.revision,
-        fields={name: visible.value for name, visible in golden.visible.items()},
-        provenance={
-            name: ProvenanceView(
-                value=seen.value,
-                system=seen.system,
-                native_id=seen.native_id,
-                change_id=seen.change_id,
-                when=seen.when,
-                rule=seen.rule,
-            )
-            for name, seen in golden.visible.items()
-        },
+        fields=golden.values(),
+        provenance={name: _why(golden, name) for name in golden.visible},
         links=golden.links,
+    )
+
+
+def _why(golden: Golden, name: str) -> ProvenanceView:
+    visible, register = golden.visible[name], golden.seen(name)
+    return ProvenanceView(
+        value=register.value if register else None,
+        system=visible.system,
+        native_id=visible.native_id,
+        change_id=register.change_id if register else None,
+        when=register.when if register else None,
+        rule=visible.rule,
     )
 
 

@@ -8,7 +8,7 @@ not go on: the outcome may be unknown.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -17,7 +17,7 @@ from isthmus.node.packing import RECORD_BYTES, Entry, Target
 from isthmus.tables.stage import Step, no_step
 
 BATCH_BYTES = 1_000_000
-OVERHEAD = 128
+Sent = tuple[asyncio.Future[Any], int]
 
 
 class Writer:
@@ -50,39 +50,32 @@ class Writer:
         async with asyncio.timeout(self._deadline):
             await self._producer.begin_transaction()
             self._at("begun")
-            sent = [
-                (target, await self._send(batch, *target), len(batch))
-                for target, entries in batches.items()
-                for batch in _chunks(entries)
-            ]
-            last = {target: (await future).offset + size - 1 for target, future, size in sent}
+            sent = {target: await self._send(entries, *target) for target, entries in batches.items()}
+            last = {target: await _last_offset(batches_sent) for target, batches_sent in sent.items()}
             self._at("sent")
             await self._producer.commit_transaction()
         return last
 
-    async def _send(self, entries: Sequence[Entry], topic: str, partition: int) -> asyncio.Future[Any]:
+    async def _send(self, entries: Sequence[Entry], topic: str, partition: int) -> list[Sent]:
+        """Send entries in order, in as few batches as they fit into."""
+        sent: list[Sent] = []
         batch = self._producer.create_batch()
         for key, value, headers in entries:
             if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
-                raise ValueError(f"{topic}/{partition}: a record of {len(value or b'')} bytes does not fit a batch")
+                sent.append(await self._send_batch(batch, topic, partition))
+                batch = self._producer.create_batch()
+                batch.append(key=key, value=value, timestamp=None, headers=headers)  # the first one always fits
+        sent.append(await self._send_batch(batch, topic, partition))
+        return sent
+
+    async def _send_batch(self, batch: Any, topic: str, partition: int) -> Sent:
         batch.close()
-        future: asyncio.Future[Any] = await self._producer.send_batch(batch, topic, partition=partition)
-        return future
+        return await self._producer.send_batch(batch, topic, partition=partition), batch.record_count()
 
 
-def _chunks(entries: Iterable[Entry]) -> Iterable[list[Entry]]:
-    """Entries in order, in groups that fit one batch even if nothing compresses."""
-    held: list[Entry] = []
-    size = 0
-    for entry in entries:
-        key, value, headers = entry
-        weight = OVERHEAD + len(key or b"") + len(value or b"")
-        if headers:
-            weight += sum(OVERHEAD // 8 + len(name) + len(text) for name, text in headers)
-        if held and size + weight > BATCH_BYTES - 1024:
-            yield held
-            held, size = [], 0
-        held.append(entry)
-        size += weight
-    if held:
-        yield held
+async def _last_offset(sent: Sequence[Sent]) -> int:
+    """The offset of the last record, once all of them are on the broker."""
+    last = -1
+    for future, records in sent:
+        last = (await future).offset + records - 1
+    return last

@@ -46,9 +46,10 @@ class Folded:
 
 @dataclass(slots=True)
 class Heard:
-    """What a change taught: fields whose register changed, how many are opinions and echoes, did a record live or die?"""
+    """What a change taught: fields whose register changed, with the one that was seen before; how many are opinions and
+    echoes; did a record live or die?"""
 
-    touched: list[str]
+    touched: dict[str, Register | None]
     opinions: int = 0
     echoes: int = 0
     moved: bool = False
@@ -67,7 +68,7 @@ def fold(state: Golden | None, item: Linked | Report, mapping: EntityMapping) ->
         return _fold_report(golden, item, mapping)
     before = _living(golden) if _may_move(golden, item) else None
     heard = _learn(golden, item)
-    changed = _look(golden, mapping, heard.touched)
+    changed = _look(golden, mapping, item, heard.touched)
     linked = before is not None and _living(golden) != before
     writes = _wishes(golden, mapping, mapping.systems, item.correlation)
     if changed or linked or writes:
@@ -81,14 +82,14 @@ def fold(state: Golden | None, item: Linked | Report, mapping: EntityMapping) ->
 
 def _learn(golden: Golden, change: Linked) -> Heard:
     version, change_id, row = change.version, change.change_id, change.row
-    heard = Heard([], moved=_live(golden, change.system, change.native_id, change.operation != "delete", version))
+    heard = Heard({}, moved=_live(golden, change.system, change.native_id, change.operation != "delete", version))
     held = golden.registers.setdefault(change.system, {}).setdefault(change.native_id, {})
     intents = golden.intents.get(change.system, {})
     for name, value in change.values().items():
         known = held.get(name)
         if known is not None and version <= known.version and (version, change_id) <= (known.version, known.change_id):
             continue
-        heard.touched.append(name)
+        heard.touched[name] = golden.seen(name)
         if row and known is not None and same(known.value, value):
             # A full read that finds a value as it was is newer, but nobody said it anew. What a report told us of and
             # nobody has heard yet is our echo.
@@ -127,12 +128,14 @@ def _living(golden: Golden) -> frozenset[tuple[str, str]]:
 # -- what counts
 
 
-def _look(golden: Golden, mapping: EntityMapping, touched: Iterable[str]) -> dict[str, Changed]:
+def _look(
+    golden: Golden, mapping: EntityMapping, change: Linked, touched: Mapping[str, Register | None]
+) -> dict[str, Changed]:
     """Choose anew where a register changed; what is different now, by field."""
     changed: dict[str, Changed] = {}
     choices, visible, registers = mapping.choices, golden.visible, golden.registers
     done: set[str] = set()
-    for one in touched:
+    for one, before in touched.items():
         choice = choices.get(one)
         if choice is None:
             continue
@@ -140,12 +143,18 @@ def _look(golden: Golden, mapping: EntityMapping, touched: Iterable[str]) -> dic
             if choice.fields[0] in done:
                 continue
             done.add(choice.fields[0])
-        for name, system, native_id, register in choose(choice, registers):
-            old, value, when, change_id = visible.get(name), register.value, register.when, register.change_id
-            visible[name] = Visible(value, system, native_id, change_id, when, choice.rule)
-            previous = None if old is None else old.value
+        chosen = choose(choice, registers)
+        if not chosen:
+            golden.keep_seen(one, change.system, change.native_id, before)
+        for name, system, native_id, register in chosen:
+            old = touched[name] if name in touched else golden.seen(name)
+            own = register if choice.group and name not in registers[system][native_id] else None
+            visible[name] = Visible(system, native_id, choice.rule, own)
+            value, previous = register.value, None if old is None else old.value
             if previous != value and not same(previous, value):
-                changed[name] = Changed(value, previous, system, native_id, choice.rule, when, change_id)
+                changed[name] = Changed(
+                    value, previous, system, native_id, choice.rule, register.when, register.change_id
+                )
     return changed
 
 
@@ -176,9 +185,9 @@ def _lacking(
     known = golden.registers.get(system, {}).get(native or "", {})
     lacking: dict[str, Value] = {}
     names = mapping.systems[system].fields
-    for name, seen in golden.visible.items():
-        register = known.get(name)
-        if register is not None and register.value == seen.value and name not in intents:
+    for name in golden.visible:
+        register, seen = known.get(name), golden.seen(name)
+        if seen is None or (register is not None and register.value == seen.value and name not in intents):
             continue  # by far the most
         if name in names and (on_its_way(intents, name) or not same(register.value if register else None, seen.value)):
             lacking[name] = seen.value
@@ -228,6 +237,7 @@ def _confirm(golden: Golden, report: Report, name: str, value: Value) -> None:
     if known is not None and overwritten and not same(known.value, value):
         forget(intents, name, value)
     if report.version is not None and not overwritten:
+        golden.keep_seen(name, report.system, report.native_id, known)
         held[name] = Register(value, report.version, known.when if known else "", "", True)
 
 

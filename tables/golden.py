@@ -16,14 +16,13 @@ from isthmus.tables.unit import Table
 
 
 class Visible(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """A golden value and why it is that."""
+    """Why a golden value is what it is: the record it is taken from, and the rule. `own`: the register it was taken from,
+    where that record's own says something else by now, or says nothing of this field of a group."""
 
-    value: Value
     system: str
     native_id: str
-    change_id: str
-    when: str
     rule: str
+    own: Register | None = None
 
 
 class Liveness(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -56,6 +55,26 @@ class Golden(msgspec.Struct):
     living: dict[str, dict[str, Liveness]] = {}
     visible: dict[str, Visible] = {}
     intents: dict[str, Intents] = {}
+
+    def seen(self, name: str) -> Register | None:
+        """The register that a field's golden value is taken from; None where nobody has said anything of it."""
+        visible = self.visible.get(name)
+        if visible is None:
+            return None
+        return visible.own or self.registers[visible.system][visible.native_id][name]
+
+    def values(self) -> dict[str, Value]:
+        """The golden values."""
+        return {name: register.value for name in self.visible if (register := self.seen(name)) is not None}
+
+    def keep_seen(self, name: str, system: str, native_id: str, known: Register | None) -> None:
+        """That record's register of a field is about to become another, and is no opinion any more."""
+        visible = self.visible.get(name)
+        here = (
+            visible is not None and visible.own is None and (visible.system, visible.native_id) == (system, native_id)
+        )
+        if visible is not None and here:
+            self.visible[name] = Visible(system, native_id, visible.rule, known)
 
     @property
     def links(self) -> dict[str, dict[str, bool]]:

@@ -74,10 +74,10 @@ class World:
         golden = self.golden
         assert golden is not None
         return [
-            f"{row.system} {name}: {row.values.get(name)!r}, golden {seen.value!r}"
+            f"{row.system} {name}: {row.values.get(name)!r}, golden {value!r}"
             for row in self.rows.values()
-            for name, seen in golden.visible.items()
-            if not same(row.values.get(name), seen.value)
+            for name, value in golden.values().items()
+            if not same(row.values.get(name), value)
         ]
 
     def _steps(self) -> list[Any]:
