@@ -90,6 +90,10 @@ class NodeSettings(Declared):
         description="This worker's own lasting name, unlike any other's. Unset: the host's name and the port.",
     )
     frame_bytes: int = Field(default=524_288, ge=1024, le=1_000_000, description="A frame is split at this size.")
+    standby: bool = Field(
+        default=False,
+        description="Keep copies of what other workers hold, so that taking over is quick; costs their disk.",
+    )
     commit_deadline: Seconds = Field(
         default=30.0, description="A transaction that takes longer ends the worker, in seconds."
     )

@@ -60,6 +60,7 @@ def create_app(settings: Settings, mappings: Mappings, systems: Sequence[System]
         end_process,
         deadline=settings.node.commit_deadline,
         frame_bytes=settings.node.frame_bytes,
+        standby=settings.node.standby,
         at=at,
     )
     faults: dict[str, str] = {}

@@ -20,7 +20,17 @@ async def recover(bootstrap: str, stores: Mapping[tuple[str, int], Store]) -> in
     """
     if not stores:
         return 0
-    consumer = AIOKafkaConsumer(
+    consumer = changelog_reader(bootstrap)
+    await consumer.start()
+    try:
+        return await _read(consumer, {TopicPartition(*where): store for where, store in stores.items()})
+    finally:
+        await consumer.stop()
+
+
+def changelog_reader(bootstrap: str) -> AIOKafkaConsumer:
+    """A consumer of committed changelog records."""
+    return AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         isolation_level="read_committed",
         enable_auto_commit=False,
@@ -28,11 +38,6 @@ async def recover(bootstrap: str, stores: Mapping[tuple[str, int], Store]) -> in
         max_partition_fetch_bytes=4 << 20,
         fetch_max_wait_ms=50,
     )
-    await consumer.start()
-    try:
-        return await _read(consumer, {TopicPartition(*where): store for where, store in stores.items()})
-    finally:
-        await consumer.stop()
 
 
 async def extents(bootstrap: str, logs: Iterable[tuple[str, int]]) -> dict[tuple[str, int], range]:
@@ -48,9 +53,8 @@ async def extents(bootstrap: str, logs: Iterable[tuple[str, int]]) -> dict[tuple
 
 
 async def _read(consumer: AIOKafkaConsumer, stores: Mapping[TopicPartition, Store]) -> int:
-    consumer.assign(list(stores))
+    await seek_to(consumer, stores)
     ends = await consumer.end_offsets(list(stores))
-    await _seek(consumer, stores)
     waiting = {where for where in stores if await consumer.position(where) < ends[where]}
     applied = 0
     while waiting:
@@ -61,7 +65,9 @@ async def _read(consumer: AIOKafkaConsumer, stores: Mapping[TopicPartition, Stor
     return applied
 
 
-async def _seek(consumer: AIOKafkaConsumer, stores: Mapping[TopicPartition, Store]) -> None:
+async def seek_to(consumer: AIOKafkaConsumer, stores: Mapping[TopicPartition, Store]) -> None:
+    """Let the consumer read each changelog from its store's position on."""
+    consumer.assign(list(stores))
     starts = await consumer.beginning_offsets(list(stores))
     for where, store in stores.items():
         consumer.seek(where, starts[where] if store.position is None else max(starts[where], store.position + 1))

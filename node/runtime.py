@@ -19,6 +19,7 @@ from isthmus.codecs.frames import FRAME_BYTES
 from isthmus.config.errors import IsthmusError
 from isthmus.node.lane import Lane
 from isthmus.node.recovery import extents, recover
+from isthmus.node.standby import Copies, Standby
 from isthmus.node.topics import Topics
 from isthmus.node.writer import Writer
 from isthmus.tables.stage import Stage, Step, no_step
@@ -51,6 +52,7 @@ class Runtime:
         deadline: float = 30.0,
         frame_bytes: int = FRAME_BYTES,
         cache_bytes: int = 256 << 20,
+        standby: bool = False,
         at: Step = no_step,
     ) -> None:
         self.topics = topics
@@ -65,6 +67,7 @@ class Runtime:
         self._frame_bytes = frame_bytes
         self._at = at
         self._cache = shared_cache(cache_bytes)
+        self._standby = Standby(bootstrap, self._cache) if standby else None
         self._opening: asyncio.Task[None] | None = None
         self._stalled: dict[tuple[str, int], int] = {}
         self._positions: dict[TP, tuple[int, float]] = {}
@@ -94,10 +97,9 @@ class Runtime:
     async def _assigned(self, app: Any, assigned: set[TP], **_: Any) -> None:
         await self.close()
         ours = {(tp.topic, tp.partition) for tp in assigned}
-        for stage in self.stages.values():
-            for partition in range(self.topics.partitions):
-                if (self.topics.topic(stage.topics[0]), partition) in ours:
-                    self.lanes[stage.name, partition] = self._lane(stage, partition)
+        for stage, partition in self._everything():
+            if (self.topics.topic(stage.topics[0]), partition) in ours:
+                self.lanes[stage.name, partition] = self._lane(stage, partition)
         self._opening = asyncio.create_task(self._open(list(self.lanes.values())), name="opening lanes")
 
     async def _revoked(self, app: Any, revoked: set[TP], **_: Any) -> None:
@@ -110,15 +112,31 @@ class Runtime:
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)
             self._opening = None
+        if self._standby is not None:
+            await self._standby.stop()
         lanes, self.lanes = self.lanes, {}
         await asyncio.gather(*(lane.stop() for lane in lanes.values()))
 
     def _lane(self, stage: Stage, partition: int) -> Lane:
-        stores = {
-            table.name: Store(self._data_dir / table.name / str(partition), self._cache) for table in stage.tables
-        }
+        stores = {table.name: Store(self._folder(table.name, partition), self._cache) for table in stage.tables}
         writer = Writer(self._bootstrap, f"{self.topics.namespace}{stage.name}-{partition}", self._deadline, self._at)
         return Lane(stage, partition, self.topics, writer, stores, self._seek, self._die, self._frame_bytes, self._at)
+
+    def _everything(self) -> Iterable[tuple[Stage, int]]:
+        """Every partition of every stage, ours or not."""
+        return ((stage, partition) for stage in self.stages.values() for partition in range(self.topics.partitions))
+
+    def _folder(self, table: str, partition: int) -> Path:
+        return self._data_dir / table / str(partition)
+
+    def _copies(self) -> Copies:
+        """The changelogs of what others hold, and where their copies are kept."""
+        return {
+            (self.topics.changelog(table.name), partition): self._folder(table.name, partition)
+            for stage, partition in self._everything()
+            if (stage.name, partition) not in self.lanes
+            for table in stage.tables
+        }
 
     async def _open(self, lanes: Sequence[Lane]) -> None:
         try:
@@ -136,6 +154,8 @@ class Runtime:
                     lane.begin()
                     await self._resume(lane)
             self.ready.set()
+            if self._standby is not None:
+                self._standby.start(self._copies())
         except asyncio.CancelledError:
             raise
         except BaseException as fault:

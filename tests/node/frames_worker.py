@@ -81,7 +81,7 @@ async def main(bootstrap: str, namespace: str, data: Path, total: int, instance:
         table_standby_replicas=1,
     )
     topics = Topics(namespace, 4)
-    runtime = Runtime(app, topics, bootstrap, data, end)
+    runtime = Runtime(app, topics, bootstrap, data, end, standby=True)
     runtime.add(source(total))
     runtime.add(Stage("count", (Input("numbers", Elements(int)),), (COUNTS,), count, bury))
     await create(bootstrap, topics.declared(runtime.stages.values(), ["events"]))
