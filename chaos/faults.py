@@ -12,6 +12,7 @@ import signal
 from chaos.hand import KILLED, Hand
 from chaos.orders import Orders
 from chaos.run import Fault, Run, Skipped
+from isthmus.node.app import EXIT_DOUBT
 from isthmus.tables.stage import STEPS
 
 FIRE_SECONDS = 30.0
@@ -96,6 +97,33 @@ async def pause(run: Run) -> None:
     await _ended_or_whole(run, hand, exits)
 
 
+def zombie_at(step: str) -> Fault:
+    """Stand still in the middle of a unit of work until another has taken over, then go on with it: the send must fail and
+    the process end. Where there is only one worker, first one more."""
+
+    async def fault(run: Run) -> None:
+        while len(run.running) < 2:
+            await (await run.more()).ready()
+        hand = run.victim()
+        await hand.ready()
+        exits = len(hand.exits)
+        hand.order(Orders(step=step, nth=run.chance.randint(1, 6), hold=True))
+        try:
+            async with asyncio.timeout(FIRE_SECONDS):
+                while not hand.stands_still():
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            hand.order(Orders())
+            raise Skipped(f"no unit of {hand.name} came to {step!r} within {FIRE_SECONDS:.0f} s") from None
+        try:
+            await run.whole(without=hand)
+        finally:
+            hand.signal(signal.SIGCONT)
+        _expect(run, f"zombie_at_{step}", await hand.ended_since(exits, END_SECONDS), EXIT_DOUBT)
+
+    return fault
+
+
 async def _ended_or_whole(run: Run, hand: Hand, exits: int) -> None:
     """Wait until the zombie ended, or is a member again with all partitions owned."""
     ended = asyncio.create_task(hand.ended_since(exits, END_SECONDS))
@@ -137,5 +165,6 @@ KILLS: dict[str, Fault] = {
     "wiped_data": wiped_data,
 }
 TROUBLES: dict[str, Fault] = {
-    fault.__name__: fault for fault in (sigterm, scale_out, scale_in, pause, clock_step, slow_consumer)
+    **{f"zombie_at_{step}": zombie_at(step) for step in ("folded", "begun", "sent")},
+    **{fault.__name__: fault for fault in (sigterm, scale_out, scale_in, pause, clock_step, slow_consumer)},
 }

@@ -131,6 +131,10 @@ class Hand:
             self._asked = number == signal.SIGTERM
             self._process.send_signal(number)
 
+    def stands_still(self) -> bool:
+        """Is its process stopped (SIGSTOP)?"""
+        return Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
+
     async def ended(self, seconds: float) -> int:
         """Wait for one more exit than there are now; its code. TimeoutError where none comes."""
         return await self.ended_since(len(self.exits), seconds)

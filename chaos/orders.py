@@ -18,12 +18,14 @@ ORDERS, GATE = "orders.json", "gate"
 
 @dataclass(frozen=True)
 class Orders:
-    """`step` and `nth`: die there; `clock`: how wrong the clock is, in seconds; `pause`: how long each write takes."""
+    """`step` and `nth`: die there, or with `hold` stand still there; `clock`: how wrong the clock is, in seconds; `pause`:
+    how long each write takes."""
 
     step: str = ""
     nth: int = 0
     clock: float = 0.0
     pause: float = 0.0
+    hold: bool = False
 
 
 def give(folder: Path, orders: Orders) -> None:

@@ -1,8 +1,9 @@
 """A worker of the node under trial: the node's own wiring over two feeds, obeying the harness's orders.
 
 Run as `python -m chaos.worker`, settings in ISTHMUS_* as always, CHAOS_RUN the run's folder, CHAOS_OWN the worker's.
-Promises: dies by SIGKILL at the ordered step, the ordered time it comes by; on SIGTERM and on doubt behaves as a worker
-that people run. Its clock is wrong by what is ordered: `time.time` is replaced before anything else is imported.
+Promises: dies by SIGKILL, or stands still by SIGSTOP, at the ordered step, the ordered time it comes by; on SIGTERM and
+on doubt behaves as a worker that people run. Its clock is wrong by what is ordered: `time.time` is replaced before
+anything else is imported.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Obedience:
         if self._left and step == self._orders.step:
             self._left -= 1
             if not self._left:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), signal.SIGSTOP if self._orders.hold else signal.SIGKILL)
 
 
 async def serve() -> int:
