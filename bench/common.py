@@ -74,13 +74,13 @@ class Meter:
     wall: float = field(default_factory=time.monotonic)
 
     def processed(self, count: int, events: int) -> bool:
-        """Note so many more changes and events. Was that all?"""
-        warm = self.done < self.warmup
+        """Note so many more changes and events. Were these the last? That is said once, whatever comes after them."""
+        warm, open_ = self.done < self.warmup, self.done < self.total
         self.done += count
         self.events += events
         if warm and self.done >= self.warmup:
             self.begun, self.cpu, self.wall = self.done, cpu_seconds(), time.monotonic()
-        return self.done >= self.total
+        return open_ and self.done >= self.total
 
     def report(self, contender: str) -> None:
         """Print the figures. Only after the last event was flushed."""
@@ -119,4 +119,5 @@ def data_folder() -> Iterator[Path]:
     try:
         yield folder
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         shutil.rmtree(folder, ignore_errors=True)

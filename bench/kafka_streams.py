@@ -24,7 +24,7 @@ def build() -> None:
     sources = [PROJECT / "pom.xml", *(PROJECT / "src").rglob("*.java")]
     if JAR.exists() and all(JAR.stat().st_mtime > source.stat().st_mtime for source in sources):
         return
-    subprocess.run(["mvn", "-q", "package"], cwd=PROJECT, check=True)
+    subprocess.run(["mvn", "-q", "-B", "package"], cwd=PROJECT, check=True, stdout=sys.stderr)
 
 
 def missing() -> str | None:

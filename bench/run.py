@@ -30,6 +30,8 @@ from isthmus.node.broker import running_kafka
 HERE = Path(__file__).parent
 STAGES = ("intake", "identify", "merge")
 PATIENCE = 600
+PER_RECORD = 10
+JVM_WARMUP = 3
 screen = Console(stderr=True)
 
 
@@ -61,19 +63,20 @@ class Run:
 
 def peers(run: Run, number: int) -> None:
     """The others, one after another, each warm."""
-    for name, total, warmup in (
-        ("floor", run.total, run.warmup),
-        ("quix", run.total, run.warmup),
-        ("kafka_streams", run.total, run.warmup),
-        ("plain_faust", run.warmup // 4 + 20_000, run.warmup // 4),
+    measured = run.total - run.warmup
+    for name, topic, total, warmup in (
+        ("floor", "changes", run.total, run.warmup),
+        ("quix", "changes", run.total, run.warmup),
+        ("kafka_streams", "changes-long", run.warmup * JVM_WARMUP + measured, run.warmup * JVM_WARMUP),
+        ("plain_faust", "changes", (run.warmup + measured) // 8, run.warmup // 8),
     ):
-        run.measure(name, f"{name}.py", "--topic=changes", f"--run={number}", total=total, warmup=warmup)
+        run.measure(name, f"{name}.py", f"--topic={topic}", f"--run={number}", total=total, warmup=warmup)
 
 
 def ours(run: Run, number: int, accepted: int) -> None:
     """The whole way in one worker, then each stage alone over what the whole run recorded."""
     namespace = f"ours{number}-"
-    prepare_frames(run.bootstrap, f"{namespace}changes.salesforce", run.total)
+    prepare_frames(run.bootstrap, f"{namespace}changes.salesforce", run.total, run.total // PER_RECORD)
     topic = f"--topic={namespace}"
     run.measure("whole", "stages.py", topic, f"--run={namespace}", total=accepted, warmup=run.warmup)
     unknown = elements(run.bootstrap, f"{namespace}identify")
@@ -131,8 +134,10 @@ def rounds(options: argparse.Namespace) -> Iterator[Run]:
     with running_kafka() as bootstrap:
         run = Run(bootstrap, total, options.warmup, options.rounds)
         screen.print(f"{total} changes are being prepared")
-        prepare(bootstrap, "changes", total)
-        accepted = expected(total)
+        prepare(bootstrap, "changes", total, total // PER_RECORD)
+        long = options.warmup * JVM_WARMUP + options.changes
+        prepare(bootstrap, "changes-long", long, long // PER_RECORD)
+        accepted = expected(total, total // PER_RECORD)
         for number in range(options.rounds):
             screen.print(f"round {number + 1} of {options.rounds}")
             ours(run, number, accepted)

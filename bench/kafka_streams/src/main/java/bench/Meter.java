@@ -46,7 +46,8 @@ final class Meter {
         double usedWall = (System.nanoTime() - wall) / 1e9;
         return String.format(
                 Locale.ROOT,
-                "{\"contender\": \"kafka_streams\", \"changes\": %d, \"cpu_seconds\": %.3f, \"seconds\": %.3f, \"events\": %d}",
+                "{\"contender\": \"kafka_streams\", \"changes\": %d, \"cpu_seconds\": %.3f, "
+                        + "\"seconds\": %.3f, \"events\": %d}",
                 total - warmup, usedCpu, usedWall, events.get());
     }
 }
