@@ -26,8 +26,7 @@ def kill_at(step: str) -> Fault:
     """Die at a labelled step of a unit of work, one of the next times it comes by."""
 
     async def fault(run: Run) -> None:
-        hand = run.victim()
-        await hand.ready()
+        hand = await run.victim()
         exits = len(hand.exits)
         hand.order(Orders(step=step, nth=run.chance.randint(1, 12)))
         try:
@@ -42,7 +41,8 @@ def kill_at(step: str) -> Fault:
 
 async def kill_random(run: Run) -> None:
     """Die at any moment, ready or not."""
-    hand, exits = (hand := run.victim()), len(hand.exits)
+    hand = run.chance.choice(run.running)
+    exits = len(hand.exits)
     await asyncio.sleep(run.chance.random() * 3)
     hand.signal(signal.SIGKILL)
     await hand.ended_since(exits, END_SECONDS)
@@ -50,13 +50,12 @@ async def kill_random(run: Run) -> None:
 
 async def wiped_data(run: Run) -> None:
     """Die, and come back with an empty disk."""
-    await run.victim().wipe()
+    await (await run.victim()).wipe()
 
 
 async def sigterm(run: Run) -> None:
     """End in order, and come back."""
-    hand = run.victim()
-    await hand.ready()
+    hand = await run.victim()
     exits = len(hand.exits)
     hand.signal(signal.SIGTERM)
     _expect(run, "sigterm", await hand.ended_since(exits, END_SECONDS), 0)
@@ -74,8 +73,7 @@ async def scale_in(run: Run) -> None:
     """One worker less, for good; where there is only one, first one more."""
     if len(run.running) < 2:
         await (await run.more()).ready()
-    hand = run.victim()
-    await hand.ready()
+    hand = await run.victim()
     await hand.stop()
     _expect(run, "scale_in", hand.exits[-1], 0)
     await run.whole()
@@ -83,8 +81,7 @@ async def scale_in(run: Run) -> None:
 
 async def pause(run: Run) -> None:
     """Stand still until others took over, then go on as if nothing had been: the zombie must be shut out."""
-    hand = run.victim()
-    await hand.ready()
+    hand = await run.victim()
     exits = len(hand.exits)
     hand.signal(signal.SIGSTOP)
     try:
@@ -104,8 +101,7 @@ def zombie_at(step: str) -> Fault:
     async def fault(run: Run) -> None:
         while len(run.running) < 2:
             await (await run.more()).ready()
-        hand = run.victim()
-        await hand.ready()
+        hand = await run.victim()
         exits = len(hand.exits)
         hand.order(Orders(step=step, nth=run.chance.randint(1, 6), hold=True))
         try:
@@ -137,8 +133,7 @@ async def _ended_or_whole(run: Run, hand: Hand, exits: int) -> None:
 
 async def clock_step(run: Run) -> None:
     """The clock is an hour off for a while, then right again."""
-    hand = run.victim()
-    await hand.ready()
+    hand = await run.victim()
     hand.order(Orders(clock=run.chance.choice((-3600.0, 3600.0))))
     await asyncio.sleep(HOLD_SECONDS)
     hand.order(Orders())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ from chaos.run import Fault, Run, Skipped
 
 HOLD_SECONDS = 4.0
 DISK = "48m"
+LARGEST = 1_040_000
 LIMIT = "512"  # frames are larger; the marks that end a transaction are not, and Kafka cannot do without those
 TOPICS = ("changes.salesforce", "identify", "merge", "events.account", "golden-changelog", "dedup-changelog")
 INPUTS = ("changes.salesforce", "changes.dynamics", "links", "identify", "merge", "writes.dynamics", "rereads.dynamics")
@@ -68,8 +70,7 @@ def _set(bootstrap: str, topic: str, name: str, value: str | None) -> None:
 
 async def disk_full(run: Run) -> None:
     """A worker's disk is full for a while: a small one of its own, filled to the last byte, then freed."""
-    hand = run.victim()
-    await hand.ready()
+    hand = await run.victim()
     await hand.stop()
     try:
         await asyncio.to_thread(_mount, hand.data)
@@ -116,10 +117,12 @@ async def _put(run: Run, topic: str, value: bytes, headers: list[tuple[str, byte
     )
     await producer.start()
     try:
-        await producer.send_and_wait(run.namespace + topic, value, partition=run.chance.randrange(4), headers=headers)
+        where = await producer.send_and_wait(
+            run.namespace + topic, value, partition=run.chance.randrange(4), headers=headers
+        )
     finally:
         await producer.stop()
-    run.injected.append(token)
+    run.injected[f"{where.topic}/{where.partition}/{where.offset}"] = token
 
 
 def corrupt(make: Callable[[str], bytes], *, stamped: bool, only: str | None = None) -> Fault:
@@ -143,8 +146,13 @@ def _shape(token: str) -> bytes:
     return b'[1, null, "' + token.encode() + b'"]'
 
 
+def _noise(token: str) -> bytes:
+    """What nothing compresses, as large as Kafka takes it: whatever is said about it is larger."""
+    return random.Random(token).randbytes(LARGEST // 2).hex().encode()
+
+
 def _oversized(token: str) -> bytes:
-    return b'[{"token":"' + token.encode() + b'","change":{"fields":{"Name":"' + b"x" * 3_000_000 + b'"}}}]'
+    return b'[{"token":"' + token.encode() + b'","change":{"fields":{"Name":"' + _noise(token) + b'"}}}]'
 
 
 GROUND: dict[str, Fault] = {

@@ -88,7 +88,7 @@ async def carry_out(plan: Plan, folder: Path, say: Say) -> dict[str, Any]:
         )
         report = Report()
         async with flowing(run, plan.workers):
-            await _trouble(run, order(plan, chance), report)
+            await _trouble(run, plan, order(plan, chance), report)
             await _judge(run, report)
         return told(run, plan, report)
     finally:
@@ -96,7 +96,8 @@ async def carry_out(plan: Plan, folder: Path, say: Say) -> dict[str, Any]:
             await broker.stop()
 
 
-async def _trouble(run: Run, names: Sequence[str], report: Report) -> None:
+async def _trouble(run: Run, plan: Plan, names: Sequence[str], report: Report) -> None:
+    calm = 0.2 if plan.short else 0.7
     run.share = run.each / (len(names) + 1)
     for number, name in enumerate(names):
         run.target = run.share * (number + 1)
@@ -104,7 +105,7 @@ async def _trouble(run: Run, names: Sequence[str], report: Report) -> None:
         try:
             await FAULTS[name](run)
             report.made[name] += 1
-            if run.chance.random() < 0.75:  # else the next one meets workers that are not yet back
+            if run.chance.random() < calm:  # else the next one meets workers that are not yet back
                 await run.back()
         except Skipped as reason:
             report.skipped[name] = str(reason)

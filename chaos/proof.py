@@ -10,7 +10,7 @@ import asyncio
 import base64
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -123,20 +123,21 @@ def _elements(stage: Stage, value: bytes) -> list[Any]:
 
 
 async def _dead(run: Run, found: Findings) -> None:
-    waiting = Counter(run.injected)
+    waiting = dict(run.injected)
     for record in await committed(run, "dead"):
-        letter = orjson.loads(record.value)
-        token = next((one for one in waiting if one in _original(letter) or one in str(letter)), None)
-        if token is None:
-            found.note("unexplained", 1, f"dead letter {record.value[:300]!r}")
-        else:
-            waiting[token] -= 1
-    found.note("lost", sum(one for one in waiting.values() if one > 0), f"no dead letter for {+waiting}")
+        place = _place(orjson.loads(record.value), run.injected)
+        waiting.pop(place or "", None)
+        found.note("unexplained", place is None, f"dead letter {record.value[:300]!r}")
+    found.note("lost", len(waiting), f"no dead letter for {waiting}")
 
 
-def _original(letter: dict[str, Any]) -> str:
+def _place(letter: dict[str, Any], injected: Mapping[str, str]) -> str | None:
+    """The stranger's record that a letter is about; None where it is about none."""
     text = str(letter["original"])
-    return base64.b64decode(text).decode(errors="replace") if letter["encoding"] == "base64" else text
+    if letter["encoding"] == "base64":
+        text = base64.b64decode(text).decode(errors="replace")
+    named = (place for place, token in injected.items() if token in text or letter["context"].get("at") == place)
+    return next(named, None)
 
 
 # -- golden records and links

@@ -35,7 +35,8 @@ class Skipped(Exception):
 
 @dataclass
 class Run:
-    """`each`: deliveries of each system; `injected`: the tokens of records that must become dead letters."""
+    """`each`: deliveries of each system; `injected`: where strangers' records lie, and what is in them: they must
+    become dead letters."""
 
     folder: Path
     bootstrap: str
@@ -47,7 +48,7 @@ class Run:
     say: Say
     broker: Broker | None = None
     hands: list[Hand] = field(default_factory=list)
-    injected: list[str] = field(default_factory=list)
+    injected: dict[str, str] = field(default_factory=dict)
     patience: float = 120.0
     notes: Counter[str] = field(default_factory=Counter)
     ledger: dict[str, Any] = field(default_factory=dict)
@@ -62,9 +63,19 @@ class Run:
         """Workers that are meant to run."""
         return [hand for hand in self.hands if hand.running]
 
-    def victim(self) -> Hand:
-        """One of them."""
-        return self.chance.choice(self.running)
+    async def victim(self) -> Hand:
+        """One that is ready to work: of those at once, any."""
+        hands = self.chance.sample(self.running, len(self.running))
+        waiting = [asyncio.create_task(hand.ready(self.patience)) for hand in hands]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            return next(hand for hand, task in zip(hands, waiting, strict=True) if task.done() and not task.exception())
+        except StopIteration:
+            raise TimeoutError("no worker becomes ready") from None
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
 
     async def more(self) -> Hand:
         """One worker more."""

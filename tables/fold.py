@@ -74,7 +74,7 @@ def fold(state: Golden | None, item: Linked | Report, mapping: EntityMapping) ->
     if changed or linked or writes:
         golden.revision += 1
     event = _event(golden, item, changed, before) if changed or linked else None
-    return Folded(golden, heard.outcome(), event, _told(golden, writes))
+    return Folded(golden, heard.outcome(), event, _told(golden, writes) if writes else ())
 
 
 # -- what a change says
@@ -84,12 +84,12 @@ def _learn(golden: Golden, change: Linked) -> Heard:
     version, change_id, row = change.version, change.change_id, change.row
     heard = Heard({}, moved=_live(golden, change.system, change.native_id, change.operation != "delete", version))
     held = golden.registers.setdefault(change.system, {}).setdefault(change.native_id, {})
-    intents = golden.intents.get(change.system, {})
+    intents, touched = golden.intents.get(change.system, {}), heard.touched
     for name, value in change.values().items():
         known = held.get(name)
         if known is not None and version <= known.version and (version, change_id) <= (known.version, known.change_id):
             continue
-        heard.touched[name] = golden.seen(name)
+        touched[name] = golden.seen(name)
         if row and known is not None and same(known.value, value):
             # A full read that finds a value as it was is newer, but nobody said it anew. What a report told us of and
             # nobody has heard yet is our echo.
@@ -185,10 +185,12 @@ def _lacking(
     known = golden.registers.get(system, {}).get(native or "", {})
     lacking: dict[str, Value] = {}
     names = mapping.systems[system].fields
-    for name in golden.visible:
+    for name, visible in golden.visible.items():
+        if visible.native_id == native and visible.system == system and visible.own is None and name not in intents:
+            continue  # it is the source of the value
         register, seen = known.get(name), golden.seen(name)
         if seen is None or (register is not None and register.value == seen.value and name not in intents):
-            continue  # by far the most
+            continue
         if name in names and (on_its_way(intents, name) or not same(register.value if register else None, seen.value)):
             lacking[name] = seen.value
     return lacking

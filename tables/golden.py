@@ -61,7 +61,7 @@ class Golden(msgspec.Struct):
         visible = self.visible.get(name)
         if visible is None:
             return None
-        return visible.own or self.registers[visible.system][visible.native_id][name]
+        return self.registers[visible.system][visible.native_id][name] if visible.own is None else visible.own
 
     def values(self) -> dict[str, Value]:
         """The golden values."""
