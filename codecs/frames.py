@@ -34,11 +34,12 @@ class Stamp:
 
 
 def stamp_of(headers: Iterable[tuple[str, bytes]] | None) -> Stamp | None:
-    """The stamp in a record's headers; None for a record that no stage wrote."""
+    """The stamp in a record's headers; None for a record that no stage wrote, whatever its headers say."""
     found = dict(headers or ())
-    if ORIGIN not in found or NUMBER not in found:
+    try:
+        return Stamp(found[ORIGIN].decode(), int(found[NUMBER]))
+    except (KeyError, ValueError, AttributeError):
         return None
-    return Stamp(found[ORIGIN].decode(), int(found[NUMBER]))
 
 
 def frames_of(elements: Sequence[Any], limit: int = FRAME_BYTES) -> Iterator[bytes]:

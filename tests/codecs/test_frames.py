@@ -29,6 +29,9 @@ def test_a_stamp_survives_the_headers() -> None:
     stamp = Stamp("intake-3", 17)
     assert stamp_of(stamp.headers()) == stamp
     assert stamp_of([("other", b"x")]) is None
+    assert stamp_of([("origin", b"o"), ("number", b"\xffone")]) is None
+    assert stamp_of([("origin", b"\xff"), ("number", b"1")]) is None
+    assert stamp_of([("origin", None), ("number", b"1")]) is None  # type: ignore[list-item]
     assert stamp_of(None) is None
 
 
