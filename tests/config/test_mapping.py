@@ -88,3 +88,13 @@ def test_a_third_entity_is_one_file_and_goes_the_whole_way(tmp_path: Path) -> No
     assert [record.topic for record in merged.records] == ["events.lead"]
     (write,) = sent(merged, "writes.dynamics")
     assert write.fields == {"company": "Alder", "email": "a@b.example"}  # type: ignore[attr-defined]
+
+
+def test_a_node_that_talks_to_one_system_intends_nothing_for_the_other() -> None:
+    mappings = load_mappings().joining(["salesforce"])
+    change = Change("salesforce", "Account", "001A", "create", {"Name": "Alder"}, (), "1", "2026", "t", None, "c")
+    taken = run(intake.stage(["salesforce"], mappings, {}), "changes.salesforce", [Arrival(change, "t")])
+    linked = run(identify.stage(mappings), "identify", sent(taken, "identify"))
+    merged = run(merge.stage(mappings), "merge", sent(linked, "merge"))
+    assert [record.topic for record in merged.records] == ["events.account"]
+    assert merged.frames == {}
