@@ -19,7 +19,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from chaos.matrix import FAULTS, Plan, carry_out
+from chaos.day import play_out
+from chaos.matrix import FAULTS, carry_out
+from chaos.plan import Plan
 
 
 def main() -> int:
@@ -41,8 +43,9 @@ def main() -> int:
     # Ended from outside, we still stop what we started.
     signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     screen = Console(stderr=True, quiet=asked.json)
+    trial = play_out if asked.systems == "simulators" else carry_out
     with _folder(keep=asked.keep) as folder:
-        told = asyncio.run(carry_out(plan, folder, lambda text: screen.log(text, markup=False)))
+        told = asyncio.run(trial(plan, folder, lambda text: screen.log(text, markup=False)))
     print(json.dumps(told), flush=True)
     clean = told["settled"] and not any(told[name] for name in ("lost", "wrong", "duplicated", "unexplained"))
     return 0 if clean else 1
@@ -67,6 +70,12 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rate", type=float, default=400.0, help="changes a second while there are enough")
+    parser.add_argument(
+        "--systems",
+        choices=("feeds", "simulators"),
+        default="feeds",
+        help="made-up streams, or both simulators over HTTP",
+    )
     parser.add_argument("--faults", help="these, in this order, instead of the seeded sequence; comma-separated")
     parser.add_argument("--patience", type=float, default=120.0, help="seconds to wait for anything to come right")
     parser.add_argument("--kafka", help="use this Kafka (host:port) instead of one of our own")

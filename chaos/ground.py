@@ -125,12 +125,12 @@ async def _put(run: Run, topic: str, value: bytes, headers: list[tuple[str, byte
     run.injected[f"{where.topic}/{where.partition}/{where.offset}"] = token
 
 
-def corrupt(make: Callable[[str], bytes], *, stamped: bool, only: str | None = None) -> Fault:
-    """A record that only a stranger can have written, on some input topic."""
+def corrupt(make: Callable[[str], bytes], number: bytes | None, only: str | None = None) -> Fault:
+    """A record that only a stranger can have written, on some input topic; `number`: what its stamp says, if it has one."""
 
     async def fault(run: Run) -> None:
         token = f"stranger-{run.chance.getrandbits(64):016x}"
-        headers = [("origin", token.encode()), ("number", b"0")] if stamped else []
+        headers = [] if number is None else [("origin", token.encode()), ("number", number)]
         topic = only or run.chance.choice(INPUTS)
         run.say(f"  {token} on {topic}")
         await _put(run, topic, make(token), headers, token)
@@ -155,21 +155,21 @@ def _oversized(token: str) -> bytes:
     return b'[{"token":"' + token.encode() + b'","change":{"fields":{"Name":"' + _noise(token) + b'"}}}]'
 
 
+KINDS: dict[str, tuple[Callable[[str], bytes], bytes | None]] = {
+    "corrupt_record": (_garbage, b"0"),
+    "corrupt_unstamped": (_garbage, None),
+    "corrupt_stamp": (_shape, b"\xffone"),
+    "corrupt_shape": (_shape, b"0"),
+    "corrupt_oversized": (_oversized, b"0"),
+}
 GROUND: dict[str, Fault] = {
     "broker_killed": broker_killed,
     "topic_refuses": refuses("max.message.bytes", LIMIT),
     "topic_unsynced": refuses("min.insync.replicas", "2"),
     "disk_full": disk_full,
-    "corrupt_record": corrupt(_garbage, stamped=True),
+    **{name: corrupt(make, number) for name, (make, number) in KINDS.items()},
 }
 # To be asked for by name: each kind of strange record on each input topic.
 STRANGE: dict[str, Fault] = {
-    f"{name}@{topic}": corrupt(make, stamped=stamped, only=topic)
-    for topic in INPUTS
-    for name, make, stamped in (
-        ("corrupt_garbage", _garbage, True),
-        ("corrupt_unstamped", _garbage, False),
-        ("corrupt_shape", _shape, True),
-        ("corrupt_oversized", _oversized, True),
-    )
+    f"{name}@{topic}": corrupt(make, number, topic) for topic in INPUTS for name, (make, number) in KINDS.items()
 }

@@ -20,27 +20,13 @@ from chaos.faults import KILLS, TROUBLES
 from chaos.ground import GROUND, STRANGE
 from chaos.hand import KILLED
 from chaos.oracle import truth
+from chaos.plan import Plan
 from chaos.proof import Findings, prove
 from chaos.run import Run, Say, Skipped, flowing
 
 FAULTS = {**KILLS, **TROUBLES, **GROUND, **STRANGE}
 SHORT = ("pause", "wiped_data", "corrupt_record")
 KILLS_A_TROUBLE = 20
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is to be done; `faults` overrides what `kills` would bring."""
-
-    changes: int
-    kills: int
-    seed: int
-    workers: int = 2
-    rate: float = 400.0
-    kafka: str | None = None
-    short: bool = False
-    faults: tuple[str, ...] = ()
-    patience: float = 120.0
 
 
 @dataclass
@@ -136,10 +122,7 @@ def told(run: Run, plan: Plan, report: Report) -> dict[str, Any]:
         "kills": run.kills,
         "changes": plan.changes,
         "seed": plan.seed,
-        "lost": found.lost,
-        "wrong": found.wrong,
-        "duplicated": found.duplicated,
-        "unexplained": found.unexplained,
+        **found.counted(),
         "restart_seconds_median": round(statistics.median(restarts), 2) if restarts else None,
         "restart_seconds_worst": round(max(restarts), 2) if restarts else None,
         "settled": report.settled,

@@ -12,7 +12,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 import orjson
@@ -50,17 +50,23 @@ class Findings:
             setattr(self, kind, getattr(self, kind) + number)
             self.words.append(f"{kind} {number}: {what}")
 
-    @property
-    def clean(self) -> bool:
-        """Nothing found."""
-        return not self.lost + self.wrong + self.duplicated + self.unexplained
+    def counted(self) -> dict[str, int]:
+        """The numbers by kind."""
+        return {kind: getattr(self, kind) for kind in ("lost", "wrong", "duplicated", "unexplained")}
+
+
+class Ground(Protocol):
+    """A node's topics."""
+
+    bootstrap: str
+    namespace: str
 
 
 async def prove(run: Run, truth: Truth) -> Findings:
     """Look at everything; the run is settled and its workers still answer."""
     found = Findings()
     _ledger(run, truth, found)
-    await _events(run, found)
+    await events(run, found)
     await _dead(run, found)
     await _golden(run, truth, found)
     return found
@@ -81,11 +87,12 @@ def _ledger(run: Run, truth: Truth, found: Findings) -> None:
 # -- the events
 
 
-async def _events(run: Run, found: Findings) -> None:
+async def events(node: Ground, found: Findings) -> None:
+    """Is what was published just what a replay of merge's input publishes?"""
     published = Counter(
-        [_published(one) for entity in MAPPINGS.entities for one in await committed(run, f"events.{entity}")]
+        [_published(one) for entity in MAPPINGS.entities for one in await committed(node, f"events.{entity}")]
     )
-    expected = Counter(replay(run.namespace, await committed(run, "merge")))
+    expected = Counter(replay(node.namespace, await committed(node, "merge")))
     for one, number in (expected - published).items():
         found.note("lost", number, f"event {one[0]} {one[1]!r} {one[2][:200]!r}")
     for one, number in (published - expected).items():
@@ -200,17 +207,17 @@ async def _ask(session: aiohttp.ClientSession, path: str) -> dict[str, Any] | No
 # -- topics
 
 
-async def committed(run: Run, topic: str) -> list[ConsumerRecord]:
+async def committed(node: Ground, topic: str) -> list[ConsumerRecord]:
     """Every committed record of a topic, each partition in order."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=run.bootstrap,
+        bootstrap_servers=node.bootstrap,
         isolation_level="read_committed",
         enable_auto_commit=False,
         max_partition_fetch_bytes=8 << 20,
     )
     await consumer.start()
     try:
-        parts = [TopicPartition(run.namespace + topic, number) for number in range(PARTITIONS)]
+        parts = [TopicPartition(node.namespace + topic, number) for number in range(PARTITIONS)]
         consumer.assign(parts)
         await consumer.seek_to_beginning(*parts)
         ends = await consumer.end_offsets(parts)
