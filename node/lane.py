@@ -179,7 +179,8 @@ class Lane:
             self.stand_still(
                 f"{_place(message)} came, but frames before it are not in Kafka any more: changes are lost",
             )
-            await asyncio.Event().wait()
+            while True:  # other partitions come by the same stream
+                await self.queue.get()
         await self._rewind(message)
 
     def stand_still(self, alarm: str) -> None:

@@ -89,7 +89,7 @@ class Runtime:
 
     async def _offer(self, stage: Stage, event: Any) -> None:
         lane = self.lanes.get((stage.name, event.message.partition))
-        if lane is not None:
+        if lane is not None and lane.alarm is None:
             await lane.queue.put(event)
 
     # -- partitions come and go
