@@ -88,7 +88,7 @@ async def run(bootstrap: str, topics: Topics, stages: Sequence[Stage], data: Pat
     async with app:
         calm_the_collector()
         await watch.done.wait()
-        await runtime.close()
+        await runtime.stop()
 
 
 def stages(name: str, watch: Watch) -> list[Stage]:

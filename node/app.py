@@ -163,7 +163,7 @@ def _services(
         await runner.cleanup()
         if hints is not None:
             await hints.close()
-        await runtime.close()
+        await runtime.stop()
         await reading.members.close()
         await asyncio.gather(*(system.close() for system in systems))
 

@@ -19,7 +19,8 @@ import structlog
 
 from isthmus.codecs.frames import FRAME_BYTES, Broken, encode, stamp_of
 from isthmus.config.errors import DecodeError
-from isthmus.node.packing import Encoded, Names, Sender, addressed, encoded
+from isthmus.node.owners import release
+from isthmus.node.packing import Encoded, Names, Sender, Target, addressed, encoded
 from isthmus.node.writer import Writer
 from isthmus.tables.marker import MARKER_KEY, Marker, Verdict
 from isthmus.tables.stage import Batch, Stage, Step, no_step
@@ -75,16 +76,18 @@ class Lane:
 
     # -- life
 
-    async def fence(self) -> None:
-        """Shut out whoever wrote for this partition before."""
-        await self._writer.open()
+    @property
+    def ledger(self) -> tuple[Target, View]:
+        """The changelog partition that holds the marker and says who owns this lane, and the table partition it fills."""
+        table = self._sender.first_table
+        return (self._names.changelog(table), self.partition), self.stores[table]
 
     def idle_for(self) -> float:
         """Seconds since the last unit of work."""
         return time.monotonic() - self.last_progress
 
     def load(self) -> None:
-        """Read the marker; the stores are recovered and the writer has fenced."""
+        """Read the marker; the stores are whole and nobody else writes for them."""
         self.marker = Marker.load(self.stores[self._sender.first_table].get(MARKER_KEY))
 
     def begin(self) -> None:
@@ -95,7 +98,7 @@ class Lane:
             self._tasks.append(asyncio.create_task(self._guard(self.stage.source(self)), name=f"{self} source"))
 
     async def stop(self) -> None:
-        """Finish the transaction under way, begin no other, give everything back."""
+        """Finish the transaction under way, begin no other, give the partition up and everything back."""
         async with self._settling:
             for task in self._tasks:
                 task.cancel()
@@ -103,9 +106,23 @@ class Lane:
         # Whoever waits to hand us a record must not wait for ever; the next owner reads it again.
         while not self.queue.empty():
             self.queue.get_nowait()
-        await self._writer.close()
+        await self._give_up()
         for store in self.stores.values():
             store.close()
+
+    async def _give_up(self) -> None:
+        """So that the next owner need not fence us; where that fails it will."""
+        if not self._writer.is_open:
+            return
+        target, _ = self.ledger
+        entries = release(self._writer.name)
+        try:
+            offsets = await self._writer.commit({target: entries})
+        except Exception as fault:
+            log.warning("a partition could not be given up", lane=str(self), fault=repr(fault))
+            return
+        given_up = [(key, value) for key, value, _ in entries if key is not None]
+        self.stores[self._sender.first_table].apply(given_up, offsets[target])
 
     async def _guard(self, work: Awaitable[None]) -> None:
         try:

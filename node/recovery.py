@@ -6,24 +6,35 @@ control records at the end of a changelog included (Faust's own recovery waits o
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from isthmus.tables.store import Store
 
+POLL_SECONDS = 0.01
 
-async def recover(bootstrap: str, stores: Mapping[tuple[str, int], Store]) -> int:
+
+Beyond = Mapping[tuple[str, int], int]
+
+
+async def recover(
+    bootstrap: str, stores: Mapping[tuple[str, int], Store], beyond: Beyond = MappingProxyType({})
+) -> int:
     """Read each changelog (topic, partition) from its store's position to its end; the number of records applied.
 
-    Call it after fencing the partitions' former writers, so that nothing can be committed behind the ends read here.
+    An end is where it is committed to now; for those in `beyond`, once the offset named there is committed (which waits
+    for transactions that were open before it, a fenced writer's never).
     """
     if not stores:
         return 0
     consumer = changelog_reader(bootstrap)
     await consumer.start()
     try:
-        return await _read(consumer, {TopicPartition(*where): store for where, store in stores.items()})
+        wanted = {TopicPartition(*where): store for where, store in stores.items()}
+        return await _read(consumer, wanted, {TopicPartition(*where): offset for where, offset in beyond.items()})
     finally:
         await consumer.stop()
 
@@ -52,9 +63,14 @@ async def extents(bootstrap: str, logs: Iterable[tuple[str, int]]) -> dict[tuple
         await consumer.stop()
 
 
-async def _read(consumer: AIOKafkaConsumer, stores: Mapping[TopicPartition, Store]) -> int:
+async def _read(
+    consumer: AIOKafkaConsumer, stores: Mapping[TopicPartition, Store], beyond: Mapping[TopicPartition, int]
+) -> int:
     await seek_to(consumer, stores)
     ends = await consumer.end_offsets(list(stores))
+    while any(ends[where] <= offset for where, offset in beyond.items()):
+        await asyncio.sleep(POLL_SECONDS)
+        ends = await consumer.end_offsets(list(stores))
     waiting = {where for where in stores if await consumer.position(where) < ends[where]}
     applied = 0
     while waiting:

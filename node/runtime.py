@@ -1,14 +1,16 @@
 """The runtime: which lanes live here. Faust says which partitions are ours; this opens, recovers and closes them.
 
-Promises: a partition's former writer is fenced before its changelogs are read; a lane works only when its tables are
-whole; a partition taken away is finished and closed before Kafka gives it to another worker.
+Promises: a lane works only when its tables are whole and nobody else can write for them (node/owners.py); a partition
+taken away is finished and closed before Kafka gives it to another worker.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from faust.types import TP
 from isthmus.codecs.frames import FRAME_BYTES
 from isthmus.config.errors import IsthmusError
 from isthmus.node.lane import Lane
+from isthmus.node.owners import take
 from isthmus.node.recovery import extents, recover
 from isthmus.node.standby import Copies, Standby
 from isthmus.node.topics import Topics
@@ -63,8 +66,9 @@ class Runtime:
         self._bootstrap = bootstrap
         self._data_dir = data_dir
         self._die = die
-        self._deadline = deadline
         self._frame_bytes = frame_bytes
+        # A name that no other process ever has, so that fencing it hits nobody else.
+        self._writer = Writer(bootstrap, f"{app.conf.id}-{secrets.token_hex(8)}", deadline, at)
         self._at = at
         self._cache = shared_cache(cache_bytes)
         self._standby = Standby(bootstrap, self._cache) if standby else None
@@ -117,10 +121,16 @@ class Runtime:
         lanes, self.lanes = self.lanes, {}
         await asyncio.gather(*(lane.stop() for lane in lanes.values()))
 
+    async def stop(self) -> None:
+        """Close, and never begin again."""
+        await self.close()
+        await self._writer.close()
+
     def _lane(self, stage: Stage, partition: int) -> Lane:
         stores = {table.name: Store(self._folder(table.name, partition), self._cache) for table in stage.tables}
-        writer = Writer(self._bootstrap, f"{self.topics.namespace}{stage.name}-{partition}", self._deadline, self._at)
-        return Lane(stage, partition, self.topics, writer, stores, self._seek, self._die, self._frame_bytes, self._at)
+        return Lane(
+            stage, partition, self.topics, self._writer, stores, self._seek, self._die, self._frame_bytes, self._at
+        )
 
     def _everything(self) -> Iterable[tuple[Stage, int]]:
         """Every partition of every stage, ours or not."""
@@ -140,8 +150,8 @@ class Runtime:
 
     async def _open(self, lanes: Sequence[Lane]) -> None:
         try:
-            await asyncio.gather(*(lane.fence() for lane in lanes))
-            applied = await recover(self._bootstrap, dict(self._stores(lanes)))
+            await self._writer.open()
+            applied = await take(self._writer, lanes, partial(recover, self._bootstrap, dict(self._stores(lanes))))
             logs = await extents(self._bootstrap, self._inputs(lanes))
             log.info("tables are whole", lanes=len(lanes), changelog_records=applied)
             while self._app.rebalancing:  # Faust has no event for it

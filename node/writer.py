@@ -1,81 +1,126 @@
-"""The transactional hand of one stage partition: everything a unit of work holds, in one Kafka transaction.
+"""The transactional hand of one worker: what its lanes want durable, as one Kafka transaction after another.
 
-Promises: opening it fences whoever wrote for this partition before; `commit` returns when all of it is on the broker
-and committed, and raises without a trace visible to read-committed readers otherwise. After a raise the process must
-not go on: the outcome may be unknown.
+Promises: what a lane hands over in one piece becomes visible in one piece; what waits while a transaction is under way
+goes into the next one together, so a busy worker makes fewer transactions, not more. `commit` returns when all of it is
+on the brokers and committed; whatever it raises, the process must not go on: the outcome may be unknown.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any
+import contextlib
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from aiokafka import AIOKafkaProducer
-
-from isthmus.node.packing import RECORD_BYTES, Entry, Target
+from isthmus.node.packing import Entry, Target
+from isthmus.node.transaction import Placed, Transactions
 from isthmus.tables.stage import Step, no_step
 
-BATCH_BYTES = 1_000_000
-Sent = tuple[asyncio.Future[Any], int]
+TOGETHER_BYTES = 8 << 20
+Batches = Mapping[Target, Sequence[Entry]]
+
+
+@dataclass(slots=True)
+class Wish:
+    """What one lane wants durable; `done` gets the offset of the last entry of each target."""
+
+    batches: Batches
+    done: asyncio.Future[dict[Target, int]]
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.size = sum(len(value or b"") for entries in self.batches.values() for _, value, _ in entries)
 
 
 class Writer:
-    """One transactional producer; `transactional_id` names the stage partition it writes for."""
+    """`name`: the transactional id, used by this process and by no other ever."""
 
-    def __init__(self, bootstrap: str, transactional_id: str, deadline: float = 30.0, at: Step = no_step) -> None:
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap,
-            transactional_id=transactional_id,
-            max_batch_size=BATCH_BYTES,
-            max_request_size=RECORD_BYTES + (64 << 10),
-            # aiokafka's lz4 is LZ4-HC at level 9, 65 MB/s on a machine where snappy does 850 (bench/compression.py).
-            compression_type="snappy",
-            transaction_timeout_ms=60_000,
-            request_timeout_ms=int(deadline * 1000),
-        )
+    def __init__(self, bootstrap: str, name: str, deadline: float = 30.0, at: Step = no_step) -> None:
+        self.name = name
+        self._transactions = Transactions(bootstrap, name, at)
         self._deadline = deadline
-        self._at = at
+        self._wishes: list[Wish] = []
+        self._wanted = asyncio.Event()
+        self._opening: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Connect and fence."""
-        await self._producer.start()
+        """Connect; a second time does nothing. To cancel it stops the waiting, not the connecting."""
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._connect(), name="writer connects")
+        await asyncio.shield(self._opening)
+
+    async def _connect(self) -> None:
+        async with asyncio.timeout(self._deadline):
+            await self._transactions.open()
+        self._task = asyncio.create_task(self._work(), name="writer")
+
+    @property
+    def is_open(self) -> bool:
+        """Can anything be committed?"""
+        return self._task is not None and not self._task.done()
 
     async def close(self) -> None:
-        """Give the connection back; an unfinished transaction is aborted by the broker or the next owner."""
-        await self._producer.stop()
+        """Give the connections back; what was not committed never will be."""
+        tasks = [task for task in (self._opening, self._task) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._transactions.close()
 
-    async def commit(self, batches: Mapping[Target, Sequence[Entry]]) -> dict[Target, int]:
-        """Write these entries in one transaction; the offset of the last entry per (topic, partition)."""
+    async def fence(self, names: Iterable[str]) -> None:
+        """Shut out other writers for good: nothing of theirs becomes visible from now on."""
         async with asyncio.timeout(self._deadline):
-            await self._producer.begin_transaction()
-            self._at("begun")
-            sent = {target: await self._send(entries, *target) for target, entries in batches.items()}
-            last = {target: await _last_offset(batches_sent) for target, batches_sent in sent.items()}
-            self._at("sent")
-            await self._producer.commit_transaction()
-        return last
+            await asyncio.gather(*(self._transactions.take(name) for name in names))
 
-    async def _send(self, entries: Sequence[Entry], topic: str, partition: int) -> list[Sent]:
-        """Send entries in order, in as few batches as they fit into."""
-        sent: list[Sent] = []
-        batch = self._producer.create_batch()
-        for key, value, headers in entries:
-            if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
-                sent.append(await self._send_batch(batch, topic, partition))
-                batch = self._producer.create_batch()
-                batch.append(key=key, value=value, timestamp=None, headers=headers)  # the first one always fits
-        sent.append(await self._send_batch(batch, topic, partition))
-        return sent
+    async def commit(self, batches: Batches) -> dict[Target, int]:
+        """Write these entries in one transaction; the offset of the last entry per (topic, partition)."""
+        if not self.is_open:
+            raise ConnectionAbortedError("this worker's writer has ended")
+        wish = Wish(batches, asyncio.get_running_loop().create_future())
+        self._wishes.append(wish)
+        self._wanted.set()
+        return await wish.done
 
-    async def _send_batch(self, batch: Any, topic: str, partition: int) -> Sent:
-        batch.close()
-        return await self._producer.send_batch(batch, topic, partition=partition), batch.record_count()
+    async def _work(self) -> None:
+        while True:
+            await self._wanted.wait()
+            wishes = self._next()
+            try:
+                async with asyncio.timeout(self._deadline):
+                    await self._fulfil(wishes)
+            except BaseException as fault:
+                for wish in (*wishes, *self._wishes):
+                    with contextlib.suppress(asyncio.InvalidStateError):
+                        wish.done.set_exception(fault if isinstance(fault, Exception) else ConnectionAbortedError())
+                raise
+
+    def _next(self) -> list[Wish]:
+        """The wishes of the next transaction, in their order."""
+        size, count = 0, 0
+        while count < len(self._wishes) and (not count or size + self._wishes[count].size <= TOGETHER_BYTES):
+            size += self._wishes[count].size
+            count += 1
+        taken, self._wishes = self._wishes[:count], self._wishes[count:]
+        if not self._wishes:
+            self._wanted.clear()
+        return taken
+
+    async def _fulfil(self, wishes: Sequence[Wish]) -> None:
+        together: dict[Target, list[Entry]] = {}
+        last: list[dict[Target, int]] = []
+        for wish in wishes:
+            for target, entries in wish.batches.items():
+                together.setdefault(target, []).extend(entries)
+            last.append({target: len(together[target]) - 1 for target in wish.batches})
+        placed = await self._transactions.run(together)
+        for wish, numbers in zip(wishes, last, strict=True):
+            if not wish.done.done():
+                wish.done.set_result({target: _offset(placed[target], number) for target, number in numbers.items()})
 
 
-async def _last_offset(sent: Sequence[Sent]) -> int:
-    """The offset of the last record, once all of them are on the broker."""
-    last = -1
-    for future, records in sent:
-        last = (await future).offset + records - 1
-    return last
+def _offset(placed: Sequence[Placed], number: int) -> int:
+    """The offset of a target's entry with this number."""
+    batch = placed[bisect_right(placed, number, key=lambda one: one.first) - 1]
+    return batch.offset + number - batch.first

@@ -16,8 +16,8 @@ from msgspec.structs import replace
 from isthmus.codecs.change import Value
 from isthmus.codecs.events import CanonicalEvent, Changed
 from isthmus.codecs.linked import Linked, Report
-from isthmus.config.mapping import EntityMapping
-from isthmus.tables.golden import DesiredWrite, Golden, Liveness, Visible
+from isthmus.config.mapping import Choice, EntityMapping
+from isthmus.tables.golden import DesiredWrite, Golden, Liveness
 from isthmus.tables.intents import (
     Intents,
     asked,
@@ -81,10 +81,10 @@ def fold(state: Golden | None, item: Linked | Report, mapping: EntityMapping) ->
 
 
 def _learn(golden: Golden, change: Linked) -> Heard:
-    version, change_id, row = change.version, change.change_id, change.row
-    heard = Heard({}, moved=_live(golden, change.system, change.native_id, change.operation != "delete", version))
-    held = golden.registers.setdefault(change.system, {}).setdefault(change.native_id, {})
-    intents, touched = golden.intents.get(change.system, {}), heard.touched
+    system, native_id, version, change_id = change.system, change.native_id, change.version, change.change_id
+    heard = Heard({}, moved=_live(golden, system, native_id, change.operation != "delete", version))
+    held = golden.registers.setdefault(system, {}).setdefault(native_id, {})
+    intents, touched, row, when = golden.intents.get(system, {}), heard.touched, change.row, change.changed_at
     for name, value in change.values().items():
         known = held.get(name)
         if known is not None and version <= known.version and (version, change_id) <= (known.version, known.change_id):
@@ -99,9 +99,11 @@ def _learn(golden: Golden, change: Linked) -> Heard:
         # A null found by the first full read of a record is no opinion: nobody is known to have cleared it.
         blank = row and known is None and value is None
         ours = (name in intents and resolve(intents, name, value, tagged=change.tagged)) or blank
-        held[name] = Register(value, version, change.changed_at, change_id, ours)
-        heard.opinions += not ours
-        heard.echoes += ours and not blank
+        held[name] = Register(value, version, when, change_id, ours)
+        if not ours:
+            heard.opinions += 1
+        elif not blank:
+            heard.echoes += 1
     return heard
 
 
@@ -133,29 +135,33 @@ def _look(
 ) -> dict[str, Changed]:
     """Choose anew where a register changed; what is different now, by field."""
     changed: dict[str, Changed] = {}
-    choices, visible, registers = mapping.choices, golden.visible, golden.registers
+    choices, registers, spoke = mapping.choices, golden.registers, (change.system, change.native_id)
     done: set[str] = set()
-    for one, before in touched.items():
+    for one in touched:
         choice = choices.get(one)
-        if choice is None:
+        if choice is None or one in done:
             continue
         if choice.group:
-            if choice.fields[0] in done:
-                continue
-            done.add(choice.fields[0])
-        chosen = choose(choice, registers)
-        if not chosen:
-            golden.keep_seen(one, change.system, change.native_id, before)
+            done.update(choice.fields)
+        chosen = choose(choice, registers, spoke)
         for name, system, native_id, register in chosen:
             old = touched[name] if name in touched else golden.seen(name)
-            own = register if choice.group and name not in registers[system][native_id] else None
-            visible[name] = Visible(system, native_id, choice.rule, own)
+            golden.show(name, system, native_id, choice.rule, register)
             value, previous = register.value, None if old is None else old.value
             if previous != value and not same(previous, value):
                 changed[name] = Changed(
                     value, previous, system, native_id, choice.rule, register.when, register.change_id
                 )
+        if not chosen:
+            _keep(golden, choice, change, touched)
     return changed
+
+
+def _keep(golden: Golden, choice: Choice, change: Linked, touched: Mapping[str, Register | None]) -> None:
+    """Nobody has an opinion any more: what was seen stays."""
+    for name in choice.fields:
+        if name in touched:
+            golden.keep_seen(name, change.system, change.native_id, touched[name])
 
 
 # -- what the systems lack

@@ -90,7 +90,7 @@ async def main(bootstrap: str, namespace: str, data: Path, total: int, instance:
     async with app:
         while counted(runtime) < total and not stop.is_set():
             await asyncio.sleep(0.05)
-        await runtime.close()
+        await runtime.stop()
     print("done", flush=True)
 
 

@@ -84,12 +84,14 @@ async def hands(kafka: str, namespace: str, tmp_path: Path) -> AsyncIterator[Han
         sought.append(offset)
 
     stores = {SEEN.name: Store(tmp_path / "seen", shared_cache(1 << 20))}
-    lane = Lane(stage, 0, topics, Writer(kafka, f"{namespace}count-0"), stores, seek, died.append)
-    await lane.fence()
+    writer = Writer(kafka, f"{namespace}count")
+    await writer.open()
+    lane = Lane(stage, 0, topics, writer, stores, seek, died.append)
     lane.load()
     lane.begin()
     yield Hands(lane, topics.topic("numbers"), sought, died)
     await lane.stop()
+    await writer.close()
 
 
 async def published(kafka: str, namespace: str, topic: str) -> list[bytes]:
