@@ -33,7 +33,7 @@ class Feed:
 
     def __init__(self, bootstrap: str, total: int) -> None:
         self.sent: dict[str, float] = {}
-        self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0, "acks": "all"})
+        self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0, "enable.idempotence": True})
         self._numbers = [0] * PARTITIONS
         self._changes = changes(total, RECORDS)
 
@@ -57,8 +57,7 @@ def heard(consumer: Consumer, seconds: float) -> Iterator[tuple[str, float]]:
         message = consumer.poll(min(left, 0.002))
         if message is not None and message.error() is None:
             now = time.monotonic()
-            for changed in json.loads(message.value())["changed"].values():
-                yield changed["change_id"], now
+            yield json.loads(message.value())["cause"]["change_id"], now
 
 
 def run(bootstrap: str, rate: float, seconds: float) -> list[float]:

@@ -20,20 +20,28 @@ KINDS = ("created", "updated", "deleted", "linked", "unlinked")
 Headers = list[tuple[str, bytes]]
 
 
-class Changed(msgspec.Struct, frozen=True, gc=False):
-    """One field's new golden value, the one before, and why."""
+class Source(msgspec.Struct, frozen=True, gc=False):
+    """A change, as far as it explains a value: of which record, when, and its id."""
 
-    value: Value
-    previous: Value
     system: str
     native_id: str
-    rule: str
     changed_at: str
     change_id: str
 
 
+class Changed(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """One field's new golden value, the one before, and the rule. `source`: the change that brought the value, where it is
+    not the event's own cause."""
+
+    value: Value
+    previous: Value
+    rule: str
+    source: Source | None = None
+
+
 class CanonicalEvent(msgspec.Struct, frozen=True, gc=False):
-    """One event. `time` is when the change was made at its source, RFC 3339; None where it is not known."""
+    """One event. `time` is when the change was made at its source, RFC 3339; None where it is not known. `cause`: the
+    change that led to it."""
 
     id: str
     entity: str
@@ -42,6 +50,7 @@ class CanonicalEvent(msgspec.Struct, frozen=True, gc=False):
     revision: int
     time: str | None
     correlation: str
+    cause: Source
     changed: Mapping[str, Changed]
     links: Mapping[str, Mapping[str, bool]]
 
@@ -51,6 +60,17 @@ class CanonicalEvent(msgspec.Struct, frozen=True, gc=False):
         return f"isthmus.{self.entity}.{self.kind}"
 
 
+class SourceData(BaseModel):
+    """A change that explains a value."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    system: str = Field(description="The system that said it.")
+    native_id: str = Field(description="The record it was said of.")
+    changed_at: str = Field(description="When it was changed there, RFC 3339; empty where it is not known.")
+    change_id: str = Field(description="The change event's id; empty where it was the answer to a write of ours.")
+
+
 class ChangedData(BaseModel):
     """A field's change."""
 
@@ -58,11 +78,10 @@ class ChangedData(BaseModel):
 
     value: Any = Field(description="The golden value now; null is a value.")
     previous: Any = Field(description="The golden value before.")
-    system: str = Field(description="The system that the value came from.")
-    native_id: str = Field(description="The record it came from.")
     rule: str = Field(description="The rule that chose it.")
-    changed_at: str = Field(description="When it was changed there.")
-    change_id: str = Field(description="The change that brought it.")
+    source: SourceData | None = Field(
+        None, description="The change that brought it, where it is not the event's cause."
+    )
 
 
 class EventData(BaseModel):
@@ -73,6 +92,7 @@ class EventData(BaseModel):
     entity: str = Field(description="The canonical entity.")
     id: str = Field(description="The canonical id.")
     revision: int = Field(description="Grows with every event of the record.")
+    cause: SourceData = Field(description="The change that led to the event.")
     changed: dict[str, ChangedData] = Field(description="The fields whose golden value changed.")
     links: dict[str, dict[str, bool]] = Field(description="Per system, its records and whether each still exists.")
 
@@ -95,6 +115,7 @@ class _Body(msgspec.Struct, frozen=True, gc=False):
     entity: str
     id: str
     revision: int
+    cause: Source
     changed: Mapping[str, Changed]
     links: Mapping[str, Mapping[str, bool]]
 
@@ -118,4 +139,5 @@ def to_kafka(event: CanonicalEvent) -> tuple[bytes, bytes, Headers]:
     ]
     if event.time:
         headers.append(("ce_time", event.time.encode()))
-    return key, encode(_Body(event.entity, event.canonical, event.revision, event.changed, event.links)), headers
+    body = _Body(event.entity, event.canonical, event.revision, event.cause, event.changed, event.links)
+    return key, encode(body), headers

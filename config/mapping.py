@@ -143,6 +143,24 @@ class EntityMapping(Declared):
             together |= dict.fromkeys(names, choice(names, rule, group=True))
         return {name: alone.get(name) or together[name] for name in self.fields}
 
+    @cached_property
+    def led(self) -> dict[str, frozenset[str]]:
+        """Per system the fields, none of a group, on which it is asked first."""
+        return {
+            system: frozenset(name for name, one in self.choices.items() if not one.group and one.turns[0] == system)
+            for system in self.systems
+        }
+
+    @cached_property
+    def heard(self) -> dict[str, frozenset[str]]:
+        """Per system the fields, none of a group, on which it is asked at all."""
+        return {
+            system: frozenset(
+                name for name, one in self.choices.items() if not one.group and {system, None} & {*one.turns}
+            )
+            for system in self.systems
+        }
+
 
 def _systems_of(rule: Rule) -> set[str]:
     match rule:

@@ -7,14 +7,14 @@ contradicts. No clock, no chance, no I/O: the same input gives the same output, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from msgspec.structs import replace
 
 from isthmus.codecs.change import Value
-from isthmus.codecs.events import CanonicalEvent, Changed
+from isthmus.codecs.events import CanonicalEvent, Changed, Source
 from isthmus.codecs.linked import Linked, Report
 from isthmus.config.mapping import Choice, EntityMapping
 from isthmus.tables.golden import DesiredWrite, Golden, Liveness
@@ -135,26 +135,60 @@ def _look(
 ) -> dict[str, Changed]:
     """Choose anew where a register changed; what is different now, by field."""
     changed: dict[str, Changed] = {}
-    choices, registers, spoke = mapping.choices, golden.registers, (change.system, change.native_id)
+    system, native_id, choices = change.system, change.native_id, mapping.choices
+    led, held = _led(golden, mapping, system), golden.registers[system][native_id]
     done: set[str] = set()
-    for one in touched:
-        choice = choices.get(one)
-        if choice is None or one in done:
-            continue
-        if choice.group:
-            done.update(choice.fields)
-        chosen = choose(choice, registers, spoke)
-        for name, system, native_id, register in chosen:
-            old = touched[name] if name in touched else golden.seen(name)
-            golden.show(name, system, native_id, choice.rule, register)
-            value, previous = register.value, None if old is None else old.value
-            if previous != value and not same(previous, value):
-                changed[name] = Changed(
-                    value, previous, system, native_id, choice.rule, register.when, register.change_id
-                )
-        if not chosen:
-            _keep(golden, choice, change, touched)
+    for one, before in touched.items():
+        register = held[one]
+        if one in led and not register.derived:
+            golden.show(one, system, native_id, choices[one].rule, register)
+            _differs(changed, one, before, register, choices[one], change, system, native_id)
+        elif one in choices and one not in done:
+            done.update(choices[one].fields)
+            _choose(golden, choices[one], change, touched, changed)
     return changed
+
+
+def _led(golden: Golden, mapping: EntityMapping, system: str) -> Collection[str]:
+    """The fields, of no group, for which nobody is asked before or beside a system's record."""
+    if len(golden.registers[system]) != 1:
+        return ()
+    return (mapping.heard if len(golden.registers) == 1 else mapping.led).get(system, ())
+
+
+def _choose(
+    golden: Golden,
+    choice: Choice,
+    change: Linked,
+    touched: Mapping[str, Register | None],
+    changed: dict[str, Changed],
+) -> None:
+    chosen = choose(choice, golden.registers)
+    for name, system, native_id, register in chosen:
+        old = touched[name] if name in touched else golden.seen(name)
+        golden.show(name, system, native_id, choice.rule, register)
+        _differs(changed, name, old, register, choice, change, system, native_id)
+    if not chosen:
+        _keep(golden, choice, change, touched)
+
+
+def _differs(
+    changed: dict[str, Changed],
+    name: str,
+    old: Register | None,
+    register: Register,
+    choice: Choice,
+    change: Linked,
+    system: str,
+    native_id: str,
+) -> None:
+    value, previous = register.value, None if old is None else old.value
+    if previous == value or same(previous, value):
+        return
+    source = None
+    if register.change_id != change.change_id:
+        source = Source(system, native_id, register.when, register.change_id)
+    changed[name] = Changed(value, previous, choice.rule, source)
 
 
 def _keep(golden: Golden, choice: Choice, change: Linked, touched: Mapping[str, Register | None]) -> None:
@@ -255,7 +289,8 @@ def _confirm(golden: Golden, report: Report, name: str, value: Value) -> None:
 def _event(
     golden: Golden, change: Linked, changed: Mapping[str, Changed], before: frozenset[tuple[str, str]] | None
 ) -> CanonicalEvent:
-    return _canonical(golden, _kind(golden, changed, before), change.changed_at, change.correlation, changed)
+    cause = Source(change.system, change.native_id, change.changed_at, change.change_id)
+    return _canonical(golden, _kind(golden, changed, before), change.changed_at, change.correlation, cause, changed)
 
 
 def _kind(golden: Golden, changed: Mapping[str, Changed], before: frozenset[tuple[str, str]] | None) -> str:
@@ -271,11 +306,12 @@ def _kind(golden: Golden, changed: Mapping[str, Changed], before: frozenset[tupl
 
 
 def _linked_event(golden: Golden, report: Report) -> CanonicalEvent:
-    return _canonical(golden, "linked", "", f"{golden.canonical}/{report.rev}", {})
+    cause = Source(report.system, report.native_id, "", "")
+    return _canonical(golden, "linked", "", f"{golden.canonical}/{report.rev}", cause, {})
 
 
 def _canonical(
-    golden: Golden, kind: str, when: str, correlation: str, changed: Mapping[str, Changed]
+    golden: Golden, kind: str, when: str, correlation: str, cause: Source, changed: Mapping[str, Changed]
 ) -> CanonicalEvent:
     return CanonicalEvent(
         id=f"{golden.canonical}/{golden.revision}",
@@ -285,6 +321,7 @@ def _canonical(
         revision=golden.revision,
         time=when or None,
         correlation=correlation,
+        cause=cause,
         changed=changed,
         links=golden.links,
     )

@@ -47,11 +47,8 @@ def _number(value: Value) -> Decimal | None:
         return None
 
 
-def choose(choice: Choice, registers: Registers, spoke: tuple[str, str] | None = None) -> Sequence[Chosen]:
-    """The opinion that counts for each field of a choice; nothing where nobody has an opinion. `spoke`: the record
-    (system, native id) that has just said something of them, so that others need not be asked where it decides alone."""
-    if spoke is not None and (alone := _alone(choice, registers, *spoke)):
-        return alone
+def choose(choice: Choice, registers: Registers) -> Sequence[Chosen]:
+    """The opinion that counts for each field of a choice; nothing where nobody has an opinion."""
     for wanted in choice.turns:
         best: Chosen | None = None
         for system in registers if wanted is None else (wanted,):
@@ -64,22 +61,6 @@ def choose(choice: Choice, registers: Registers, spoke: tuple[str, str] | None =
         if best is not None:
             return _together(choice, best, registers) if choice.group else (best,)
     return ()
-
-
-def _alone(choice: Choice, registers: Registers, system: str, native_id: str) -> Sequence[Chosen]:
-    """What this record says of the whole choice, where it has an opinion and nobody is asked before or beside it."""
-    natives, first = registers[system], choice.turns[0]
-    if len(natives) != 1 or (first != system and (first is not None or len(registers) != 1)):
-        return ()
-    held, opinions = natives[native_id], 0
-    chosen = []
-    for name in choice.fields:
-        register = held.get(name)
-        if register is None:
-            return ()
-        opinions += not register.derived
-        chosen.append((name, system, native_id, register))
-    return chosen if opinions else ()
 
 
 def _together(choice: Choice, best: Chosen, registers: Registers) -> Sequence[Chosen]:

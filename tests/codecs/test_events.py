@@ -9,8 +9,9 @@ from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event
 from cloudevents.core.formats.json import JSONFormat
 
 from isthmus.codecs.asyncapi import asyncapi
-from isthmus.codecs.events import KINDS, CanonicalEvent, Changed, EventData, EventHeaders, to_kafka
+from isthmus.codecs.events import KINDS, CanonicalEvent, Changed, EventData, EventHeaders, Source, to_kafka
 
+CAUSE = Source("salesforce", "001S", "2026-01-01T00:00:00Z", "x")
 EVENT = CanonicalEvent(
     id="e-1",
     entity="account",
@@ -19,7 +20,11 @@ EVENT = CanonicalEvent(
     revision=3,
     time="2026-01-01T00:00:00Z",
     correlation="t-9",
-    changed={"name": Changed("B", "A", "salesforce", "001S", "owner salesforce", "2026-01-01T00:00:00Z", "x")},
+    cause=CAUSE,
+    changed={
+        "name": Changed("B", "A", "owner salesforce"),
+        "city": Changed(None, "Ulm", "last_writer", Source("dynamics", "d", "2025-01-01T00:00:00Z", "y")),
+    },
     links={"salesforce": {"001S": True}},
 )
 
@@ -37,12 +42,17 @@ def test_an_event_is_what_its_schema_says() -> None:
     _, value, headers = to_kafka(EVENT)
     data = EventData.model_validate_json(value)
     assert data.changed["name"].value == "B"
+    assert data.changed["name"].source is None
+    assert data.cause.change_id == "x"
+    told = data.changed["city"].source
+    assert told is not None
+    assert told.change_id == "y"
     named = {name.replace("-", "_"): text.decode() for name, text in headers if name.startswith("ce_")}
     assert EventHeaders(**named).ce_id == "e-1"
 
 
 def test_an_event_whose_time_is_not_known_has_no_time() -> None:
-    _, _, headers = to_kafka(CanonicalEvent("e", "account", "linked", "c", 2, None, "t", {}, {}))
+    _, _, headers = to_kafka(CanonicalEvent("e", "account", "linked", "c", 2, None, "t", CAUSE, {}, {}))
     assert "ce_time" not in dict(headers)
 
 
