@@ -145,19 +145,17 @@ class EntityMapping(Declared):
 
     @cached_property
     def led(self) -> dict[str, frozenset[str]]:
-        """Per system the fields, none of a group, on which it is asked first."""
+        """Per system the fields on which it is asked first."""
         return {
-            system: frozenset(name for name, one in self.choices.items() if not one.group and one.turns[0] == system)
+            system: frozenset(name for name, one in self.choices.items() if one.turns[0] == system)
             for system in self.systems
         }
 
     @cached_property
     def heard(self) -> dict[str, frozenset[str]]:
-        """Per system the fields, none of a group, on which it is asked at all."""
+        """Per system the fields on which it is asked at all."""
         return {
-            system: frozenset(
-                name for name, one in self.choices.items() if not one.group and {system, None} & {*one.turns}
-            )
+            system: frozenset(name for name, one in self.choices.items() if {system, None} & {*one.turns})
             for system in self.systems
         }
 

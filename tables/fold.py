@@ -139,21 +139,32 @@ def _look(
     led, held = _led(golden, mapping, system), golden.registers[system][native_id]
     done: set[str] = set()
     for one, before in touched.items():
-        register = held[one]
-        if one in led and not register.derived:
-            golden.show(one, system, native_id, choices[one].rule, register)
-            _differs(changed, one, before, register, choices[one], change, system, native_id)
-        elif one in choices and one not in done:
-            done.update(choices[one].fields)
-            _choose(golden, choices[one], change, touched, changed)
+        register, choice = held[one], choices.get(one)
+        if choice is None or one in done:
+            continue
+        if one in led and not register.derived and (not choice.group or _holds(golden, choice, system, native_id)):
+            golden.show(one, system, native_id, choice.rule, None)
+            _differs(changed, one, before, register, choice, change, system, native_id)
+        else:
+            done.update(choice.fields)
+            _choose(golden, choice, change, touched, changed)
     return changed
 
 
 def _led(golden: Golden, mapping: EntityMapping, system: str) -> Collection[str]:
-    """The fields, of no group, for which nobody is asked before or beside a system's record."""
+    """The fields for which nobody is asked before or beside a system's one record."""
     if len(golden.registers[system]) != 1:
         return ()
     return (mapping.heard if len(golden.registers) == 1 else mapping.led).get(system, ())
+
+
+def _holds(golden: Golden, choice: Choice, system: str, native_id: str) -> bool:
+    """Are all fields of a group taken from what this record itself says of them?"""
+    for name in choice.fields:
+        visible = golden.visible.get(name)
+        if visible is None or visible.own is not None or (visible.native_id, visible.system) != (native_id, system):
+            return False
+    return True
 
 
 def _choose(
@@ -166,7 +177,8 @@ def _choose(
     chosen = choose(choice, golden.registers)
     for name, system, native_id, register in chosen:
         old = touched[name] if name in touched else golden.seen(name)
-        golden.show(name, system, native_id, choice.rule, register)
+        own = None if name in golden.registers[system][native_id] else register
+        golden.show(name, system, native_id, choice.rule, own)
         _differs(changed, name, old, register, choice, change, system, native_id)
     if not chosen:
         _keep(golden, choice, change, touched)

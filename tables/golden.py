@@ -67,15 +67,13 @@ class Golden(msgspec.Struct):
         """The golden values."""
         return {name: register.value for name in self.visible if (register := self.seen(name)) is not None}
 
-    def show(self, name: str, system: str, native_id: str, rule: str, register: Register) -> None:
-        """A field's golden value is taken from this record's register of it, or, in a group, from its silence."""
+    def show(self, name: str, system: str, native_id: str, rule: str, own: Register | None) -> None:
+        """A field's golden value is taken from this record; `own` where the record says nothing of the field."""
         visible = self.visible.get(name)
-        own = None if register is self.registers[system][native_id].get(name) else register
         if (
             visible is None
             or visible.native_id != native_id
-            or visible.own is not None
-            or own is not None
+            or visible.own is not own
             or visible.system != system
             or visible.rule != rule
         ):

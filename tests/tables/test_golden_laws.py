@@ -45,10 +45,10 @@ def test_when_people_stop_so_do_the_writes(seed: int) -> None:
     assert world.asked <= 80  # 10 edits, two systems, refused ones asked again; a loop would never end
 
 
-def change(system: str, version: int, values: dict[str, object], when: int) -> Linked:
+def change(system: str, version: int, values: dict[str, object], when: int, record: int = 1) -> Linked:
     return Linked(
         system=system,
-        native_id=f"{system}-1",
+        native_id=f"{system}-{record}",
         entity="account",
         canonical="c1",
         operation="update",
@@ -89,6 +89,20 @@ def test_the_order_of_arrival_and_repeats_do_not_matter(
     assert one == other
     for choice in ACCOUNT.choices.values():
         assert list(choose(choice, one)) == list(choose(choice, other))
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.tuples(SYSTEMS, PATCH, st.integers(0, 59), st.sampled_from([1, 1, 1, 2])), min_size=1, max_size=10))
+def test_what_is_shown_is_always_what_a_choice_among_all_would_be(
+    wanted: list[tuple[str, dict[str, object], int, int]],
+) -> None:
+    golden: Golden | None = None
+    for number, (system, values, when, record) in enumerate(wanted):
+        golden = fold(golden, change(system, number, values, when, record), ACCOUNT).state
+        for choice in ACCOUNT.choices.values():
+            for name, of, native_id, register in choose(choice, golden.registers):
+                shown = golden.visible[name]
+                assert (shown.system, shown.native_id, golden.seen(name)) == (of, native_id, register)
 
 
 @given(CHANGES)
