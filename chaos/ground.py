@@ -6,10 +6,11 @@ Promises: each is taken back before it returns, except a corrupt record, which m
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import subprocess
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
@@ -18,6 +19,7 @@ from confluent_kafka.admin import (
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
+    ConfigSource,
     ResourceType,
 )
 
@@ -47,25 +49,44 @@ def refuses(name: str, value: str) -> Fault:
         topic = run.namespace + run.chance.choice(TOPICS)
         exits = sum(len(hand.exits) for hand in run.hands)
         run.say(f"  {topic} {name}={value}")
-        await asyncio.to_thread(_set, run.bootstrap, topic, name, value)
-        try:
+        async with setting(run.bootstrap, topic, name, value):
             await asyncio.sleep(HOLD_SECONDS)
-        finally:
-            await asyncio.to_thread(_set, run.bootstrap, topic, name, None)
         ended = sum(len(hand.exits) for hand in run.hands) > exits
         run.notes[f"{name}: {'workers ended' if ended else 'workers waited'}"] += 1
 
     return fault
 
 
+@contextlib.asynccontextmanager
+async def setting(bootstrap: str, topic: str, name: str, value: str) -> AsyncIterator[None]:
+    """One of a topic's settings is another for a while; then what the topic itself said before, or nothing again."""
+    before = await asyncio.to_thread(own_setting, bootstrap, topic, name)
+    await asyncio.to_thread(_set, bootstrap, topic, name, value)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(_set, bootstrap, topic, name, before)
+
+
+def own_setting(bootstrap: str, topic: str, name: str) -> str | None:
+    """What a topic itself says; None where it leaves that to its broker."""
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    (told,) = _admin(bootstrap).describe_configs([resource]).values()
+    entry = told.result(30)[name]
+    return str(entry.value) if entry.source == ConfigSource.DYNAMIC_TOPIC_CONFIG.value else None
+
+
 def _set(bootstrap: str, topic: str, name: str, value: str | None) -> None:
-    """Set one of a topic's settings; None takes it back."""
+    """Set one of a topic's settings; None takes it away."""
     what = AlterConfigOpType.DELETE if value is None else AlterConfigOpType.SET
     entry = ConfigEntry(name, value, incremental_operation=what)
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})
-    for future in admin.incremental_alter_configs([resource]).values():
+    for future in _admin(bootstrap).incremental_alter_configs([resource]).values():
         future.result(30)
+
+
+def _admin(bootstrap: str) -> AdminClient:
+    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})
 
 
 async def disk_full(run: Run) -> None:

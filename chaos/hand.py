@@ -7,6 +7,7 @@ once, again and again, is started with a pause in between, as any supervisor wou
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -173,6 +174,14 @@ class Hand:
                 return response.status == 200
         except (aiohttp.ClientError, TimeoutError):
             return False
+
+    async def busy(self) -> bool:
+        """Does it hold any partition? Where there are few, Faust may leave a worker without one."""
+        timeout = aiohttp.ClientTimeout(total=5)
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"{self.url}/v1/tally") as told:
+                return bool((await told.json())["lanes"])
+        return False
 
     def last_words(self, lines: int = 12) -> str:
         """The end of its log."""

@@ -6,11 +6,13 @@ Promises: the order follows from the seed; every fault that was asked for is in 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import secrets
 import statistics
+import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,8 @@ from typing import Any
 from chaos.broker import Broker
 from chaos.faults import KILLS, TROUBLES
 from chaos.ground import GROUND, STRANGE
-from chaos.hand import KILLED
-from chaos.oracle import truth
+from chaos.hand import KILLED, ROOT
+from chaos.oracle import Written
 from chaos.plan import Plan
 from chaos.proof import Findings, prove
 from chaos.run import Run, Say, Skipped, flowing
@@ -73,13 +75,34 @@ async def carry_out(plan: Plan, folder: Path, say: Say) -> dict[str, Any]:
             patience=plan.patience,
         )
         report = Report()
-        async with flowing(run, plan.workers):
+        async with oracle(run) as truth, flowing(run, plan.workers):
             await _trouble(run, plan, order(plan, chance), report)
-            await _judge(run, report)
+            await _judge(run, report, truth)
         return told(run, plan, report)
     finally:
         if broker is not None:
             await broker.stop()
+
+
+@contextlib.asynccontextmanager
+async def oracle(run: Run) -> AsyncIterator[asyncio.Task[Written]]:
+    """The truth, worked out in a process of its own while the run goes on."""
+    file = run.folder / "truth"
+    command = (sys.executable, "-m", "chaos.oracle", str(run.seed), str(run.each), str(file))
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
+
+    async def written() -> Written:
+        if code := await process.wait():
+            raise RuntimeError(f"the oracle ended with {code}")
+        return Written(file)
+
+    task = asyncio.create_task(written())
+    try:
+        yield task
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def _trouble(run: Run, plan: Plan, names: Sequence[str], report: Report) -> None:
@@ -87,30 +110,37 @@ async def _trouble(run: Run, plan: Plan, names: Sequence[str], report: Report) -
     run.share = run.each / (len(names) + 1)
     for number, name in enumerate(names):
         run.target = run.share * (number + 1)
-        run.say(f"{number + 1}/{len(names)} {name}  ({int(run.opened) * 2} changes)")
-        try:
-            await FAULTS[name](run)
-            report.made[name] += 1
-            if run.chance.random() < calm:  # else the next one meets workers that are not yet back
-                await run.back()
-        except Skipped as reason:
-            report.skipped[name] = str(reason)
-            run.say(f"  skipped: {reason}")
-        except TimeoutError:
-            run.notes[f"{name}: waited in vain"] += 1
-            run.say(f"  waited in vain: {[hand.exits[-5:] for hand in run.hands]}")
+        run.say(f"{number + 1}/{len(names)} {name}  ({int(run.opened) * 2} changes, {run.kills} kills)")
+        await _make(run, name, report, calm)
+    while not plan.faults and run.kills < plan.kills and report.made["kill_random"] < 2 * plan.kills:
+        run.say(f"kill_random for one that was skipped  ({run.kills} kills)")
+        await _make(run, "kill_random", report, 1.0)
 
 
-async def _judge(run: Run, report: Report) -> None:
+async def _make(run: Run, name: str, report: Report, calm: float) -> None:
+    try:
+        await FAULTS[name](run)
+        report.made[name] += 1
+        if run.chance.random() < calm:  # else the next one meets workers that are not yet back
+            await run.back()
+    except Skipped as reason:
+        report.skipped[name] = str(reason)
+        run.say(f"  skipped: {reason}")
+    except TimeoutError:
+        run.notes[f"{name}: waited in vain"] += 1
+        run.say(f"  waited in vain: {[hand.exits[-5:] for hand in run.hands]}")
+
+
+async def _judge(run: Run, report: Report, truth: asyncio.Task[Written]) -> None:
     run.target = run.each
     run.say("all faults made; settling")
-    expected = asyncio.create_task(truth(run.seed, run.each))
     report.settled = await run.settle(run.patience + run.each / run.rate)
     if not report.settled:
         run.say(f"does not settle: {run.ledger}")
         for hand in run.running:
             run.say(f"{hand.name} {hand.exits[-5:]}: {hand.last_words()}")
-    report.findings = await prove(run, await expected)
+    run.say("waiting for the oracle")
+    report.findings = await prove(run, await truth)
 
 
 def told(run: Run, plan: Plan, report: Report) -> dict[str, Any]:
