@@ -71,7 +71,8 @@ async def setting(bootstrap: str, topic: str, name: str, value: str) -> AsyncIte
 def own_setting(bootstrap: str, topic: str, name: str) -> str | None:
     """What a topic itself says; None where it leaves that to its broker."""
     resource = ConfigResource(ResourceType.TOPIC, topic)
-    (told,) = _admin(bootstrap).describe_configs([resource]).values()
+    admin = _admin(bootstrap)  # what it has not answered goes with it
+    (told,) = admin.describe_configs([resource]).values()
     entry = told.result(30)[name]
     return str(entry.value) if entry.source == ConfigSource.DYNAMIC_TOPIC_CONFIG.value else None
 
@@ -81,7 +82,8 @@ def _set(bootstrap: str, topic: str, name: str, value: str | None) -> None:
     what = AlterConfigOpType.DELETE if value is None else AlterConfigOpType.SET
     entry = ConfigEntry(name, value, incremental_operation=what)
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-    for future in _admin(bootstrap).incremental_alter_configs([resource]).values():
+    admin = _admin(bootstrap)
+    for future in admin.incremental_alter_configs([resource]).values():
         future.result(30)
 
 
