@@ -32,7 +32,7 @@ def identify(unit: Unit, unlinked: Unlinked, mappings: Mappings) -> None:
     """Link one change's record and send the change on."""
     linked = unlinked.linked
     native = native_key(linked.system, linked.native_id)
-    if linked.operation == "delete" and unit.get(IDENTITY, native) is None:
+    if linked.operation == "delete" and unlinked.external_id is None and unit.get(IDENTITY, native) is None:
         unit.count(linked.system, linked.entity, "unchanged")
         return
     mapping = mappings.entities[linked.entity]

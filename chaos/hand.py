@@ -134,7 +134,9 @@ class Hand:
 
     def stands_still(self) -> bool:
         """Is its process stopped (SIGSTOP)?"""
-        return Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
+        with contextlib.suppress(FileNotFoundError):
+            return Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
+        return False
 
     async def ended(self, seconds: float) -> int:
         """Wait for one more exit than there are now; its code. TimeoutError where none comes."""

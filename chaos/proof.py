@@ -115,9 +115,7 @@ def _place(letter: dict[str, Any], injected: Mapping[str, str]) -> str | None:
 
 async def _golden(run: Run, truth: Written, found: Findings) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        sessions = [
-            await stack.enter_async_context(aiohttp.ClientSession(base_url=hand.url)) for hand in run.running
-        ]
+        sessions = [await stack.enter_async_context(aiohttp.ClientSession(base_url=hand.url)) for hand in run.running]
         if None in [await _ask(session, "/health/live") for session in sessions]:
             found.note("lost", 1, "all golden records, perhaps: not everybody answers")
             return

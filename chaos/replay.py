@@ -79,7 +79,9 @@ def compare(node: Node, partition: int, wanted: frozenset[Digest]) -> dict[Diges
     expected = _counted(replay(node.namespace, committed(*_at(node, "merge", partition))), wanted, words)
     published = _counted(_published(node, partition), wanted, words)
     differing = {digest for digest in (*expected, *published) if expected[digest] != published[digest]}
-    return {one: Difference(expected[one], published[one], words.get(one, "")) for one in differing | (wanted & {*words})}
+    return {
+        one: Difference(expected[one], published[one], words.get(one, "")) for one in differing | (wanted & {*words})
+    }
 
 
 def _at(node: Node, topic: str, partition: int) -> tuple[str, str, int]:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 
@@ -56,7 +56,14 @@ class Run:
     target: float = 0.0
     opened: float = 0.0
 
+    calm_seconds: ClassVar[float] = CALM_SECONDS
+
     # -- workers
+
+    @property
+    def told(self) -> int:
+        """How many changes came so far."""
+        return int(self.opened) * len(SYSTEMS)
 
     @property
     def running(self) -> list[Hand]:
@@ -81,19 +88,22 @@ class Run:
 
     async def more(self) -> Hand:
         """One worker more."""
-        settings = {
+        idle = [hand for hand in self.hands if not hand.running]
+        hand = idle[0] if idle else Hand(f"w{len(self.hands)}", self.folder, self.given())
+        if not idle:
+            self.hands.append(hand)
+        await hand.start()
+        return hand
+
+    def given(self) -> dict[str, str]:
+        """The variables of every worker."""
+        return {
             "ISTHMUS_KAFKA__URL": self.bootstrap,
             "ISTHMUS_NODE__NAMESPACE": self.namespace,
             "CHAOS_RUN": str(self.folder),
             "CHAOS_SEED": str(self.seed),
             "CHAOS_EACH": str(self.each),
         }
-        idle = [hand for hand in self.hands if not hand.running]
-        hand = idle[0] if idle else Hand(f"w{len(self.hands)}", self.folder, settings)
-        if not idle:
-            self.hands.append(hand)
-        await hand.start()
-        return hand
 
     @property
     def kills(self) -> int:
@@ -134,14 +144,15 @@ class Run:
             async with asyncio.timeout(seconds):
                 while True:
                     ledger = await self.books()
-                    if not self._at_rest(ledger) or ledger != before:
+                    if not self.at_rest(ledger) or ledger != before:
                         before, calm = ledger, time.monotonic()
-                    elif time.monotonic() - calm > CALM_SECONDS:
+                    elif time.monotonic() - calm > self.calm_seconds:
                         return True
                     await asyncio.sleep(0.1)
         return False
 
-    def _at_rest(self, ledger: dict[str, Any]) -> bool:
+    def at_rest(self, ledger: dict[str, Any]) -> bool:
+        """Is all told, and nothing under way?"""
         if not ledger or not ledger["complete"] or ledger["frames"] or ledger["totals"]["in_flight"]:
             return False
         waiting = sum(counts.get("parked", 0) for counts in ledger["deliveries"].values())
@@ -155,7 +166,11 @@ class Run:
             await asyncio.sleep(TICK)
             rate = self.rate if self.opened < self.target else self.share / SHARE_SECONDS
             self.opened = min(self.each, self.opened + rate * TICK)
-            open_gate(self.folder, int(self.opened))
+            self.let_in(int(self.opened))
+
+    def let_in(self, number: int) -> None:
+        """This many deliveries of each system may be told by now."""
+        open_gate(self.folder, number)
 
 
 Fault = Callable[[Run], Awaitable[None]]

@@ -5,6 +5,7 @@ Promises: ends at what is committed when it comes there; holds a few fetches, ho
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 PARTITIONS = 4
 AT_ONCE = 1000
 PATIENCE = 30.0
+LINGER = 0.1  # it waits so long for as many
 HELD_KILOBYTES = 32 << 10
 
 
@@ -40,16 +42,16 @@ def committed(bootstrap: str, topic: str, partition: int) -> Iterator[Read]:
     )
     try:
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
-        while True:
-            messages = consumer.consume(AT_ONCE, PATIENCE)
-            if not messages:
-                raise TimeoutError(f"{topic}/{partition}: Kafka gives nothing")
-            for message in messages:
+        heard = time.monotonic()
+        while time.monotonic() - heard < PATIENCE:
+            for message in consumer.consume(AT_ONCE, LINGER):
+                heard = time.monotonic()
                 if (fault := message.error()) is None:
                     yield Read(message.key() or b"", message.value() or b"", message.headers() or ())
                 elif fault.code() == KafkaError._PARTITION_EOF:
                     return
                 else:
                     raise KafkaException(fault)
+        raise TimeoutError(f"{topic}/{partition}: Kafka gives nothing")
     finally:
         consumer.close()

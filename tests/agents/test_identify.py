@@ -56,6 +56,12 @@ async def test_the_end_of_a_record_nobody_met_is_no_news(desk: Desk) -> None:
     assert desk.counts == {"salesforce/account": {"unchanged": 1}}
 
 
+async def test_the_end_of_a_record_that_says_whose_it_was_is_told(desk: Desk) -> None:
+    unit = await desk.work(*seen("dynamics", "g9", operation="delete", external="c-9"))
+    assert [one["canonical"] for one in sent(unit, "merge")] == ["c-9"]
+    assert [one["native_id"] for one in sent(unit, "links")] == ["g9"]
+
+
 async def test_what_cannot_be_identified_is_a_dead_letter_and_counted(desk: Desk) -> None:
     unit = await desk.work(*items("identify", {"linked": {"system": "salesforce", "entity": "account"}}))
     assert [letter["stage"] for letter in letters(unit)] == ["identify"]
