@@ -18,7 +18,8 @@ from typing import Any
 
 import msgspec
 
-from chaos.oracle import MAPPINGS, Memory
+from chaos.generator import MAPPINGS
+from chaos.oracle import Memory
 from chaos.topics import PARTITIONS, Read, committed
 from isthmus.agents import merge
 from isthmus.codecs.frames import Broken

@@ -6,12 +6,10 @@ Promises: befalls every request that begins meanwhile, before anything is done f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from aiohttp import web
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+from aiohttp.typedefs import Handler, Middleware
 
 
 @dataclass
@@ -28,7 +26,7 @@ class Outage:
         self.status, self.unreachable, self.delay = None, False, 0.0
 
 
-def middleware(outage: Outage) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def middleware(outage: Outage) -> Middleware:
     """The edge of a server that suffers it."""
 
     @web.middleware
