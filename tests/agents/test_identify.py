@@ -66,3 +66,9 @@ async def test_what_cannot_be_identified_is_a_dead_letter_and_counted(desk: Desk
     unit = await desk.work(*items("identify", {"linked": {"system": "salesforce", "entity": "account"}}))
     assert [letter["stage"] for letter in letters(unit)] == ["identify"]
     assert desk.counts == {"salesforce/account": {"dead": 1}}
+
+
+async def test_what_a_stranger_wrote_is_a_dead_letter_that_the_books_know_nothing_of(desk: Desk) -> None:
+    unit = await desk.work(*items("identify", 1, None, "stranger", {"linked": 5}))
+    assert len(letters(unit)) == 4
+    assert desk.counts == {}
