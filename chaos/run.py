@@ -26,6 +26,7 @@ from chaos.orders import open_gate
 TICK = 0.05
 SHARE_SECONDS = 40.0  # how long a fault may take until the next one's share of the changes is used up too
 CALM_SECONDS = 2.0
+SAID_SECONDS = 30.0
 Say = Callable[[str], None]
 
 
@@ -139,11 +140,14 @@ class Run:
     async def settle(self, seconds: float) -> bool:
         """Wait until all is told, done and stays so; False where that does not come in time."""
         before: Any = None
-        calm = time.monotonic()
+        calm = said = time.monotonic()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while True:
                     ledger = await self.books()
+                    if time.monotonic() - said > SAID_SECONDS:
+                        said = time.monotonic()
+                        self.say(f"  {self.told} changes let in, {ledger.get('totals')}, {ledger.get('frames')} frames")
                     if not self.at_rest(ledger) or ledger != before:
                         before, calm = ledger, time.monotonic()
                     elif time.monotonic() - calm > self.calm_seconds:
