@@ -25,7 +25,8 @@ lint: $(READY) ## Style and likely mistakes
 	@$(BIN)/ruff format --check $(SOURCES)
 
 types: $(READY) $(LINKS) ## Types, strictly
-	@$(BIN)/mypy -p isthmus
+	@$(BIN)/mypy -p isthmus -p chaos
+	@$(BIN)/mypy bench/*.py
 
 imports: $(READY) $(LINKS) ## Imports point down
 	@PYTHONPATH=.mypy-links $(BIN)/lint-imports

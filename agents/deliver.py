@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import structlog
 
 from isthmus.codecs.arrival import Reread, native_key
+from isthmus.codecs.change import Value
 from isthmus.codecs.dead import dead_letter
 from isthmus.codecs.frames import Elements, encode
 from isthmus.codecs.linked import Report
@@ -48,8 +49,8 @@ class Outcome:
     answer: Written | PlatformError
 
 
-def stage(system: System, mappings: Mappings, patience: Patience) -> Stage:
-    """The stage of one system."""
+def stage(system: System, mappings: Mappings, patience: Patience, hinted: bool = False) -> Stage:
+    """The stage of one system. `hinted`: it only hints at changes, and a hint at a row that is gone says nothing."""
     table, topic = deliveries(system.name), f"writes.{system.name}"
 
     async def fold(unit: Unit, batches: Sequence[Batch]) -> None:
@@ -58,6 +59,8 @@ def stage(system: System, mappings: Mappings, patience: Patience) -> Stage:
         attempts = plan(unit, table, wishes, now)
         for outcome in await carry_out(system, mappings, attempts):
             settle(unit, table, system.name, outcome, patience, mappings)
+            if hinted and outcome.attempt.wish.native_id is None and isinstance(outcome.answer, Written):
+                _read_first(unit, system.name, outcome.attempt.wish, outcome.answer, mappings)
         unit.due = _first_due(unit, table)
 
     def bury(unit: Unit, raw: bytes, fault: Exception) -> None:
@@ -181,6 +184,14 @@ def _read_again(unit: Unit, system: str, wish: DesiredWrite, mappings: Mappings)
     object_ = mappings.entities[wish.entity].systems[system].object
     ask = Reread(object_, wish.native_id or "", wish.correlation, nonce=f"{wish.canonical}/{wish.revision}")
     unit.send(f"rereads.{system}", native_key(system, wish.native_id or ""), ask)
+
+
+def _read_first(unit: Unit, system: str, wish: DesiredWrite, written: Written, mappings: Mappings) -> None:
+    """Ask for a row that we made: it may be gone before any hint at it is followed."""
+    target = mappings.entities[wish.entity].systems[system]
+    holds: dict[str, Value] = {target.external_id: wish.canonical}
+    ask = Reread(target.object, written.record_id, wish.correlation, written.version, holds=holds)
+    unit.send(f"rereads.{system}", native_key(system, written.record_id), ask)
 
 
 def _park(

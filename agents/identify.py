@@ -32,7 +32,7 @@ def identify(unit: Unit, unlinked: Unlinked, mappings: Mappings) -> None:
     """Link one change's record and send the change on."""
     linked = unlinked.linked
     native = native_key(linked.system, linked.native_id)
-    if linked.operation == "delete" and unit.get(IDENTITY, native) is None:
+    if linked.operation == "delete" and unlinked.external_id is None and unit.get(IDENTITY, native) is None:
         unit.count(linked.system, linked.entity, "unchanged")
         return
     mapping = mappings.entities[linked.entity]
@@ -45,6 +45,9 @@ def identify(unit: Unit, unlinked: Unlinked, mappings: Mappings) -> None:
 
 
 def _bury(unit: Unit, raw: bytes, fault: Exception) -> None:
-    linked = described(raw).get("linked") or {}
-    unit.count(str(linked.get("system")), str(linked.get("entity")), "dead")
-    unit.bury(dead_letter(fault, stage="identify", original=raw, record_id=linked.get("native_id")))
+    """A change that cannot be linked is counted as dead; what a stranger wrote was never received."""
+    linked = described(raw).get("linked")
+    told = linked if isinstance(linked, dict) else {}
+    if told:
+        unit.count(str(told.get("system")), str(told.get("entity")), "dead")
+    unit.bury(dead_letter(fault, stage="identify", original=raw, record_id=told.get("native_id")))

@@ -62,7 +62,8 @@ def heard(consumer: Consumer, seconds: float) -> Iterator[tuple[str, float]]:
 
 def run(bootstrap: str, rate: float, seconds: float) -> list[float]:
     """Milliseconds, one a change whose event was seen; the warm-up apart."""
-    feed, lasting = Feed(bootstrap, int(rate * seconds * 1.2)), {}
+    feed = Feed(bootstrap, int(rate * seconds * 1.2))
+    lasting: dict[str, float] = {}
     settings = {"bootstrap.servers": bootstrap, "group.id": "latency", "auto.offset.reset": "earliest"}
     consumer = Consumer({**settings, "isolation.level": "read_committed", "fetch.wait.max.ms": 5})
     consumer.subscribe([f"{NAMESPACE}events.account"])

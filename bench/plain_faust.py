@@ -44,7 +44,7 @@ def build(chosen: Options, folder: Path, partitions: int) -> faust.App:
     states = app.Table("states", partitions=partitions)
     meter = Meter(chosen.total, chosen.warmup)
 
-    @app.agent(changes)
+    @app.agent(changes)  # type: ignore[untyped-decorator]
     async def work(stream: StreamT[Json]) -> None:
         async for key, arrival in stream.items():
             state = states.get(key) or empty()

@@ -19,20 +19,21 @@ from pathlib import Path
 
 from rich.console import Console
 
-from chaos.day import play_out
 from chaos.matrix import FAULTS, carry_out
-from chaos.plan import Plan
+from chaos.plan import Plan, fitting_rate
 
 
 def main() -> int:
     """The exit code."""
     asked = _arguments().parse_args()
+    changes = asked.changes or (3000 if asked.short else 20_000)
     plan = Plan(
-        changes=asked.changes or (3000 if asked.short else 20_000),
+        changes=changes,
         kills=7 if asked.kills is None else asked.kills,
         seed=asked.seed,
         workers=asked.workers,
-        rate=asked.rate,
+        rate=asked.rate or fitting_rate(changes, asked.systems),
+        systems=asked.systems,
         kafka=asked.kafka,
         short=asked.short,
         patience=asked.patience,
@@ -43,9 +44,8 @@ def main() -> int:
     # Ended from outside, we still stop what we started.
     signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     screen = Console(stderr=True, quiet=asked.json)
-    trial = play_out if asked.systems == "simulators" else carry_out
     with _folder(keep=asked.keep) as folder:
-        told = asyncio.run(trial(plan, folder, lambda text: screen.log(text, markup=False)))
+        told = asyncio.run(carry_out(plan, folder, lambda text: screen.log(text, markup=False)))
     print(json.dumps(told), flush=True)
     clean = told["settled"] and not any(told[name] for name in ("lost", "wrong", "duplicated", "unexplained"))
     return 0 if clean else 1
@@ -69,7 +69,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--kills", type=int, help="how often a worker is killed -9")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--rate", type=float, default=400.0, help="changes a second while there are enough")
+    parser.add_argument("--rate", type=float, help="changes a second while there are enough; unset: what fits the time")
     parser.add_argument(
         "--systems",
         choices=("feeds", "simulators"),

@@ -1,126 +1,123 @@
-"""The other form of the trial: a business day at both simulators over HTTP, its worker and its Kafka killed meanwhile.
+"""The other form of the trial: a business day at both simulators over HTTP, instead of made-up streams.
 
-Promises: the worker is the one that people run; in the end both systems and the golden records agree, the books balance,
-and the events are what a replay of merge's input publishes, each once. The faults follow from the seed, and each is made
-when its share of the wishes has been done.
+Promises: the workers join the simulators as people's workers join the platforms; wishes are done as the run lets them in,
+webhooks come late, twice, out of order and after an administrator resumed them; in the end both systems and the golden
+records agree.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
+import contextlib
 import secrets
-import signal
-import statistics
-import time
-from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from itertools import chain
+from typing import Any, ClassVar
 
-from chaos.broker import Broker
-from chaos.plan import Plan
-from chaos.proof import Findings, events
-from chaos.run import Say
-from isthmus.node.demo import Progress, Theatre, play, theatre, verdict
+from chaos.door import door
+from chaos.generator import MAPPINGS
+from chaos.proof import Findings, dead, events
+from chaos.replay import Node
+from chaos.run import Run
+from isthmus.node.demo import worker_settings
+from isthmus.node.proof import disagreements, read_events
+from isthmus.simulators.day import Day
+from isthmus.simulators.dynamics import DynamicsEnvironment, serve_dynamics
+from isthmus.simulators.salesforce import SalesforceOrg, serve_salesforce
 
 WISHES = 6  # a day of size n has so many times n
-WEIGHTS = {"kill_random": 6, "sigterm": 1, "broker_killed": 1}
+RESUME_SECONDS = 1.0
+LATEST_SECONDS = 0.2
 
 
 @dataclass
-class Trial:
-    """A day under way."""
+class DayRun(Run):
+    """`each` counts wishes. `resumed`: how many webhooks failed and were sent again by the administrator."""
 
-    stage: Theatre
-    broker: Broker | None
-    chance: random.Random
-    progress: Progress = field(default_factory=Progress)
-    made: Counter[str] = field(default_factory=Counter)
-    restarts: list[float] = field(default_factory=list)
+    # A source that was cut off opens its stream again within 30 s; nothing it has not told shows in the books.
+    calm_seconds: ClassVar[float] = 35.0
 
-    async def kill_random(self) -> None:
-        """Kill -9, and time until it is ready again."""
-        begun = time.monotonic()
-        await self.stage.worker.kill()
-        await self.stage.worker.start()
-        await self.stage.worker.ready()
-        self.restarts.append(time.monotonic() - begun)
+    org: SalesforceOrg = field(default_factory=SalesforceOrg)
+    environment: DynamicsEnvironment = field(default_factory=DynamicsEnvironment)
+    settings: dict[str, str] = field(default_factory=dict)
+    done: int = 0
+    resumed: int = 0
 
-    async def sigterm(self) -> None:
-        """End in order, and come back."""
-        await self.stage.worker.kill(signal.SIGTERM)
-        await self.stage.worker.start()
+    def __post_init__(self) -> None:
+        self.org = SalesforceOrg(seed=self.seed)
+        self.environment = DynamicsEnvironment(seed=self.seed)
+        self.org.duplicate_every, self.environment.duplicate_every = 25, 20
+        self.environment.shuffle, self.environment.delay = True, LATEST_SECONDS
+        size = -(-self.each // WISHES)
+        day = Day(self.org, self.environment, self.org.ids, self.environment.ids, seed=self.seed, size=size)
+        self._wishes: Iterator[str] = chain(day.morning(), day.afternoon())
 
-    async def broker_killed(self) -> None:
-        """Kafka is killed -9 and comes back."""
-        if self.broker is not None:
-            await self.broker.kill()
-            await self.broker.start()
+    @property
+    def told(self) -> int:
+        """How many wishes were done."""
+        return self.done
 
+    def given(self) -> dict[str, str]:
+        """The variables of every worker."""
+        return {**self.settings, "CHAOS_RUN": str(self.folder)}
 
-async def play_out(plan: Plan, folder: Path, say: Say) -> dict[str, Any]:
-    """The whole day; its JSON."""
-    broker = None if plan.kafka else Broker(folder / "kafka")
-    if broker is not None:
-        await broker.start()
-    try:
-        bootstrap = plan.kafka or (broker.bootstrap if broker else "")
-        namespace = f"chaos-{secrets.token_hex(3)}."
-        async with theatre(folder, bootstrap=bootstrap, namespace=namespace, seed=plan.seed) as stage:
-            trial = Trial(stage, broker, random.Random(plan.seed))
-            await _day(trial, plan, say)
-            say("the day is over; looking at everything")
-            return told(trial, plan, await _judged(trial))
-    finally:
-        if broker is not None:
-            await broker.stop()
+    def let_in(self, number: int) -> None:
+        """Do wishes until so many are done."""
+        while self.done < number:
+            self.done += 1
+            next(self._wishes, None)
 
+    def at_rest(self, ledger: dict[str, Any]) -> bool:
+        """Are all wishes done, and nothing under way?"""
+        if not ledger or not ledger["complete"] or ledger["frames"] or ledger["hints"]:
+            return False
+        waiting = ledger["totals"]["in_flight"] + sum(one.get("parked", 0) for one in ledger["deliveries"].values())
+        return not waiting and self.done >= self.each and self.environment.settled and not self.environment.failed()
 
-async def _day(trial: Trial, plan: Plan, say: Say) -> None:
-    size = max(1, plan.changes // WISHES)
-    faults = asyncio.create_task(_faults(trial, plan, size * WISHES, say))
-    try:
-        await play(trial.stage, trial.progress, seed=plan.seed, size=size, pause=10 / plan.rate)
-        await faults
-    finally:
-        faults.cancel()
+    async def administer(self) -> None:
+        """Resume failed webhooks again and again, as an administrator does after an outage."""
+        while True:
+            await asyncio.sleep(RESUME_SECONDS)
+            if self.environment.failed() and await self.books():
+                for job in self.environment.failed():
+                    self.environment.resume(job)
+                    self.resumed += 1
 
-
-async def _faults(trial: Trial, plan: Plan, wishes: int, say: Say) -> None:
-    known = [name for name in WEIGHTS if name != "broker_killed" or trial.broker is not None]
-    for number in range(plan.kills):
-        while trial.progress.wishes < wishes * (number + 1) / (plan.kills + 1):
-            await asyncio.sleep(0.02)
-        name = trial.chance.choices(known, [WEIGHTS[one] for one in known])[0]
-        say(f"{number + 1}/{plan.kills} {name}  ({trial.progress.wishes} wishes)")
-        fault: Callable[[], Awaitable[None]] = getattr(trial, name)
-        await fault()
-        trial.made[name] += 1
-
-
-async def _judged(trial: Trial) -> Findings:
-    found = Findings()
-    seen = await verdict(trial.stage, trial.progress.ledger, 0.0)
-    for problem in seen.problems:
-        found.note("wrong", 1, problem)
-    await events(trial.stage, found)
-    return found
+    async def judge(self) -> Findings:
+        """Do both systems, the golden records, the books and the events agree?"""
+        found = Findings()
+        found.note("unexplained", not self.ledger.get("balanced"), f"the books do not balance: {self.ledger}")
+        self.say("proof: events against a replay")
+        await events(Node(self.bootstrap, self.namespace), found)
+        await dead(self, found)
+        self.say("proof: both systems against the golden records")
+        rows = {
+            "salesforce": {name: self.org.rows(name) for name in MAPPINGS.objects("salesforce")},
+            "dynamics": {name: self.environment.rows(name) for name in MAPPINGS.objects("dynamics")},
+        }
+        told = await read_events(self.bootstrap, self.namespace, MAPPINGS)
+        for problem in await disagreements(self.running[0].url, MAPPINGS, told, rows):
+            found.note("wrong", 1, problem)
+        return found
 
 
-def told(trial: Trial, plan: Plan, found: Findings) -> dict[str, Any]:
-    """The JSON line."""
-    return {
-        "systems": "simulators",
-        "faults": dict(sorted(trial.made.items())),
-        "kills": trial.made["kill_random"],
-        "changes": trial.progress.wishes,
-        "received": trial.progress.ledger["totals"]["received"],
-        "seed": plan.seed,
-        **found.counted(),
-        "restart_seconds_median": round(statistics.median(trial.restarts), 2) if trial.restarts else None,
-        "restarts_of_its_own": trial.stage.worker.restarts,
-        "settled": True,
-        "findings": found.words[:20],
-    }
+@contextlib.asynccontextmanager
+async def simulated(run: DayRun) -> AsyncIterator[None]:
+    """Both simulators are served, webhooks come to whichever worker answers, and an administrator is there."""
+    async with (
+        serve_salesforce(run.org) as salesforce,
+        serve_dynamics(run.environment) as dynamics,
+        door(lambda: [hand.url for hand in run.running]) as address,
+    ):
+        code = secrets.token_urlsafe(16)
+        run.settings = worker_settings(
+            run.folder, run.bootstrap, run.namespace, run.org, salesforce, run.environment, dynamics.http_url, code
+        )
+        run.environment.register_webhook(f"{address}/webhooks/dynamics", auth=("WebhookKey", code))
+        administrator = asyncio.create_task(run.administer())
+        try:
+            yield
+        finally:
+            administrator.cancel()
+            await asyncio.gather(administrator, return_exceptions=True)

@@ -15,7 +15,8 @@ from chaos.run import Fault, Run, Skipped
 from isthmus.node.app import EXIT_DOUBT
 from isthmus.tables.stage import STEPS
 
-FIRE_SECONDS = 30.0
+FIRE_SECONDS = 12.0
+VICTIMS = 3
 END_SECONDS = 40.0
 SESSION_SECONDS = 12.0  # a little more than the node's Kafka session
 HOLD_SECONDS = 4.0
@@ -26,15 +27,17 @@ def kill_at(step: str) -> Fault:
     """Die at a labelled step of a unit of work, one of the next times it comes by."""
 
     async def fault(run: Run) -> None:
-        hand = await run.victim()
-        exits = len(hand.exits)
-        hand.order(Orders(step=step, nth=run.chance.randint(1, 12)))
-        try:
-            code = await hand.ended_since(exits, FIRE_SECONDS)
-        except TimeoutError:
-            hand.order(Orders())
-            raise Skipped(f"no unit of {hand.name} came to {step!r} within {FIRE_SECONDS:.0f} s") from None
-        _expect(run, f"kill_at_{step}", code, KILLED)
+        for _ in range(VICTIMS):
+            hand = await run.victim()
+            exits = len(hand.exits)
+            hand.order(Orders(step=step, nth=run.chance.randint(1, 12)))
+            try:
+                code = await hand.ended_since(exits, FIRE_SECONDS)
+            except TimeoutError:
+                hand.order(Orders())
+            else:
+                return _expect(run, f"kill_at_{step}", code, KILLED)
+        raise Skipped(f"{VICTIMS} times no unit came to {step!r} within {FIRE_SECONDS:.0f} s")
 
     return fault
 
@@ -110,6 +113,7 @@ def zombie_at(step: str) -> Fault:
                     await asyncio.sleep(0.05)
         except TimeoutError:
             hand.order(Orders())
+            hand.signal(signal.SIGCONT)
             raise Skipped(f"no unit of {hand.name} came to {step!r} within {FIRE_SECONDS:.0f} s") from None
         try:
             await run.whole(without=hand)

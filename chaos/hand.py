@@ -7,6 +7,7 @@ once, again and again, is started with a pause in between, as any supervisor wou
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -133,7 +134,9 @@ class Hand:
 
     def stands_still(self) -> bool:
         """Is its process stopped (SIGSTOP)?"""
-        return Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
+        with contextlib.suppress(FileNotFoundError):
+            return Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
+        return False
 
     async def ended(self, seconds: float) -> int:
         """Wait for one more exit than there are now; its code. TimeoutError where none comes."""
@@ -173,6 +176,14 @@ class Hand:
                 return response.status == 200
         except (aiohttp.ClientError, TimeoutError):
             return False
+
+    async def busy(self) -> bool:
+        """Does it hold any partition? Where there are few, Faust may leave a worker without one."""
+        timeout = aiohttp.ClientTimeout(total=5)
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"{self.url}/v1/tally") as told:
+                return bool((await told.json())["lanes"])
+        return False
 
     def last_words(self, lines: int = 12) -> str:
         """The end of its log."""

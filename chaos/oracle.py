@@ -1,16 +1,24 @@
 """The oracle: the whole node in memory, without Kafka, fed with every delivery in order.
 
-Promises: the stages are the node's own, each unit's outputs are passed on until nothing is under way; what it ends with
-is what a node must end with, however its work was cut and interleaved.
+Run as `python -m chaos.oracle SEED NUMBER FILE` it writes what it comes to into a file, beside the run and at a low
+priority. Promises: the stages are the node's own, each unit's outputs are passed on until nothing is under way; what it
+ends with is what a node must end with, however its work was cut and interleaved.
 """
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import inspect
+import os
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import orjson
 
 from chaos.feed import Feed
 from chaos.generator import MAPPINGS, SYSTEMS, deliveries
@@ -22,6 +30,7 @@ from isthmus.tables.stage import Batch, Stage
 from isthmus.tables.unit import Unit
 
 CHUNK = 500
+NICE = 10
 Native = tuple[str, str]
 
 
@@ -94,20 +103,71 @@ class Node:
             for outcome, number in outcomes.items():
                 held[outcome] = held.get(outcome, 0) + number
 
-    def golden(self) -> dict[str, Golden]:
-        """Every golden record."""
-        held = self._tables["golden"].values
-        return {key.decode(): GOLDEN.decode(raw) for key, raw in held.items()}
+    def golden(self) -> dict[bytes, bytes]:
+        """Every golden record, as it is stored."""
+        return self._tables["golden"].values
+
+    def received(self) -> dict[str, int]:
+        """By "system/entity"."""
+        return {subject: counts.get("received", 0) for subject, counts in self.counts.items()}
 
 
-async def truth(seed: int, number: int, chunk: int = CHUNK, order: Sequence[str] = SYSTEMS) -> Truth:
-    """What `number` deliveries of each system must lead to; `chunk` and `order` must not matter."""
+async def played(seed: int, number: int, chunk: int = CHUNK, order: Sequence[str] = SYSTEMS) -> Node:
+    """A node that has taken in `number` deliveries of each system."""
     told = {system: deliveries(system, seed, number) for system in order}
     node = Node([Feed(one, lambda: 0) for one in told.values()])
     for start in range(0, number, chunk):
         for system, stream in told.items():
             await node.take(system, stream[start : start + chunk])
-    return Truth(node.golden(), {subject: counts.get("received", 0) for subject, counts in node.counts.items()})
+    return node
+
+
+async def truth(seed: int, number: int, chunk: int = CHUNK, order: Sequence[str] = SYSTEMS) -> Truth:
+    """What `number` deliveries of each system must lead to; `chunk` and `order` must not matter."""
+    node = await played(seed, number, chunk, order)
+    return Truth({key.decode(): GOLDEN.decode(raw) for key, raw in node.golden().items()}, node.received())
+
+
+# -- as a process of its own
+
+
+@dataclass(frozen=True)
+class Written:
+    """The truth in a file: a line with what was received, then a line a golden record."""
+
+    file: Path
+
+    @property
+    def received(self) -> dict[str, int]:
+        """By "system/entity"."""
+        with self.file.open("rb") as lines:
+            told: dict[str, int] = orjson.loads(next(lines))
+            return told
+
+    def golden(self) -> Iterator[Golden]:
+        """Every golden record, one at a time."""
+        with self.file.open("rb") as lines:
+            next(lines)
+            for line in lines:
+                yield GOLDEN.decode(line)
+
+
+def write(seed: int, number: int, file: Path) -> None:
+    """Put the truth in a file; it is there when it is whole."""
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 100)
+    node = asyncio.run(played(seed, number))
+    part = file.with_suffix(".part")
+    with part.open("wb") as lines:
+        lines.write(orjson.dumps(node.received()) + b"\n")
+        lines.writelines(raw + b"\n" for raw in node.golden().values())
+    os.replace(part, file)
+
+
+def main() -> None:
+    """As the command line says."""
+    os.nice(NICE)
+    write(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
 
 
 def by_natives(golden: dict[str, Golden]) -> dict[frozenset[Native], tuple[dict[str, Any], dict[str, Any]]]:
@@ -117,3 +177,7 @@ def by_natives(golden: dict[str, Golden]) -> dict[frozenset[Native], tuple[dict[
         natives = frozenset((system, native) for system, held in one.links.items() for native in held)
         found[natives] = (one.values(), one.links)
     return found
+
+
+if __name__ == "__main__":
+    main()

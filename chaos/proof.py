@@ -9,29 +9,22 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import aiohttp
 import orjson
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from chaos.generator import MAPPINGS
-from chaos.oracle import Memory, Native, Truth
+from chaos.oracle import Native, Written
+from chaos.replay import Node, differences
 from chaos.run import Run
-from isthmus.agents import merge
-from isthmus.codecs.frames import Broken
-from isthmus.config.errors import DecodeError
-from isthmus.tables.golden import GOLDEN, Golden
-from isthmus.tables.stage import Batch, Stage
-from isthmus.tables.unit import Unit
+from chaos.topics import PARTITIONS, Read, committed
+from isthmus.tables.golden import Golden
 
-PARTITIONS = 4
 AT_ONCE = 32
 TRIES = 10
-Published = tuple[str, bytes, bytes, tuple[tuple[str, bytes], ...]]
+SAID_EVERY = 10_000
 
 
 @dataclass
@@ -55,19 +48,14 @@ class Findings:
         return {kind: getattr(self, kind) for kind in ("lost", "wrong", "duplicated", "unexplained")}
 
 
-class Ground(Protocol):
-    """A node's topics."""
-
-    bootstrap: str
-    namespace: str
-
-
-async def prove(run: Run, truth: Truth) -> Findings:
+async def prove(run: Run, truth: Written) -> Findings:
     """Look at everything; the run is settled and its workers still answer."""
     found = Findings()
     _ledger(run, truth, found)
-    await events(run, found)
-    await _dead(run, found)
+    run.say("proof: events against a replay")
+    await events(Node(run.bootstrap, run.namespace), found)
+    await dead(run, found)
+    run.say("proof: golden records and links against the oracle")
     await _golden(run, truth, found)
     return found
 
@@ -75,7 +63,7 @@ async def prove(run: Run, truth: Truth) -> Findings:
 # -- the books
 
 
-def _ledger(run: Run, truth: Truth, found: Findings) -> None:
+def _ledger(run: Run, truth: Written, found: Findings) -> None:
     books = run.ledger
     found.note("unexplained", not books.get("balanced"), f"the books do not balance: {books}")
     for subject, wanted in truth.received.items():
@@ -87,55 +75,30 @@ def _ledger(run: Run, truth: Truth, found: Findings) -> None:
 # -- the events
 
 
-async def events(node: Ground, found: Findings) -> None:
+async def events(node: Node, found: Findings) -> None:
     """Is what was published just what a replay of merge's input publishes?"""
-    published = Counter(
-        [_published(one) for entity in MAPPINGS.entities for one in await committed(node, f"events.{entity}")]
-    )
-    expected = Counter(replay(node.namespace, await committed(node, "merge")))
-    for one, number in (expected - published).items():
-        found.note("lost", number, f"event {one[0]} {one[1]!r} {one[2][:200]!r}")
-    for one, number in (published - expected).items():
-        kind = "duplicated" if one in expected else "unexplained"
-        found.note(kind, number, f"event {one[0]} {one[1]!r} {one[2][:200]!r}")
-
-
-def _published(record: ConsumerRecord) -> Published:
-    return (record.topic, record.key, record.value, tuple(record.headers))
-
-
-def replay(namespace: str, records: list[ConsumerRecord]) -> Iterator[Published]:
-    """The events that merge must have published, given its input."""
-    golden, stage = Memory(), merge.stage(MAPPINGS)
-    for record in records:
-        unit = Unit({GOLDEN.name: golden})
-        stage.fold(unit, [Batch("merge", _elements(stage, record.value))])
-        golden.apply(unit.encoded().get(GOLDEN.name, {}))
-        for one in unit.records:
-            if one.topic.startswith("events."):
-                yield (f"{namespace}{one.topic}", one.key, one.value, tuple(one.headers))
-
-
-def _elements(stage: Stage, value: bytes) -> list[Any]:
-    """A frame's elements; a stranger's record has none that count."""
-    elements = stage.inputs[0].elements
-    assert elements is not None
-    try:
-        return [one for one in elements.decode(value, "merge") if not isinstance(one, Broken)]
-    except DecodeError:
-        return []
+    for one in await differences(node):
+        found.note("lost", max(0, one.expected - one.published), one.words)
+        kind = "duplicated" if one.expected else "unexplained"
+        found.note(kind, max(0, one.published - one.expected), one.words)
 
 
 # -- the dead letters
 
 
-async def _dead(run: Run, found: Findings) -> None:
+async def dead(run: Run, found: Findings) -> None:
+    """Is there a dead letter for each stranger's record, and no other?"""
     waiting = dict(run.injected)
-    for record in await committed(run, "dead"):
+    for record in await asyncio.to_thread(_letters, run):
         place = _place(orjson.loads(record.value), run.injected)
         waiting.pop(place or "", None)
         found.note("unexplained", place is None, f"dead letter {record.value[:300]!r}")
     found.note("lost", len(waiting), f"no dead letter for {waiting}")
+
+
+def _letters(run: Run) -> list[Read]:
+    topic = f"{run.namespace}dead"
+    return [record for number in range(PARTITIONS) for record in committed(run.bootstrap, topic, number)]
 
 
 def _place(letter: dict[str, Any], injected: Mapping[str, str]) -> str | None:
@@ -150,19 +113,28 @@ def _place(letter: dict[str, Any], injected: Mapping[str, str]) -> str | None:
 # -- golden records and links
 
 
-async def _golden(run: Run, truth: Truth, found: Findings) -> None:
-    gate = asyncio.Semaphore(AT_ONCE)
-    async with aiohttp.ClientSession(base_url=run.running[0].url) as session:
-
-        async def one(golden: Golden) -> None:
-            async with gate:
-                for problem in await _problems(session, golden):
-                    found.note("wrong", 1, problem)
-
-        if await _ask(session, "/health/live") is None:
-            found.note("lost", len(truth.golden), "golden records: nobody answers")
+async def _golden(run: Run, truth: Written, found: Findings) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        sessions = [await stack.enter_async_context(aiohttp.ClientSession(base_url=hand.url)) for hand in run.running]
+        if None in [await _ask(session, "/health/live") for session in sessions]:
+            found.note("lost", 1, "all golden records, perhaps: not everybody answers")
             return
-        await asyncio.gather(*(one(golden) for golden in truth.golden.values()))
+        goldens = _said(run, truth.golden())
+        # All of them take from the same iterator.
+        await asyncio.gather(*(_check(sessions[one % len(sessions)], goldens, found) for one in range(AT_ONCE)))
+
+
+def _said(run: Run, goldens: Iterable[Golden]) -> Iterable[Golden]:
+    for number, golden in enumerate(goldens, 1):
+        if number % SAID_EVERY == 0:
+            run.say(f"  {number} golden records")
+        yield golden
+
+
+async def _check(session: aiohttp.ClientSession, goldens: Iterable[Golden], found: Findings) -> None:
+    for golden in goldens:
+        for problem in await _problems(session, golden):
+            found.note("wrong", 1, problem)
 
 
 async def _problems(session: aiohttp.ClientSession, golden: Golden) -> list[str]:
@@ -202,29 +174,3 @@ async def _ask(session: aiohttp.ClientSession, path: str) -> dict[str, Any] | No
                     return body
         await asyncio.sleep(0.2)
     return None
-
-
-# -- topics
-
-
-async def committed(node: Ground, topic: str) -> list[ConsumerRecord]:
-    """Every committed record of a topic, each partition in order."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=node.bootstrap,
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        max_partition_fetch_bytes=8 << 20,
-    )
-    await consumer.start()
-    try:
-        parts = [TopicPartition(node.namespace + topic, number) for number in range(PARTITIONS)]
-        consumer.assign(parts)
-        await consumer.seek_to_beginning(*parts)
-        ends = await consumer.end_offsets(parts)
-        found: list[ConsumerRecord] = []
-        while [part for part in parts if await consumer.position(part) < ends[part]]:
-            for records in (await consumer.getmany(timeout_ms=100)).values():
-                found.extend(records)
-        return found
-    finally:
-        await consumer.stop()

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 
@@ -26,6 +26,7 @@ from chaos.orders import open_gate
 TICK = 0.05
 SHARE_SECONDS = 40.0  # how long a fault may take until the next one's share of the changes is used up too
 CALM_SECONDS = 2.0
+SAID_SECONDS = 30.0
 Say = Callable[[str], None]
 
 
@@ -56,7 +57,14 @@ class Run:
     target: float = 0.0
     opened: float = 0.0
 
+    calm_seconds: ClassVar[float] = CALM_SECONDS
+
     # -- workers
+
+    @property
+    def told(self) -> int:
+        """How many changes came so far."""
+        return int(self.opened) * len(SYSTEMS)
 
     @property
     def running(self) -> list[Hand]:
@@ -64,8 +72,10 @@ class Run:
         return [hand for hand in self.hands if hand.running]
 
     async def victim(self) -> Hand:
-        """One that is ready to work: of those at once, any."""
+        """One that is ready to work: of those at once, any, but one that has work before one that has no partition."""
         hands = self.chance.sample(self.running, len(self.running))
+        busy = await asyncio.gather(*(hand.busy() for hand in hands))
+        hands = [hand for hand, _ in sorted(zip(hands, busy, strict=True), key=lambda pair: not pair[1])]
         waiting = [asyncio.create_task(hand.ready(self.patience)) for hand in hands]
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -79,19 +89,22 @@ class Run:
 
     async def more(self) -> Hand:
         """One worker more."""
-        settings = {
+        idle = [hand for hand in self.hands if not hand.running]
+        hand = idle[0] if idle else Hand(f"w{len(self.hands)}", self.folder, self.given())
+        if not idle:
+            self.hands.append(hand)
+        await hand.start()
+        return hand
+
+    def given(self) -> dict[str, str]:
+        """The variables of every worker."""
+        return {
             "ISTHMUS_KAFKA__URL": self.bootstrap,
             "ISTHMUS_NODE__NAMESPACE": self.namespace,
             "CHAOS_RUN": str(self.folder),
             "CHAOS_SEED": str(self.seed),
             "CHAOS_EACH": str(self.each),
         }
-        idle = [hand for hand in self.hands if not hand.running]
-        hand = idle[0] if idle else Hand(f"w{len(self.hands)}", self.folder, settings)
-        if not idle:
-            self.hands.append(hand)
-        await hand.start()
-        return hand
 
     @property
     def kills(self) -> int:
@@ -127,19 +140,23 @@ class Run:
     async def settle(self, seconds: float) -> bool:
         """Wait until all is told, done and stays so; False where that does not come in time."""
         before: Any = None
-        calm = time.monotonic()
+        calm = said = time.monotonic()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while True:
                     ledger = await self.books()
-                    if not self._at_rest(ledger) or ledger != before:
+                    if time.monotonic() - said > SAID_SECONDS:
+                        said = time.monotonic()
+                        self.say(f"  {self.told} changes let in, {ledger.get('totals')}, {ledger.get('frames')} frames")
+                    if not self.at_rest(ledger) or ledger != before:
                         before, calm = ledger, time.monotonic()
-                    elif time.monotonic() - calm > CALM_SECONDS:
+                    elif time.monotonic() - calm > self.calm_seconds:
                         return True
                     await asyncio.sleep(0.1)
         return False
 
-    def _at_rest(self, ledger: dict[str, Any]) -> bool:
+    def at_rest(self, ledger: dict[str, Any]) -> bool:
+        """Is all told, and nothing under way?"""
         if not ledger or not ledger["complete"] or ledger["frames"] or ledger["totals"]["in_flight"]:
             return False
         waiting = sum(counts.get("parked", 0) for counts in ledger["deliveries"].values())
@@ -153,7 +170,11 @@ class Run:
             await asyncio.sleep(TICK)
             rate = self.rate if self.opened < self.target else self.share / SHARE_SECONDS
             self.opened = min(self.each, self.opened + rate * TICK)
-            open_gate(self.folder, int(self.opened))
+            self.let_in(int(self.opened))
+
+    def let_in(self, number: int) -> None:
+        """This many deliveries of each system may be told by now."""
+        open_gate(self.folder, number)
 
 
 Fault = Callable[[Run], Awaitable[None]]

@@ -1,4 +1,5 @@
-"""A worker of the node under trial: the node's own wiring over two feeds, obeying the harness's orders.
+"""A worker of the node under trial: the node's own wiring over two feeds, or over the platforms that its settings name,
+obeying the harness's orders.
 
 Run as `python -m chaos.worker`, settings in ISTHMUS_* as always, CHAOS_RUN the run's folder, CHAOS_OWN the worker's.
 Promises: dies by SIGKILL, or stands still by SIGSTOP, at the ordered step, the ordered time it comes by; on SIGTERM and
@@ -9,12 +10,12 @@ anything else is imported.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 true_time = time.time
@@ -28,7 +29,11 @@ from chaos.feed import Feed  # noqa: E402
 from chaos.generator import MAPPINGS, SYSTEMS, deliveries  # noqa: E402
 from chaos.orders import Orders, gate, heard  # noqa: E402
 from isthmus.config.load import load_settings  # noqa: E402
+from isthmus.config.settings import Settings  # noqa: E402
 from isthmus.node.app import create_app  # noqa: E402
+from isthmus.node.systems import open_systems  # noqa: E402
+from isthmus.node.worker import calm_the_collector  # noqa: E402
+from isthmus.systems.protocol import System  # noqa: E402
 
 RUN, OWN = Path(os.environ["CHAOS_RUN"]), Path(os.environ["CHAOS_OWN"])
 
@@ -63,15 +68,14 @@ async def serve() -> int:
     """Run as node/worker.py does; the exit code."""
     obedience, stop = Obedience(), asyncio.Event()
     obedience.hear(kill=False)
-    seed, number = int(os.environ["CHAOS_SEED"]), int(os.environ["CHAOS_EACH"])
-    feeds = [Feed(deliveries(name, seed, number), lambda: gate(RUN), obedience.pause) for name in SYSTEMS]
-    node = create_app(load_settings(), MAPPINGS, feeds, at=obedience.at)
+    settings = load_settings()
+    node = create_app(settings, MAPPINGS, _systems(settings, obedience), at=obedience.at)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGUSR1, lambda: obedience.hear(kill=True))
     for ending in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(ending, stop.set)
     async with node.app:
-        gc.freeze()
+        calm_the_collector()
         asked, ended = asyncio.create_task(stop.wait()), asyncio.create_task(node.app.wait_until_stopped())
         await asyncio.wait({asked, ended}, return_when=asyncio.FIRST_COMPLETED)
         asked.cancel()
@@ -80,6 +84,13 @@ async def serve() -> int:
         structlog.get_logger().error("the worker crashed", fault=repr(node.app.crash_reason))
         return 1
     return 0
+
+
+def _systems(settings: Settings, obedience: Obedience) -> Sequence[System]:
+    if "CHAOS_SEED" not in os.environ:
+        return open_systems(settings, MAPPINGS)
+    seed, number = int(os.environ["CHAOS_SEED"]), int(os.environ["CHAOS_EACH"])
+    return [Feed(deliveries(name, seed, number), lambda: gate(RUN), obedience.pause) for name in SYSTEMS]
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from isthmus.codecs.change import Change
+from isthmus.codecs.change import Change, Value
 from isthmus.codecs.linked import Linked
 
 
@@ -30,7 +30,8 @@ class Reread(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Ask for a record to be read: after a webhook's hint, a gap, or a write that met another version.
 
     `version` is what the read is at least as new as, for a platform whose reads carry none. `nonce` makes the answer a
-    change of its own even where the record did not change.
+    change of its own even where the record did not change. `holds`: we made this record, at `version` and with this in
+    it; should it be gone before anybody read it, it is still known whose end that is.
     """
 
     object: str
@@ -39,6 +40,7 @@ class Reread(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     version: str | None = None
     answers: str | None = None
     nonce: str | None = None
+    holds: dict[str, Value] | None = None
 
 
 class Unlinked(msgspec.Struct, frozen=True, gc=False):

@@ -88,7 +88,7 @@ def stages(settings: Settings, mappings: Mappings, systems: Sequence[System], fa
         intake.stage(list(named), mappings, _tags(settings)),
         identify.stage(mappings),
         merge.stage(mappings),
-        *(deliver.stage(system, mappings, patience) for system in systems),
+        *(deliver.stage(system, mappings, patience, hinted=hint_reader(system.name) is not None) for system in systems),
     ]
 
 

@@ -60,8 +60,8 @@ class Theatre:
         return Day(
             self.org,
             self.environment,
-            lambda name: sorted(self.org.rows(name)),
-            lambda name: sorted(self.environment.rows(name)),
+            self.org.ids,
+            self.environment.ids,
             seed=seed,
             size=size,
         )

@@ -30,6 +30,7 @@ from isthmus.tables.unit import Unit, View
 WAITING_RECORDS = 32
 UNIT_BYTES = 4 << 20
 REWIND_SECONDS = 5.0
+AWAITED_SECONDS = 30.0
 TICK = "tick"
 KEPT_DECODED = 4096
 
@@ -176,6 +177,8 @@ class Lane:
         message = event.message
         stamp = stamp_of(message.headers)
         verdict = self.marker.judge(message.topic, message.offset, stamp)
+        if verdict is not Verdict.REPEAT and self._comes_again(message):
+            return False
         if verdict is Verdict.HOLE and not (stamp is None and self._came_again(message)):
             await self._miss(message)
             return False
@@ -189,6 +192,12 @@ class Lane:
     def _came_again(self, message: Any) -> bool:
         """Did a rewind bring the same record again? Then Kafka has none before it; offsets, unlike numbers, may skip."""
         return bool(self._rewinds.get(message.topic, (None, 0.0))[0] == message.offset)
+
+    def _comes_again(self, message: Any) -> bool:
+        """Was it on its way when we began to read again from before it? Taken now, it would hide what lies between: a
+        record without a number is told from a repeat by its offset alone."""
+        offset, since = self._rewinds.get(message.topic, (message.offset, 0.0))
+        return bool(message.offset > offset) and time.monotonic() - since < AWAITED_SECONDS
 
     async def _miss(self, message: Any) -> None:
         """Something before this record is missing: read again, or stand still where Kafka itself has lost it."""

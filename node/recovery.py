@@ -53,10 +53,11 @@ def changelog_reader(bootstrap: str) -> AIOKafkaConsumer:
 
 async def extents(bootstrap: str, logs: Iterable[tuple[str, int]]) -> dict[tuple[str, int], range]:
     """What each (topic, partition) holds now: from its first offset to the one after its last committed record."""
+    if not (wanted := [TopicPartition(*where) for where in logs]):
+        return {}  # aiokafka would wait for ever
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed", enable_auto_commit=False)
     await consumer.start()
     try:
-        wanted = [TopicPartition(*where) for where in logs]
         starts, ends = await consumer.beginning_offsets(wanted), await consumer.end_offsets(wanted)
         return {(where.topic, where.partition): range(starts[where], ends[where]) for where in wanted}
     finally:

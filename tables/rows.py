@@ -1,7 +1,8 @@
 """The rows table: the version of each record's last read, and whether it was still there.
 
-Promises: a row that is gone becomes a delete whose version sorts after every version it had; one that never was there is
-no change at all, so a webhook of a rolled-back transaction does no harm.
+Promises: a row that is gone becomes a delete whose version sorts after every version it had, also where we made it and it
+went before anybody read it; one that never was there is no change at all, so a webhook of a rolled-back transaction does
+no harm.
 """
 
 from __future__ import annotations
@@ -40,10 +41,18 @@ def news(
         operation: Operation = "update" if known is not None and known.exists else "create"
         newest = known if known is not None and known.version > row.version else row
         return read_change(system, request, operation, fields, row.version, changed_at), newest
-    if known is None or not known.exists:
+    last = known or _made(request)
+    if last is None or not last.exists:
         return None
-    gone = KnownRow(known.version + ".deleted", exists=False)
-    return read_change(system, request, "delete", {}, gone.version, None), gone
+    gone = KnownRow(last.version + ".deleted", exists=False)
+    # Who has read it knows whose it was.
+    held = request.holds or {} if known is None else {}
+    return read_change(system, request, "delete", held, gone.version, None), gone
+
+
+def _made(request: Reread) -> KnownRow | None:
+    """A record that nobody has read, but that we made."""
+    return KnownRow(request.version) if request.holds and request.version else None
 
 
 def read_change(

@@ -53,6 +53,10 @@ class Organization(Trouble):
         """Every row by id: all columns by logical name, as plain JSON values, null where empty."""
         return {row.id: _plain(row) for row in self.store.all(self.table(object).name)}
 
+    def ids(self, object: str) -> list[str]:
+        """The ids of every row, oldest first."""
+        return self.store.ids(self.table(object).name)
+
     def row(self, object: str, record_id: str) -> dict[str, Any]:
         """One row, as in `rows`; Fault 404 where there is none."""
         return _plain(self.found(object, record_id))

@@ -25,6 +25,7 @@ from isthmus.simulators.dynamics.courier import HttpCourier
 from isthmus.simulators.dynamics.environment import DynamicsEnvironment
 from isthmus.simulators.dynamics.faults import Fault
 from isthmus.simulators.dynamics.webapi import WebApi
+from isthmus.simulators.outage import middleware
 
 LONGEST_LINE = 32 * 1024
 LARGEST_REQUEST = 128 * 1024 * 1024
@@ -66,7 +67,7 @@ async def serve_dynamics(environment: DynamicsEnvironment, host: str = "localhos
 
 def _application(environment: DynamicsEnvironment) -> web.Application:
     edge = _Edge(environment)
-    app = web.Application(client_max_size=LARGEST_REQUEST)
+    app = web.Application(client_max_size=LARGEST_REQUEST, middlewares=[middleware(environment.outage)])
     app.router.add_get("/{tenant}/v2.0/.well-known/openid-configuration", edge.configuration)
     app.router.add_post("/{tenant}/oauth2/v2.0/token", edge.token)
     app.router.add_route("*", "/api/data/{rest:.*}", edge.web_api)

@@ -57,6 +57,10 @@ class Store:
         """Every row, oldest first."""
         return list(self._rows[table].values())
 
+    def ids(self, table: str) -> list[str]:
+        """The id of every row, oldest first."""
+        return list(self._rows[table])
+
     def find(self, table: str, values: Mapping[str, Value]) -> Row | None:
         """The row whose alternate key has these values; LookupError where the table has no such key."""
         definition = self.tables[table]

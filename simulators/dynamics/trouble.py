@@ -13,6 +13,7 @@ from typing import Literal
 
 from isthmus.simulators.dynamics.faults import Fault
 from isthmus.simulators.dynamics.webhooks import Posting
+from isthmus.simulators.outage import Outage
 
 Scope = Literal["writes", "reads", "all"]
 
@@ -29,13 +30,15 @@ class Dispatch:
 class Trouble:
     """Knobs of asynchronous webhooks, which may be turned at any time: every n-th is sent twice (`duplicate_every`) or
     fails unsent (`drop_every`), 0 is never; `shuffle` mixes those that wait together; `delay` is the longest wait in
-    seconds, each posting's own is drawn. Failures of the Web API are queued by `fail_next` and `lose_answers`."""
+    seconds, each posting's own is drawn. Failures of the Web API are queued by `fail_next` and `lose_answers`; `outage` is
+    trouble at the environment's edge while it is served."""
 
     def __init__(self, seed: int) -> None:
         self.duplicate_every = 0
         self.drop_every = 0
         self.shuffle = False
         self.delay = 0.0
+        self.outage = Outage()
         self._chance = random.Random(f"trouble/{seed}")
         self._dispatched = 0
         self._failures: deque[tuple[Scope, Fault]] = deque()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from isthmus.simulators.outage import Outage
 from isthmus.simulators.salesforce.events import Event, Transaction, body, event_name, header
 from isthmus.simulators.salesforce.faults import Refused, refused
 from isthmus.simulators.salesforce.schema import STANDARD_OBJECTS, Field, Object
@@ -34,7 +35,8 @@ def to18(record_id: str) -> str:
 
 
 class SalesforceOrg:
-    """One org. `duplicate_every`: every n-th event is delivered twice; `gap_next` hides the next change of records."""
+    """One org. `duplicate_every`: every n-th event is delivered twice; `gap_next` hides the next change of records;
+    `outage`: trouble at its edge while it is served."""
 
     def __init__(
         self,
@@ -54,6 +56,7 @@ class SalesforceOrg:
         self.user_id = to18(API_USER[:15])
         self.events: list[Event] = []
         self.duplicate_every = 0
+        self.outage = Outage()
         self.on_event: Callable[[], None] = lambda: None
         self.forget_clients: Callable[[], None] = lambda: None
         self.tokens: set[str] = set()
@@ -117,6 +120,10 @@ class SalesforceOrg:
         """The live rows by id."""
         return dict(self._rows[object])
 
+    def ids(self, object: str) -> list[str]:
+        """The ids of the live rows, oldest first."""
+        return list(self._rows[object])
+
     # -- what REST needs
 
     def object(self, name: str) -> Object:
@@ -154,6 +161,10 @@ class SalesforceOrg:
         """The next REST writes are answered with this."""
         headers = {} if retry_after is None else {"Retry-After": str(int(retry_after))}
         self._failing += [Refused(status, body, headers)] * number
+
+    def recover(self) -> None:
+        """Forget the failures that are still to come."""
+        self._failing.clear()
 
     def gap_next(self, object: str, ids: Iterable[str]) -> None:
         """The next change of these records is told as a GAP_* event, without its body."""

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from isthmus.simulators.outage import middleware
 from isthmus.simulators.salesforce.cometd import Cometd
 from isthmus.simulators.salesforce.org import SalesforceOrg
 from isthmus.simulators.salesforce.rest import Rest
@@ -21,7 +22,7 @@ async def serve_salesforce(
 ) -> AsyncIterator[str]:
     """The base URL, `http://localhost:PORT`; `hold` is how long a quiet connect waits, in seconds."""
     rest, cometd = Rest(org), Cometd(org, hold)
-    app = web.Application()
+    app = web.Application(middlewares=[middleware(org.outage)])
     app.add_routes([*rest.routes(), web.post("/cometd/{version}", cometd.handle)])
     app.router.add_post("/cometd/{version}/{rest:.*}", cometd.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)

@@ -133,3 +133,10 @@ async def test_records_are_written_side_by_side_but_not_without_bound(desk: Desk
     await desk.work(*(one for number in range(60) for one in wish(1, f"c-{number}")))
     assert len(target.written) == 60
     assert 1 < target.busiest <= deliver.AT_ONCE
+
+
+async def test_a_row_that_we_made_where_there_are_only_hints_is_read_at_once(target: Target) -> None:
+    hinted = Desk(deliver.stage(target, load_mappings(), Patience(1.0, 4.0, 3), hinted=True))  # type: ignore[arg-type]
+    unit = await hinted.work(*wish(1, native_id=None), *wish(1, "c-2"))
+    (ask,) = sent(unit, "rereads.dynamics")
+    assert (ask["record_id"], ask["version"], ask["holds"]) == ("g-new", "00000000000000000007", {"isthmus_id": "c-1"})

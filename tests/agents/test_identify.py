@@ -56,7 +56,19 @@ async def test_the_end_of_a_record_nobody_met_is_no_news(desk: Desk) -> None:
     assert desk.counts == {"salesforce/account": {"unchanged": 1}}
 
 
+async def test_the_end_of_a_record_that_says_whose_it_was_is_told(desk: Desk) -> None:
+    unit = await desk.work(*seen("dynamics", "g9", operation="delete", external="c-9"))
+    assert [one["canonical"] for one in sent(unit, "merge")] == ["c-9"]
+    assert [one["native_id"] for one in sent(unit, "links")] == ["g9"]
+
+
 async def test_what_cannot_be_identified_is_a_dead_letter_and_counted(desk: Desk) -> None:
     unit = await desk.work(*items("identify", {"linked": {"system": "salesforce", "entity": "account"}}))
     assert [letter["stage"] for letter in letters(unit)] == ["identify"]
     assert desk.counts == {"salesforce/account": {"dead": 1}}
+
+
+async def test_what_a_stranger_wrote_is_a_dead_letter_that_the_books_know_nothing_of(desk: Desk) -> None:
+    unit = await desk.work(*items("identify", 1, None, "stranger", {"linked": 5}))
+    assert len(letters(unit)) == 4
+    assert desk.counts == {}

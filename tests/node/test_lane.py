@@ -56,11 +56,10 @@ class Hands:
     died: list[BaseException] = field(default_factory=list)
     acked: list[int] = field(default_factory=list)
 
-    async def hand(self, offset: int, number: int, value: bytes) -> None:
-        """One record of origin `o` with its number."""
-        message = SimpleNamespace(
-            topic=self.topic, partition=0, offset=offset, value=value, headers=Stamp("o", number).headers()
-        )
+    async def hand(self, offset: int, number: int | None, value: bytes) -> None:
+        """One record of origin `o` with its number; without one it is a stranger's."""
+        headers = [] if number is None else Stamp("o", number).headers()
+        message = SimpleNamespace(topic=self.topic, partition=0, offset=offset, value=value, headers=headers)
         await self.lane.queue.put(SimpleNamespace(message=message, ack=lambda: self.acked.append(offset)))
 
     async def done(self, offset: int) -> None:
@@ -143,3 +142,20 @@ async def test_a_frame_that_kafka_has_lost_makes_the_lane_stand_still_loudly(
             await asyncio.sleep(0.01)
     assert "changes are lost" in hands.lane.alarm
     assert await published(kafka, namespace, "events") == [b"1"]
+
+
+async def test_a_strangers_record_behind_a_gap_of_offsets_is_not_overtaken(
+    hands: Hands, kafka: str, namespace: str
+) -> None:
+    await hands.hand(0, 0, b"[1]")
+    await hands.hand(5, None, b"no frame")
+    await hands.hand(7, 1, b"[2]")
+    async with asyncio.timeout(10):
+        while not hands.sought or not hands.lane.queue.empty():
+            await asyncio.sleep(0.01)
+    assert hands.sought == [1]
+    await hands.hand(5, None, b"no frame")
+    await hands.hand(7, 1, b"[2]")
+    await hands.done(7)
+    assert len(await published(kafka, namespace, "dead")) == 1
+    assert await published(kafka, namespace, "events") == [b"1", b"2"]

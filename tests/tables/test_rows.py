@@ -43,3 +43,22 @@ def test_equal_reads_are_one_change_but_an_answer_that_was_asked_for_is_its_own(
     plain, again = told(None, KnownRow(V1))[0], told(KnownRow(V1), KnownRow(V1))[0]
     asked = told(KnownRow(V1), KnownRow(V1), Reread("account", "g1", "c", nonce="c1/3"))[0]
     assert plain.change_id == again.change_id != asked.change_id
+
+
+def test_a_row_that_we_made_and_nobody_read_is_a_delete_of_the_record_it_was_made_for() -> None:
+    gone, holds = KnownRow("", exists=False), {"isthmus_id": "c-1"}
+    change, known = told_gone(None, gone, Reread("account", "g1", "corr", V1, holds=holds))
+    assert (change.operation, change.fields) == ("delete", holds)
+    assert change.version is not None
+    assert change.version > V1
+    change, _ = told_gone(KnownRow(V2), gone, Reread("account", "g1", "corr", V1, holds=holds))
+    assert change.version is not None
+    assert change.version > V2
+    assert change.fields == {}
+    assert news("dynamics", Reread("account", "g1", "corr", V1, holds=holds), known, gone, {}, None) is None
+
+
+def told_gone(known: KnownRow | None, row: KnownRow, ask: Reread) -> tuple[Change, KnownRow]:
+    found = news("dynamics", ask, known, row, {}, None)
+    assert found is not None
+    return found
