@@ -116,7 +116,7 @@ class Lane:
         if not self._writer.is_open:
             return
         target, _ = self.ledger
-        entries = release(self._writer.name)
+        entries = release(self._writer.names)
         try:
             offsets = await self._writer.commit({target: entries})
         except Exception as fault:

@@ -36,12 +36,12 @@ async def take(writer: Writer, owned: Sequence[Owned], recover: Recover) -> int:
     if not owned:
         return 0
     read = await recover({})
-    fenced = strangers = _strangers(owned, {writer.name})
+    fenced = strangers = _strangers(owned, {*writer.names})
     await writer.fence(strangers)
-    claimed = await writer.commit({one.ledger[0]: _claim(one, writer.name, fenced) for one in owned})
+    claimed = await writer.commit({one.ledger[0]: _claim(one, writer.names, fenced) for one in owned})
     while True:
         read += await recover(claimed)
-        strangers = _strangers(owned, fenced | {writer.name})
+        strangers = _strangers(owned, fenced.union(writer.names))
         if not strangers:
             return read
         await writer.fence(strangers)
@@ -57,14 +57,14 @@ def owners(one: Owned) -> set[str]:
     return {key.removeprefix(OWNER).decode() for key, _ in one.ledger[1].scan(OWNER)}
 
 
-def _claim(one: Owned, name: str, fenced: set[str]) -> list[Entry]:
+def _claim(one: Owned, names: Sequence[str], fenced: set[str]) -> list[Entry]:
     gone = [_entry(other, None) for other in sorted(owners(one) & fenced)]
-    return [_entry(name, SEATED), *gone]
+    return [*(_entry(name, SEATED) for name in names), *gone]
 
 
-def release(name: str) -> list[Entry]:
+def release(names: Sequence[str]) -> list[Entry]:
     """What gives a partition up."""
-    return [_entry(name, None)]
+    return [_entry(name, None) for name in names]
 
 
 def _entry(name: str, value: bytes | None) -> Entry:

@@ -1,7 +1,8 @@
 """The transactional hand of one worker: what its lanes want durable, as one Kafka transaction after another.
 
 Promises: what a lane hands over in one piece becomes visible in one piece; what waits while a transaction is under way
-goes into the next one together, so a busy worker makes fewer transactions, not more. `commit` returns when all of it is
+goes into the next one together, so a busy worker makes fewer transactions, not more. Two may be under way at once, so
+that in quiet times nobody waits for another's. `commit` returns when all of it is
 on the brokers and committed; whatever it raises, the process must not go on: the outcome may be unknown.
 """
 
@@ -18,6 +19,7 @@ from isthmus.node.transaction import Placed, Transactions
 from isthmus.tables.stage import Step, no_step
 
 TOGETHER_BYTES = 8 << 20
+HANDS = 2
 Batches = Mapping[Target, Sequence[Entry]]
 
 
@@ -34,16 +36,16 @@ class Wish:
 
 
 class Writer:
-    """`name`: the transactional id, used by this process and by no other ever."""
+    """`name`: what its transactional ids begin with, used by this process and by no other ever; `names` are the ids."""
 
     def __init__(self, bootstrap: str, name: str, deadline: float = 30.0, at: Step = no_step) -> None:
-        self.name = name
-        self._transactions = Transactions(bootstrap, name, at)
+        self.names = tuple(f"{name}-{hand}" for hand in range(HANDS))
+        self._hands = [Transactions(bootstrap, one, at) for one in self.names]
         self._deadline = deadline
         self._wishes: list[Wish] = []
         self._wanted = asyncio.Event()
         self._opening: asyncio.Task[None] | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
         """Connect; a second time does nothing. To cancel it stops the waiting, not the connecting."""
@@ -53,26 +55,26 @@ class Writer:
 
     async def _connect(self) -> None:
         async with asyncio.timeout(self._deadline):
-            await self._transactions.open()
-        self._task = asyncio.create_task(self._work(), name="writer")
+            await asyncio.gather(*(hand.open() for hand in self._hands))
+        self._tasks = [asyncio.create_task(self._work(hand), name=hand.transactional_id) for hand in self._hands]
 
     @property
     def is_open(self) -> bool:
         """Can anything be committed?"""
-        return self._task is not None and not self._task.done()
+        return bool(self._tasks) and not any(task.done() for task in self._tasks)
 
     async def close(self) -> None:
         """Give the connections back; what was not committed never will be."""
-        tasks = [task for task in (self._opening, self._task) if task is not None]
+        tasks = [*self._tasks, *([self._opening] if self._opening else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._transactions.close()
+        await asyncio.gather(*(hand.close() for hand in self._hands))
 
     async def fence(self, names: Iterable[str]) -> None:
         """Shut out other writers for good: nothing of theirs becomes visible from now on."""
         async with asyncio.timeout(self._deadline):
-            await asyncio.gather(*(self._transactions.take(name) for name in names))
+            await asyncio.gather(*(self._hands[0].take(name) for name in names))
 
     async def commit(self, batches: Batches) -> dict[Target, int]:
         """Write these entries in one transaction; the offset of the last entry per (topic, partition)."""
@@ -83,13 +85,13 @@ class Writer:
         self._wanted.set()
         return await wish.done
 
-    async def _work(self) -> None:
+    async def _work(self, hand: Transactions) -> None:
         while True:
             await self._wanted.wait()
             wishes = self._next()
             try:
                 async with asyncio.timeout(self._deadline):
-                    await self._fulfil(wishes)
+                    await _fulfil(hand, wishes)
             except BaseException as fault:
                 for wish in (*wishes, *self._wishes):
                     with contextlib.suppress(asyncio.InvalidStateError):
@@ -107,17 +109,20 @@ class Writer:
             self._wanted.clear()
         return taken
 
-    async def _fulfil(self, wishes: Sequence[Wish]) -> None:
-        together: dict[Target, list[Entry]] = {}
-        last: list[dict[Target, int]] = []
-        for wish in wishes:
-            for target, entries in wish.batches.items():
-                together.setdefault(target, []).extend(entries)
-            last.append({target: len(together[target]) - 1 for target in wish.batches})
-        placed = await self._transactions.run(together)
-        for wish, numbers in zip(wishes, last, strict=True):
-            if not wish.done.done():
-                wish.done.set_result({target: _offset(placed[target], number) for target, number in numbers.items()})
+
+async def _fulfil(hand: Transactions, wishes: Sequence[Wish]) -> None:
+    together: dict[Target, list[Entry]] = {}
+    last: list[dict[Target, int]] = []
+    for wish in wishes:
+        for target, entries in wish.batches.items():
+            together.setdefault(target, []).extend(entries)
+        last.append({target: len(together[target]) - 1 for target in wish.batches})
+    if not together:
+        return
+    placed = await hand.run(together)
+    for wish, numbers in zip(wishes, last, strict=True):
+        if not wish.done.done():
+            wish.done.set_result({target: _offset(placed[target], number) for target, number in numbers.items()})
 
 
 def _offset(placed: Sequence[Placed], number: int) -> int:

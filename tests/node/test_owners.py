@@ -93,13 +93,13 @@ async def test_who_comes_later_shuts_out_the_earlier_one_and_knows_all_it_commit
         await first.write(b"k", b"2")
     await second.write(b"k", b"3")
     assert await visible(kafka, first) == {b"k": b"3"}
-    assert owners(second) == {second.writer.name}
+    assert owners(second) == {*second.writer.names}
 
 
 async def test_who_gave_a_partition_up_may_still_write_elsewhere(two: tuple[Worker, Worker], kafka: str) -> None:
     first, second = two
     await first.take()
-    await first.writer.commit({first.log: release(first.writer.name)})
+    await first.writer.commit({first.log: release(first.writer.names)})
     await second.take()
     await first.write(b"elsewhere", b"1")
     await second.write(b"here", b"2")
@@ -166,7 +166,7 @@ async def test_a_writer_that_failed_refuses_everything_after(two: tuple[Worker, 
 
 async def _leave_open(kafka: str, worker: Worker) -> None:
     """A transaction of the same name with a record on the broker, and nobody to finish it."""
-    producer = AIOKafkaProducer(bootstrap_servers=kafka, transactional_id=worker.writer.name)
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, transactional_id=worker.writer.names[0])
     await producer.start()
     await producer.begin_transaction()
     await producer.send_and_wait(worker.log[0], key=b"k", value=b"never", partition=worker.log[1])
