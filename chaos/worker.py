@@ -76,14 +76,22 @@ async def serve() -> int:
         loop.add_signal_handler(ending, stop.set)
     async with node.app:
         calm_the_collector()
+        alone = asyncio.create_task(_end_with(os.getppid()))
         asked, ended = asyncio.create_task(stop.wait()), asyncio.create_task(node.app.wait_until_stopped())
         await asyncio.wait({asked, ended}, return_when=asyncio.FIRST_COMPLETED)
-        asked.cancel()
-        ended.cancel()
+        for task in (alone, asked, ended):
+            task.cancel()
     if node.app.crash_reason is not None:
         structlog.get_logger().error("the worker crashed", fault=repr(node.app.crash_reason))
         return 1
     return 0
+
+
+async def _end_with(harness: int) -> None:
+    """Nobody looks after a worker whose harness was killed."""
+    while os.getppid() == harness:
+        await asyncio.sleep(1.0)
+    os._exit(1)
 
 
 def _systems(settings: Settings, obedience: Obedience) -> Sequence[System]:
