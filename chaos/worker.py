@@ -22,7 +22,6 @@ true_time = time.time
 clock_offset = 0.0
 time.time = lambda: true_time() + clock_offset
 
-import structlog  # noqa: E402
 import uvloop  # noqa: E402
 
 from chaos.feed import Feed  # noqa: E402
@@ -32,7 +31,7 @@ from isthmus.config.load import load_settings  # noqa: E402
 from isthmus.config.settings import Settings  # noqa: E402
 from isthmus.node.app import create_app  # noqa: E402
 from isthmus.node.systems import open_systems  # noqa: E402
-from isthmus.node.worker import calm_the_collector  # noqa: E402
+from isthmus.node.worker import calm_the_collector, exit_code  # noqa: E402
 from isthmus.systems.protocol import System  # noqa: E402
 
 RUN, OWN = Path(os.environ["CHAOS_RUN"]), Path(os.environ["CHAOS_OWN"])
@@ -81,10 +80,7 @@ async def serve() -> int:
         await asyncio.wait({asked, ended}, return_when=asyncio.FIRST_COMPLETED)
         for task in (alone, asked, ended):
             task.cancel()
-    if node.app.crash_reason is not None:
-        structlog.get_logger().error("the worker crashed", fault=repr(node.app.crash_reason))
-        return 1
-    return 0
+    return exit_code(stop.is_set(), node.app.crash_reason)
 
 
 async def _end_with(harness: int) -> None:
