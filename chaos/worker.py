@@ -22,7 +22,6 @@ true_time = time.time
 clock_offset = 0.0
 time.time = lambda: true_time() + clock_offset
 
-import structlog  # noqa: E402
 import uvloop  # noqa: E402
 
 from chaos.feed import Feed  # noqa: E402
@@ -32,7 +31,7 @@ from isthmus.config.load import load_settings  # noqa: E402
 from isthmus.config.settings import Settings  # noqa: E402
 from isthmus.node.app import create_app  # noqa: E402
 from isthmus.node.systems import open_systems  # noqa: E402
-from isthmus.node.worker import calm_the_collector  # noqa: E402
+from isthmus.node.worker import calm_the_collector, exit_code  # noqa: E402
 from isthmus.systems.protocol import System  # noqa: E402
 
 RUN, OWN = Path(os.environ["CHAOS_RUN"]), Path(os.environ["CHAOS_OWN"])
@@ -76,14 +75,19 @@ async def serve() -> int:
         loop.add_signal_handler(ending, stop.set)
     async with node.app:
         calm_the_collector()
+        alone = asyncio.create_task(_end_with(os.getppid()))
         asked, ended = asyncio.create_task(stop.wait()), asyncio.create_task(node.app.wait_until_stopped())
         await asyncio.wait({asked, ended}, return_when=asyncio.FIRST_COMPLETED)
-        asked.cancel()
-        ended.cancel()
-    if node.app.crash_reason is not None:
-        structlog.get_logger().error("the worker crashed", fault=repr(node.app.crash_reason))
-        return 1
-    return 0
+        for task in (alone, asked, ended):
+            task.cancel()
+    return exit_code(stop.is_set(), node.app.crash_reason)
+
+
+async def _end_with(harness: int) -> None:
+    """Nobody looks after a worker whose harness was killed."""
+    while os.getppid() == harness:
+        await asyncio.sleep(1.0)
+    os._exit(1)
 
 
 def _systems(settings: Settings, obedience: Obedience) -> Sequence[System]:

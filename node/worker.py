@@ -38,10 +38,16 @@ async def _serve(settings: Settings) -> int:
     async with node.app:
         calm_the_collector()
         await _until_stopped(node, stop)
-    if node.app.crash_reason is not None:
-        log.error("the worker crashed", fault=repr(node.app.crash_reason))
-        return 1
-    return 0
+    return exit_code(stop.is_set(), node.app.crash_reason)
+
+
+def exit_code(asked: bool, fault: BaseException | None) -> int:
+    """0 only where it was asked to end: some supervisors start nothing again that ended well."""
+    if fault is not None:
+        log.error("the worker crashed", fault=repr(fault))
+    elif not asked:
+        log.error("the worker ended, and nobody asked it to")
+    return 0 if asked and fault is None else 1
 
 
 def calm_the_collector() -> None:
