@@ -13,6 +13,7 @@ import inspect
 import itertools
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -35,6 +36,16 @@ TICK = "tick"
 KEPT_DECODED = 4096
 
 log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Gap:
+    """Records of a topic that are missing: the offset of the first one that came too early, when that was noticed, and
+    when the topic was last read again (seconds of the monotonic clock)."""
+
+    offset: int
+    seen: float
+    rewound: float
 
 
 class Lane:
@@ -68,7 +79,7 @@ class Lane:
         self._due: float | None = None
         self._turn = asyncio.Lock()
         self._settling = asyncio.Lock()
-        self._rewinds: dict[str, tuple[int, float]] = {}
+        self._gaps: dict[str, Gap] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._known: dict[str, dict[bytes, Any]] = {table.name: {} for table in stage.tables}
         self._sender = Sender(f"{stage.name}-{partition}", partition, stage.tables[0].name)
@@ -185,23 +196,24 @@ class Lane:
         if verdict is Verdict.REPEAT:
             event.ack()
             return False
-        self._rewinds.pop(message.topic, None)
+        self._gaps.pop(message.topic, None)
         self.marker.done(message.topic, message.offset, stamp)
         return True
 
     def _came_again(self, message: Any) -> bool:
         """Did a rewind bring the same record again? Then Kafka has none before it; offsets, unlike numbers, may skip."""
-        return bool(self._rewinds.get(message.topic, (None, 0.0))[0] == message.offset)
+        gap = self._gaps.get(message.topic)
+        return gap is not None and message.offset == gap.offset
 
     def _comes_again(self, message: Any) -> bool:
         """Was it on its way when we began to read again from before it? Taken now, it would hide what lies between: a
         record without a number is told from a repeat by its offset alone."""
-        offset, since = self._rewinds.get(message.topic, (message.offset, 0.0))
-        return bool(message.offset > offset) and time.monotonic() - since < AWAITED_SECONDS
+        gap = self._gaps.get(message.topic)
+        return gap is not None and message.offset > gap.offset and time.monotonic() - gap.rewound < AWAITED_SECONDS
 
     async def _miss(self, message: Any) -> None:
         """Something before this record is missing: read again, or stand still where Kafka itself has lost it."""
-        if self._came_again(message) and self._rewound_long_ago(message.topic):
+        if self._came_again(message) and time.monotonic() - self._gaps[message.topic].seen >= REWIND_SECONDS:
             self.stand_still(
                 f"{_place(message)} came, but frames before it are not in Kafka any more: changes are lost",
             )
@@ -214,15 +226,14 @@ class Lane:
         self.alarm = alarm
         log.critical("this lane stands still", lane=str(self), alarm=alarm)
 
-    def _rewound_long_ago(self, topic: str) -> bool:
-        return time.monotonic() - self._rewinds[topic][1] >= REWIND_SECONDS
-
     async def _rewind(self, message: Any) -> None:
         """Read the topic again from where we are; what was already on its way meanwhile asks for no second rewind."""
         topic, now = message.topic, time.monotonic()
-        if now - self._rewinds.get(topic, (0, -REWIND_SECONDS))[1] < REWIND_SECONDS:
+        gap = self._gaps.setdefault(topic, Gap(message.offset, now, now - REWIND_SECONDS))
+        gap.offset = min(gap.offset, message.offset)
+        if now - gap.rewound < REWIND_SECONDS:
             return
-        self._rewinds[topic] = (message.offset, now)
+        gap.rewound = now
         log.warning("a record was dropped beneath us: reading again", lane=str(self), topic=topic)
         await self._seek(topic, self.partition, self.resume_at(topic) or 0)
 

@@ -144,6 +144,27 @@ async def test_a_frame_that_kafka_has_lost_makes_the_lane_stand_still_loudly(
     assert await published(kafka, namespace, "events") == [b"1"]
 
 
+async def test_lost_frames_are_noticed_also_while_others_keep_coming(
+    hands: Hands, kafka: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "REWIND_SECONDS", 0.3)
+    monkeypatch.setattr(lanes, "AWAITED_SECONDS", 0.2)
+    await hands.hand(0, 0, b"[1]")
+    await hands.done(0)
+    late, rewinds = 0, 0
+    async with asyncio.timeout(20):
+        while hands.lane.alarm is None:
+            await hands.hand(8 + late, 3 + late, b"[4]")
+            late += 1
+            if len(hands.sought) > rewinds:  # reading again brings all from the first one on
+                rewinds = len(hands.sought)
+                for number in range(late + 1):
+                    await hands.hand(7 + number, 2 + number, b"[3]")
+            await asyncio.sleep(0.01)
+    assert "changes are lost" in hands.lane.alarm
+    assert await published(kafka, namespace, "events") == [b"1"]
+
+
 async def test_a_strangers_record_behind_a_gap_of_offsets_is_not_overtaken(
     hands: Hands, kafka: str, namespace: str
 ) -> None:
