@@ -19,7 +19,13 @@ from isthmus.tables.stage import Stage
 WEEK = str(7 * 24 * 3600 * 1000)
 TOPIC_ALREADY_EXISTS = 36
 LARGEST = {"max.message.bytes": str(RECORD_BYTES + (1 << 20))}
-COMPACTED = {**LARGEST, "cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.2", "segment.ms": "3600000"}
+COMPACTED = {
+    **LARGEST,
+    "cleanup.policy": "compact",
+    "min.cleanable.dirty.ratio": "0.2",
+    "segment.ms": "3600000",
+    "delete.retention.ms": "86400000",  # tables/store.py: a store that is older begins anew
+}
 KEPT = {**LARGEST, "cleanup.policy": "delete", "retention.ms": WEEK}
 
 

@@ -1,17 +1,22 @@
 """One partition of one table in RocksDB: a cache of its changelog that knows how far it has come.
 
 Promises: `apply` changes values and the changelog position in one atomic batch, so the store is never ahead of or
-torn against its changelog; memory is bounded by the cache it is given, however many stores there are.
+torn against its changelog; memory is bounded by the cache it is given, however many stores there are. A store that nobody
+has written for longer than a changelog keeps what says that a key is gone begins anew: it could not hear of it any more.
 """
 
 from __future__ import annotations
 
+import shutil
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch, WriteOptions
 
 POSITION = b"\xff\xffposition"
+# Half of how long a changelog keeps a deletion (node/topics.py).
+STALE_SECONDS = 12 * 3600.0
 
 
 def shared_cache(size: int) -> Cache:
@@ -32,18 +37,33 @@ def _options(cache: Cache) -> Options:
     return options
 
 
+def _opened(path: Path, cache: Cache) -> Rdict:
+    path.mkdir(parents=True, exist_ok=True)
+    database = Rdict(str(path), options=_options(cache), access_type=AccessType.read_write())
+    # No log of its own: what a crash takes from memory, position included, is read from the changelog again.
+    unlogged = WriteOptions()
+    unlogged.disable_wal = True
+    database.set_write_options(unlogged)
+    return database
+
+
+def _written(database: Rdict) -> tuple[int | None, float]:
+    """The changelog position, and when it was written (seconds since 1970); None for a store without any."""
+    position, _, when = (database.get(POSITION) or b"").partition(b" ")
+    return (int(position), float(when or 0)) if position else (None, 0.0)
+
+
 class Store:
     """Keys and values are bytes; `position` is the offset of the last changelog record that the store holds."""
 
-    def __init__(self, path: Path, cache: Cache) -> None:
-        path.mkdir(parents=True, exist_ok=True)
-        self._db = Rdict(str(path), options=_options(cache), access_type=AccessType.read_write())
-        # No log of its own: what a crash takes from memory, position included, is read from the changelog again.
-        unlogged = WriteOptions()
-        unlogged.disable_wal = True
-        self._db.set_write_options(unlogged)
-        raw = self._db.get(POSITION)
-        self.position: int | None = int(raw) if raw is not None else None
+    def __init__(self, path: Path, cache: Cache, stale_after: float = STALE_SECONDS) -> None:
+        self._db = _opened(path, cache)
+        position, written = _written(self._db)
+        if position is not None and time.time() - written > stale_after:
+            self._db.close()
+            shutil.rmtree(path)
+            self._db, position = _opened(path, cache), None
+        self.position: int | None = position
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, None where there is none."""
@@ -58,7 +78,7 @@ class Store:
                 batch.delete(key)
             else:
                 batch.put(key, value)
-        batch.put(POSITION, str(position).encode())
+        batch.put(POSITION, f"{position} {time.time():.0f}".encode())
         self._db.write(batch)
         self.position = position
 

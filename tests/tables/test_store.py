@@ -28,6 +28,18 @@ def test_a_scan_gives_a_prefix_in_order_and_never_the_position(tmp_path: Path) -
     store.close()
 
 
+def test_a_store_older_than_what_a_changelog_remembers_of_deletions_begins_anew(tmp_path: Path) -> None:
+    store = Store(tmp_path / "t", shared_cache(1 << 20))
+    store.apply([(b"a", b"1")], 4)
+    store.close()
+    kept = Store(tmp_path / "t", shared_cache(1 << 20))
+    assert (kept.get(b"a"), kept.position) == (b"1", 4)
+    kept.close()
+    anew = Store(tmp_path / "t", shared_cache(1 << 20), stale_after=-1)
+    assert (anew.get(b"a"), anew.position) == (None, None)
+    anew.close()
+
+
 WRITER = """
 import sys
 import subprocess
