@@ -7,14 +7,24 @@ control records at the end of a changelog included (Faust's own recovery waits o
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from isthmus.config.errors import IsthmusError
 from isthmus.tables.store import Store
 
 POLL_SECONDS = 0.01
+MARKED_SECONDS = 20.0  # a transaction is committed a little before readers may see it
+
+
+class ChangelogLost(IsthmusError):
+    """A changelog does not hold any more what was committed to it."""
+
+    code = "CHANGELOG_LOST"
+    hint = "restore the topic from a backup; or, to go on with what Kafka holds, delete this worker's data folder"
 
 
 Beyond = Mapping[tuple[str, int], int]
@@ -72,6 +82,10 @@ async def _read(
     while any(ends[where] <= offset for where, offset in beyond.items()):
         await asyncio.sleep(POLL_SECONDS)
         ends = await consumer.end_offsets(list(stores))
+    for where, store in stores.items():
+        if store.position is not None and ends[where] <= store.position:
+            await _still_there(consumer, where, store)
+            ends |= await consumer.end_offsets([where])
     waiting = {where for where in stores if await consumer.position(where) < ends[where]}
     applied = 0
     while waiting:
@@ -80,6 +94,18 @@ async def _read(
             applied += len(records)
         waiting = {where for where in waiting if await consumer.position(where) < ends[where]}
     return applied
+
+
+async def _still_there(consumer: AIOKafkaConsumer, where: TopicPartition, store: Store) -> None:
+    """What the store holds was committed once; a changelog that ends before it, and goes on to, is another one."""
+    begun = time.monotonic()
+    while store.position is not None and (end := (await consumer.end_offsets([where]))[where]) <= store.position:
+        if time.monotonic() - begun > MARKED_SECONDS:
+            raise ChangelogLost(
+                f"{where.topic}/{where.partition} ends at {end}, but this worker holds it up to {store.position}: it was"
+                " deleted or made anew, and what all workers know may be lost"
+            )
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def seek_to(consumer: AIOKafkaConsumer, stores: Mapping[TopicPartition, Store]) -> None:
