@@ -72,10 +72,10 @@ class Run:
         return [hand for hand in self.hands if hand.running]
 
     async def victim(self) -> Hand:
-        """One that is ready to work: of those at once, any, but one that has work before one that has no partition."""
+        """One that is ready to work, the first of them; where some hold partitions, of those."""
         hands = self.chance.sample(self.running, len(self.running))
         busy = await asyncio.gather(*(hand.busy() for hand in hands))
-        hands = [hand for hand, _ in sorted(zip(hands, busy, strict=True), key=lambda pair: not pair[1])]
+        hands = [hand for hand, has_work in zip(hands, busy, strict=True) if has_work] or hands
         waiting = [asyncio.create_task(hand.ready(self.patience)) for hand in hands]
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
