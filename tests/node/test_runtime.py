@@ -16,7 +16,7 @@ WHERE = TP("changes", 0)
 
 
 @pytest.fixture
-def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Runtime, list[BaseException]]:
+async def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Runtime, list[BaseException]]:
     """A runtime without patience, and why it ended its process."""
     monkeypatch.setattr(runtimes, "STUCK_SECONDS", -1.0)
     died: list[BaseException] = []
@@ -24,7 +24,7 @@ def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Runtime, l
     return Runtime(app, Topics("", 1), "nobody:9", tmp_path, died.append), died
 
 
-def test_a_consumer_that_brings_nothing_although_there_is_more_ends_the_process(
+async def test_a_consumer_that_brings_nothing_although_there_is_more_ends_the_process(
     watched: tuple[Runtime, list[BaseException]],
 ) -> None:
     runtime, died = watched
@@ -35,7 +35,7 @@ def test_a_consumer_that_brings_nothing_although_there_is_more_ends_the_process(
     assert "6 records are there" in str(died[0])
 
 
-def test_a_consumer_that_moves_or_has_all_is_left_alone(watched: tuple[Runtime, list[BaseException]]) -> None:
+async def test_a_consumer_that_moves_or_has_all_is_left_alone(watched: tuple[Runtime, list[BaseException]]) -> None:
     runtime, died = watched
     for position in (3, 4, 5, 9, 9, 9):
         runtime._watch_position(WHERE, position, 9)
