@@ -31,7 +31,7 @@ class Trouble:
         self._chance = random.Random(f"trouble/{seed}")
         self._sent = 0
         self._failures: deque[tuple[Scope, Fault]] = deque()
-        self._lost: deque[float | None] = deque()
+        self._lost: deque[tuple[float | None, int]] = deque()
 
     def fail_next(
         self,
@@ -45,10 +45,10 @@ class Trouble:
         """Refuse the next n requests of that scope, unprocessed."""
         self._failures.extend([(scope, Fault(status, message, "", retry_after))] * n)
 
-    def lose_answers(self, n: int, *, late: float | None = None) -> None:
+    def lose_answers(self, n: int, *, late: float | None = None, blind: int = 0) -> None:
         """Carry out the next n writes but break the connection instead of answering; with `late` they are carried out
-        only so many seconds after."""
-        self._lost.extend([late] * n)
+        only so many seconds after. So many reads after each are refused (`blind`)."""
+        self._lost.extend([(late, blind)] * n)
 
     def recover(self) -> None:
         """Forget the trouble that is still to come."""
@@ -66,7 +66,11 @@ class Trouble:
 
     def lost_answer(self) -> tuple[float | None] | None:
         """Takes one lost answer, with its delay, if any is due."""
-        return (self._lost.popleft(),) if self._lost else None
+        if not self._lost:
+            return None
+        late, blind = self._lost.popleft()
+        self.fail_next(blind, 503, scope="reads")
+        return (late,)
 
     def arrange(self, postings: list[Posting]) -> list[Posting]:
         """Postings that wait together, in the order of their start."""
