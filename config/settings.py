@@ -112,8 +112,16 @@ class SalesforceSettings(Declared):
     client_id: str = Field(min_length=1, description="The connected app's consumer key.")
     client_secret: SecretStr = Field(min_length=1, description="The connected app's consumer secret.")
     api_version: str = Field(default="60.0", pattern=r"^\d{2}\.0$", description="The API version.")
-    channel: str = Field(
-        default="/data/ChangeEvents", pattern="^/data/", description="The change data capture channel."
+    transport: Literal["pubsub", "cometd"] = Field(
+        default="pubsub",
+        description="How changes come: the Pub/Sub API, or CometD, where only HTTPS gets through.",
+    )
+    pubsub_url: Annotated[str, Field(pattern=r"^(grpcs?://)?[^\s/:]+:\d{1,5}$")] = Field(
+        default="api.pubsub.salesforce.com:7443",
+        description="Where the Pub/Sub API is, `host:port`; with `grpc://` before it, without TLS.",
+    )
+    channels: tuple[Annotated[str, Field(pattern="^/data/")], ...] = Field(
+        default=("/data/ChangeEvents",), min_length=1, description="The change data capture channels."
     )
     client_name: str = Field(
         default="isthmus", min_length=1, description="How our own writes are named in change events."

@@ -28,8 +28,9 @@ def _salesforce(settings: SalesforceSettings) -> SalesforceConfig:
         client_id=settings.client_id,
         client_secret=settings.client_secret.get_secret_value(),
         api_version=settings.api_version,
-        channel=settings.channel,
+        channels=settings.channels,
         client_name=settings.client_name,
+        pubsub_url=settings.pubsub_url if settings.transport == "pubsub" else None,
     )
 
 
