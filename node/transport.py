@@ -1,7 +1,7 @@
 """Faust's Kafka transport, with two differences: its consumer reads committed records only, and does not wait long.
 
-Promises: no stage ever sees a frame of an aborted transaction; a frame is fetched within FETCH_WAIT_MS. Faust itself does so only under `exactly_once`, whose
-other half (its own transactions) loses and repeats events: docs/adr/0002.
+Promises: no stage ever sees a frame of an aborted transaction (Faust reads committed records only under `exactly_once`,
+whose other half, its own transactions, loses and repeats events: docs/adr/0002); a frame is fetched within FETCH_WAIT_MS.
 """
 
 from __future__ import annotations
