@@ -7,7 +7,7 @@ FOLDERS := node agents tables codecs config systems simulators
 SOURCES := $(FOLDERS) tests bench chaos
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types imports docs bench chaos check clean
+.PHONY: help setup demo test lint types imports docs stubs bench chaos check clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ imports: $(READY) $(LINKS) ## Imports point down
 
 docs: $(READY) ## The generated pages of docs/reference anew
 	@$(BIN)/isthmus docs
+
+stubs: $(READY) ## The messages of codecs/pubsub anew, from the published proto
+	@cd codecs/pubsub && ../../$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. pubsub_api.proto
 
 bench: $(READY) ## Isthmus beside its peers; docs/performance.md anew; ARGS="--rounds 1"
 	@cd bench && ../$(BIN)/python run.py $(ARGS)

@@ -17,23 +17,25 @@ from isthmus.codecs.dead import dead_letter
 from isthmus.codecs.frames import Elements, encode
 from isthmus.config.errors import DecodeError, PermanentError, PlatformError
 from isthmus.systems.protocol import Row, System
-from isthmus.tables.rows import KnownRow, news, read_change, rows
+from isthmus.tables.rows import KnownRow, news, numbered, read_change, rows
 from isthmus.tables.stage import Batch, Input, Stage
 from isthmus.tables.unit import Table, Unit
 
 Understand = Callable[[Any], Sequence[Reread]]
 
 
-def stage(system: System, understand: Understand | None, versioned: bool) -> Stage:
+def stage(system: System, understand: Understand | None, versioned: bool, unordered: bool = False) -> Stage:
     """The stage of one system. `understand` turns a raw hint record into requests (DecodeError: a dead letter); a
-    system without hints has none. `versioned`: its reads carry their version, so they can be told apart."""
+    system without hints has none. `versioned`: its reads carry their version, so they can be told apart; `unordered`:
+    those versions are equal or not and have no order, so that reads are numbered here."""
     name = system.name
     table = rows(name)
 
     async def fold(unit: Unit, batches: Sequence[Batch]) -> None:
         requests = [request for batch in batches for request in _requests(unit, name, batch, understand)]
         for object_ in dict.fromkeys(request.object for request in requests):
-            await _read(unit, system, [r for r in requests if r.object == object_], table if versioned else None)
+            some = [request for request in requests if request.object == object_]
+            await _read(unit, system, some, table if versioned else None, unordered)
 
     def bury(unit: Unit, raw: bytes, fault: Exception) -> None:
         _bury(unit, name, "unknown", fault, raw)
@@ -54,7 +56,9 @@ def _requests(unit: Unit, system: str, batch: Batch, understand: Understand | No
             _bury(unit, system, "unknown", fault, message.value)
 
 
-async def _read(unit: Unit, system: System, requests: Sequence[Reread], table: Table[KnownRow] | None) -> None:
+async def _read(
+    unit: Unit, system: System, requests: Sequence[Reread], table: Table[KnownRow] | None, unordered: bool
+) -> None:
     ids = list(dict.fromkeys(request.record_id for request in requests))
     try:
         found = {row.record_id: row for row in await _patiently(system, requests[0].object, ids)}
@@ -69,7 +73,7 @@ async def _read(unit: Unit, system: System, requests: Sequence[Reread], table: T
         if table is None:
             _as_asked(unit, system.name, request, row)
         else:
-            _versioned(unit, table, system.name, request, row)
+            _versioned(unit, table, system.name, request, row, unordered)
 
 
 async def _patiently(system: System, object_: str, ids: Sequence[str]) -> list[Row]:
@@ -89,11 +93,14 @@ def _worth_answering(requests: Sequence[Reread]) -> list[Reread]:
     return [*plain.values(), *(r for r in requests if r.answers is not None or r.nonce is not None)]
 
 
-def _versioned(unit: Unit, table: Table[KnownRow], system: str, request: Reread, row: Row) -> None:
+def _versioned(unit: Unit, table: Table[KnownRow], system: str, request: Reread, row: Row, unordered: bool) -> None:
     """A read that carries its version."""
     key = f"{request.object}:{request.record_id}".encode()
     known = unit.get(table, key)
-    told = news(system, request, known, KnownRow(row.version or "", row.exists), row.fields, row.changed_at)
+    read = KnownRow(row.version or "", row.exists)
+    if unordered and row.exists:
+        read = numbered(known, read, row.fields)
+    told = news(system, request, known, read, row.fields, row.changed_at)
     if told is not None:
         change, remembered = told
         unit.put(table, key, remembered)

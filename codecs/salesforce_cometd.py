@@ -11,43 +11,29 @@ What counts as touched:
 - What was touched without its value being told makes the update a `gap`, which asks for a read: a text sent as a
   difference (§1.10), and a field that `changedFields` names and the body lacks. The latter may be hidden from us, and
   hidden is not cleared. Such a gap still shows what the event does tell.
-- A GAP_* event and a delete say nothing of fields. An event for all records of an object, be it an overflow or a
-  conversion with the wildcard id `001*` (§1.7), is an `overflow`: no read of one record answers it.
+
+The header is read in codecs/salesforce_event.py, as the other transport's is.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from msgspec.structs import replace
-
-from isthmus.codecs.change import Change, Operation, Value
-from isthmus.codecs.exact import INT64, instant, parse, value_of
+from isthmus.codecs.change import Change, Operation
+from isthmus.codecs.exact import parse, value_of
+from isthmus.codecs.salesforce_event import (
+    HEADER,
+    NOTHING_SAID,
+    Body,
+    changes_of,
+    operation_of,
+    says_fields,
+    texts,
+    told,
+    within,
+)
 from isthmus.config.errors import DecodeError
-
-SYSTEM = "salesforce"
-OPERATIONS: Mapping[str, Operation] = {
-    "CREATE": "create",
-    "UPDATE": "update",
-    "DELETE": "delete",
-    "UNDELETE": "undelete",
-    "GAP_CREATE": "gap",
-    "GAP_UPDATE": "gap",
-    "GAP_DELETE": "gap",
-    "GAP_UNDELETE": "gap",
-    "GAP_OVERFLOW": "overflow",
-}
-HEADER = "ChangeEventHeader"
-SUFFIXES = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
-RECORD_ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
-EVERY_RECORD = re.compile(r"[A-Za-z0-9]{3}\*|0{15}(?:AAA)?")
-
-WORDS = {dict: "object", list: "array", str: "text", int: "whole number"}
-
-Kind = TypeVar("Kind")
 
 
 def decode(message: bytes | dict[str, Any] | list[Any]) -> list[Change]:
@@ -60,16 +46,6 @@ def decode(message: bytes | dict[str, Any] | list[Any]) -> list[Change]:
         return list(_changes(parse(message) if isinstance(message, bytes) else message, ""))
     except RecursionError as fault:
         raise DecodeError("nested too deeply") from fault
-
-
-def to18(record_id: str) -> str:
-    """The 18-character form of a record id; one that has it already stays as it is (salesforce.md §5)."""
-    if len(record_id) != 15:
-        return record_id
-    chunks = (record_id[start : start + 5] for start in (0, 5, 10))
-    return record_id + "".join(
-        SUFFIXES[sum(1 << k for k, c in enumerate(chunk) if "A" <= c <= "Z")] for chunk in chunks
-    )
 
 
 # -- from a message to its events
@@ -85,9 +61,9 @@ def _changes(message: Any, place: str) -> Iterator[Change]:
         case {"payload": _}:
             yield from _event(message, place)
         case {"data": _}:
-            yield from _event(_told(message, "data", dict, place), _within(place, "data"))
+            yield from _event(told(message, "data", dict, place), within(place, "data"))
         case {"dir": str(direction), "body": list(body)}:
-            yield from _recorded(direction, body, _within(place, "body"))
+            yield from _recorded(direction, body, within(place, "body"))
         case {"successful": bool()}:
             return
         case _:
@@ -106,118 +82,32 @@ def _recorded(direction: str, body: list[Any], place: str) -> Iterator[Change]:
 
 
 def _event(event: Mapping[str, Any], place: str) -> Iterator[Change]:
-    payload = _told(event, "payload", dict, place)
-    place = _within(place, "payload")
-    header = _told(payload, HEADER, dict, place)
-    kind = _text(header, "changeType", _within(place, HEADER))
-    if kind not in OPERATIONS:
-        raise DecodeError(f"unknown change type {kind!r}", place=f"{_within(place, HEADER)}.changeType")
-    whole = _of_any_record(header, OPERATIONS[kind], _body(payload, header, OPERATIONS[kind], place), place)
-    for record_id in _record_ids(header, _within(place, HEADER)):
-        change = replace(whole, record_id=record_id, change_id=f"{whole.change_id}:{record_id}")
-        every = EVERY_RECORD.fullmatch(record_id) is not None
-        yield replace(change, operation="overflow", fields={}, cleared=()) if every else change
-
-
-def _of_any_record(header: Mapping[str, Any], operation: Operation, body: _Body, place: str) -> Change:
-    """What all records of the event have in common; the change id lacks the record's part."""
-    place = _within(place, HEADER)
-    transaction, sequence = _text(header, "transactionKey", place), _count(header, "sequenceNumber", place)
-    committed = header.get("commitTimestamp")
-    return Change(
-        system=SYSTEM,
-        entity=_text(header, "entityName", place),
-        record_id="",
-        operation="gap" if body.incomplete and operation == "update" else operation,
-        fields=body.fields,
-        cleared=tuple(sorted(body.cleared)),
-        version=_version(header, sequence, place),
-        changed_at=None if committed is None else instant(committed, f"{place}.commitTimestamp"),
-        transaction=transaction,
-        origin=_text(header, "changeOrigin", place) if header.get("changeOrigin") else None,
-        change_id=f"{transaction}:{sequence}",
-    )
-
-
-def _version(header: Mapping[str, Any], sequence: int, place: str) -> str | None:
-    if header.get("commitNumber") is None:
-        return None
-    return f"{_count(header, 'commitNumber', place):020d}.{sequence:010d}"
-
-
-def _record_ids(header: Mapping[str, Any], place: str) -> Iterable[str]:
-    found = _told(header, "recordIds", list, place)
-    if not found:
-        raise DecodeError("names no record", place=f"{place}.recordIds")
-    for number, one in enumerate(found):
-        if not isinstance(one, str) or not (RECORD_ID.fullmatch(one) or EVERY_RECORD.fullmatch(one)):
-            raise DecodeError(f"{one!r} is no record id", place=f"{place}.recordIds[{number}]")
-    return dict.fromkeys(to18(one) for one in found)
-
-
-def _text(holder: Mapping[str, Any], name: str, place: str) -> str:
-    if holder.get(name) == "":
-        raise DecodeError("is missing", place=_within(place, name))
-    return _told(holder, name, str, place)
-
-
-def _count(holder: Mapping[str, Any], name: str, place: str) -> int:
-    found = _told(holder, name, int, place)
-    if isinstance(found, bool) or found < 0 or found not in INT64:
-        raise DecodeError(f"{found!r} is no count", place=_within(place, name))
-    return found
-
-
-def _told(holder: Mapping[str, Any], name: str, kind: type[Kind], place: str) -> Kind:
-    found = holder.get(name)
-    if not isinstance(found, kind):
-        problem = "is missing" if found is None else f"is no {WORDS[kind]}"
-        raise DecodeError(problem, place=_within(place, name))
-    return found
-
-
-def _within(place: str, name: str) -> str:
-    return f"{place}.{name}" if place else name
+    payload = told(event, "payload", dict, place)
+    place = within(place, "payload")
+    header = told(payload, HEADER, dict, place)
+    body = _body(payload, header, operation_of(header, within(place, HEADER)), place)
+    yield from changes_of(header, body, within(place, HEADER))
 
 
 # -- from an event's body to what was touched
 
 
-@dataclass(frozen=True, slots=True)
-class _Body:
-    """`incomplete`: something was touched whose value is not told."""
-
-    fields: Mapping[str, Value]
-    cleared: frozenset[str] = frozenset()
-    incomplete: bool = False
-
-
-def _body(payload: Mapping[str, Any], header: Mapping[str, Any], operation: Operation, place: str) -> _Body:
-    if operation not in ("create", "update", "undelete"):
-        return _Body({})
-    named = _changed_fields(header, _within(place, HEADER)) if operation == "update" else frozenset()
-    told = dict(_parts(payload, named))
+def _body(payload: Mapping[str, Any], header: Mapping[str, Any], operation: Operation, place: str) -> Body:
+    if not says_fields(operation):
+        return NOTHING_SAID
+    # Empty where there are none: captures up to v46 lack them, and one page of the documentation shows `[]` (§1.7).
+    named = frozenset(texts(header, "changedFields", within(place, HEADER)) if operation == "update" else ())
+    parts = dict(_parts(payload, named))
     dropped = {name for name in named if _is_dropped_part(name, payload)}
-    differences = {name for name, value in told.items() if _is_difference(value)}
+    differences = {name for name, value in parts.items() if _is_difference(value)}
     fields = {
-        name: value_of(value, _within(place, name))
-        for name, value in told.items()
+        name: value_of(value, within(place, name))
+        for name, value in parts.items()
         if value is not None and name not in differences and _is_touched(name, named)
     }
     silent = {name for name in named if name.partition(".")[0] not in payload}
-    cleared = dropped | {name for name, value in told.items() if value is None}
-    return _Body(fields, frozenset(cleared), incomplete=bool(differences or silent))
-
-
-def _changed_fields(header: Mapping[str, Any], place: str) -> frozenset[str]:
-    """Empty where there are none: captures up to v46 lack them, and one page of the documentation shows `[]` (§1.7)."""
-    if header.get("changedFields") is None:
-        return frozenset()
-    found = _told(header, "changedFields", list, place)
-    for number, name in enumerate(found):
-        if not isinstance(name, str):
-            raise DecodeError("is no text", place=f"{place}.changedFields[{number}]")
-    return frozenset(found)
+    cleared = dropped | {name for name, value in parts.items() if value is None}
+    return Body(fields, frozenset(cleared), incomplete=bool(differences or silent))
 
 
 def _parts(payload: Mapping[str, Any], named: frozenset[str]) -> Iterator[tuple[str, Any]]:

@@ -75,9 +75,13 @@ class SystemMapping(Declared):
 
     object: str = Field(description="The object's or table's name in that system.")
     external_id: str = Field(description="The field that holds the canonical id: an external id or alternate key.")
-    collection: str | None = Field(None, description="Dynamics: the entity set name, e.g. accounts.")
-    primary_key: str = Field("Id", description="The primary key column.")
+    collection: str | None = Field(None, description="Dynamics, Operations: the entity set name, e.g. accounts.")
+    primary_key: str = Field("Id", description="The primary key column; Operations: all key columns, comma-separated.")
     fields: dict[str, str] = Field(description="Canonical field to the system's own field name.")
+    events: dict[str, dict[str, str]] = Field(
+        default_factory=dict,
+        description="Operations: business events about this object, each with the payload's name for every key column.",
+    )
 
     @cached_property
     def canonical(self) -> dict[str, str]:

@@ -112,8 +112,16 @@ class SalesforceSettings(Declared):
     client_id: str = Field(min_length=1, description="The connected app's consumer key.")
     client_secret: SecretStr = Field(min_length=1, description="The connected app's consumer secret.")
     api_version: str = Field(default="60.0", pattern=r"^\d{2}\.0$", description="The API version.")
-    channel: str = Field(
-        default="/data/ChangeEvents", pattern="^/data/", description="The change data capture channel."
+    transport: Literal["pubsub", "cometd"] = Field(
+        default="pubsub",
+        description="How changes come: the Pub/Sub API, or CometD, where only HTTPS gets through.",
+    )
+    pubsub_url: Annotated[str, Field(pattern=r"^(grpcs?://)?[^\s/:]+:\d{1,5}$")] = Field(
+        default="api.pubsub.salesforce.com:7443",
+        description="Where the Pub/Sub API is, `host:port`; with `grpc://` before it, without TLS.",
+    )
+    channels: tuple[Annotated[str, Field(pattern="^/data/")], ...] = Field(
+        default=("/data/ChangeEvents",), min_length=1, description="The change data capture channels."
     )
     client_name: str = Field(
         default="isthmus", min_length=1, description="How our own writes are named in change events."
@@ -154,6 +162,32 @@ class DynamicsSettings(Declared):
     webhook: WebhookSettings | None = Field(default=None, description="Unset: no webhook is accepted.")
 
 
+class OperationsSettings(Declared):
+    """A Finance & Operations environment; an app registration with a client secret (dynamics.md §5)."""
+
+    url: Url = Field(description="The environment, `https://<name>.operations.dynamics.com`.")
+    authority: Url = Field(default="https://login.microsoftonline.com", description="Who issues tokens.")
+    tenant: str = Field(min_length=1, description="The Entra tenant's id.")
+    client_id: str = Field(min_length=1, description="The app registration's id.")
+    client_secret: SecretStr = Field(min_length=1, description="The app registration's secret.")
+    scope: str | None = Field(default=None, description="The token's scope. Unset: `<url>/.default`.")
+    company: str = Field(
+        pattern=r"^[A-Za-z0-9]{1,4}$", description="The legal entity that new records belong to, e.g. `usmf`."
+    )
+    ca_file: Path | None = Field(default=None, description="Certificates to trust instead of the system's, PEM.")
+    event_keys: tuple[SecretStr, ...] = Field(
+        default=(),
+        description="Values of `code` that an event may come with; two while rotating. Unset: none comes in.",
+    )
+
+    @field_validator("event_keys")
+    @classmethod
+    def _filled(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not all(key.get_secret_value() for key in keys):
+            raise ValueError("an empty key would let anyone in")
+        return keys
+
+
 class Pipeline(Declared):
     """How a write that could not be done is tried again."""
 
@@ -191,6 +225,9 @@ class Settings(BaseSettings):
         default=None, description="Unset: this node does not talk to Salesforce."
     )
     dynamics: DynamicsSettings | None = Field(default=None, description="Unset: this node does not talk to Dynamics.")
+    operations: OperationsSettings | None = Field(
+        default=None, description="Unset: this node does not talk to Finance & Operations."
+    )
     pipeline: Pipeline = Field(default_factory=Pipeline, description="How writes are tried again.")
     entities_dir: Path | None = Field(
         default=None, description="A folder of entity mappings. Unset: those that come with us."

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -26,7 +26,7 @@ from isthmus.node.reading import Reading
 from isthmus.node.runtime import Runtime
 from isthmus.node.topics import Topics, create
 from isthmus.node.transport import App
-from isthmus.node.webhooks import authenticator, hint_reader, record_named
+from isthmus.node.webhooks import authenticator, hint_reader, name_reader
 from isthmus.systems.protocol import System
 from isthmus.tables.deliveries import Patience
 from isthmus.tables.stage import Stage, Step, no_step
@@ -84,12 +84,19 @@ def stages(settings: Settings, mappings: Mappings, systems: Sequence[System], fa
 
     return [
         source.stage(named, mappings, owner, faults),
-        *(reread.stage(system, hint_reader(name), versioned=name == "dynamics") for name, system in named.items()),
+        *(_reread(system, mappings) for system in systems),
         intake.stage(list(named), mappings, _tags(settings)),
         identify.stage(mappings),
         merge.stage(mappings),
         *(deliver.stage(system, mappings, patience, hinted=hint_reader(system.name) is not None) for system in systems),
     ]
+
+
+def _reread(system: System, mappings: Mappings) -> Stage:
+    """Dynamics rows have versions that sort; those of Finance & Operations only tell equal from different."""
+    unordered = system.name == "operations"
+    versioned = unordered or system.name == "dynamics"
+    return reread.stage(system, hint_reader(system.name, mappings), versioned, unordered)
 
 
 def _tags(settings: Settings) -> dict[str, str]:
@@ -128,13 +135,20 @@ def _faust(settings: Settings) -> App:
     )
 
 
-def _hints(settings: Settings, mappings: Mappings, topics: Topics, systems: Sequence[System]) -> Hints | None:
-    if not any(system.name == "dynamics" for system in systems):
-        return None
-    authenticate = authenticator(settings)
-    return Hints(
-        settings.kafka.bootstrap, topics.topic("hints.dynamics"), topics.partitions, authenticate, record_named
-    )
+def _hints(settings: Settings, mappings: Mappings, topics: Topics, systems: Sequence[System]) -> dict[str, Hints]:
+    """The door of every system that sends hints."""
+    named = [system.name for system in systems if hint_reader(system.name) is not None]
+    return {
+        name: Hints(
+            settings.kafka.bootstrap,
+            topics.topic(f"hints.{name}"),
+            topics.partitions,
+            authenticator(settings, name),
+            name_reader(name, mappings),
+            name,
+        )
+        for name in named
+    }
 
 
 def _services(
@@ -144,25 +158,26 @@ def _services(
     runtime: Runtime,
     reading: Reading,
     systems: Sequence[System],
-    hints: Hints | None,
+    hints: Mapping[str, Hints],
 ) -> None:
     registry = CollectorRegistry()
     registry.register(Collector(reading))
-    runner = web.AppRunner(Api(reading, registry, hints).application(), access_log=None)
+    api = Api(reading, registry, hints.get("dynamics")).application()
+    if "operations" in hints:
+        api.router.add_post("/webhooks/operations", hints["operations"].receive)
+    runner = web.AppRunner(api, access_log=None)
 
     async def open_() -> None:
         published = [*PUBLISHED, *(f"events.{name}" for name in mappings.entities)]
         await create(settings.kafka.bootstrap, runtime.topics.declared(runtime.stages.values(), published))
         await asyncio.gather(*(system.open() for system in systems))
-        if hints is not None:
-            await hints.open()
+        await asyncio.gather(*(door.open() for door in hints.values()))
         await runner.setup()
         await web.TCPSite(runner, settings.node.http_host, settings.node.http_port).start()
 
     async def close() -> None:
         await runner.cleanup()
-        if hints is not None:
-            await hints.close()
+        await asyncio.gather(*(door.close() for door in hints.values()))
         await runtime.stop()
         await reading.members.close()
         await asyncio.gather(*(system.close() for system in systems))

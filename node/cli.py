@@ -29,7 +29,7 @@ app.command(table)
 
 Config = Annotated[Path | None, Parameter(help="The settings file; else $ISTHMUS_CONFIG, else ./isthmus.yaml.")]
 AsJson = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON.")]
-Kind = Literal["salesforce-cometd", "dynamics-webhook"]
+Kind = Literal["salesforce-cometd", "salesforce-pubsub", "dynamics-webhook"]
 
 
 @app.command
@@ -60,12 +60,15 @@ def demo(
 
 @app.command
 def decode(
-    kind: Kind, file: Annotated[str, Parameter(help="A file, or - for stdin.", allow_leading_hyphen=True)] = "-"
+    kind: Kind,
+    file: Annotated[str, Parameter(help="A file, or - for stdin.", allow_leading_hyphen=True)] = "-",
+    *,
+    schema: Annotated[Path | None, Parameter(help="The Avro schema of salesforce-pubsub payloads.")] = None,
 ) -> int:
     """Print the changes that a platform's own message stands for, one JSON object a line."""
     from isthmus.node.decode import decode_command
 
-    return decode_command(kind, file)
+    return decode_command(kind, file, schema)
 
 
 @app.command

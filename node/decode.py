@@ -1,11 +1,15 @@
 """`isthmus decode`: a platform's own messages in, the changes they stand for out, a line each.
 
-Promises: takes one JSON document, an array of documents, or documents one after another (JSON lines); lines come out in
-the order of the input. A message that cannot be decoded gives no line at all, ends the run, and is named on stderr.
+Promises: takes one JSON document, an array of documents, or documents one after another (JSON lines); of the Pub/Sub API,
+payloads as base64, one a line. Lines come out in the order of the input. A message that cannot be decoded gives no line
+at all and is named on stderr. It ends the run where the messages are JSON, because nobody knows where the next begins;
+payloads have their lines, so the rest of them is decoded, and the run still fails.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -14,50 +18,94 @@ from typing import Any, Literal
 
 import orjson
 
-from isthmus.codecs import dynamics_webhook, salesforce_cometd
+from isthmus.codecs import dynamics_webhook, salesforce_cometd, salesforce_pubsub
 from isthmus.codecs.change import Change
 from isthmus.codecs.exact import documents
-from isthmus.config.errors import DecodeError
+from isthmus.codecs.salesforce_pubsub import EventSchema
+from isthmus.config.errors import ConfigError, DecodeError
 
-Kind = Literal["salesforce-cometd", "dynamics-webhook"]
+Kind = Literal["salesforce-cometd", "salesforce-pubsub", "dynamics-webhook"]
+Decode = Callable[[Any], list[Change]]
+# A message's changes, or what is wrong with it.
+Decoded = list[Change] | DecodeError
 
 OK, MISUSED = 0, 2
-DECODERS: Mapping[Kind, Callable[[Any], list[Change]]] = {
+DECODERS: Mapping[Kind, Decode] = {
     "salesforce-cometd": salesforce_cometd.decode,
     "dynamics-webhook": dynamics_webhook.decode,
 }
 
 
-def decode_command(kind: Kind, file: str = "-") -> int:
-    """Print the changes of a file's messages (`-` is stdin) as JSON lines. 0; or 2 where file or message is bad."""
+def decode_command(kind: Kind, file: str = "-", schema: Path | None = None) -> int:
+    """Print the changes of a file's messages (`-` is stdin) as JSON lines. 0; or 2 where file or message is bad.
+
+    `schema` is the file of the Avro schema that payloads of the Pub/Sub API need, and nothing else takes.
+    """
+    if (schema is None) == (kind == "salesforce-pubsub"):
+        return _complain(f"{kind} {'needs' if schema is None else 'takes no'} --schema FILE, an event's Avro schema")
+    name = "stdin" if file == "-" else file
     try:
-        _print(changes(kind, _read(file)))
+        found = messages(kind, _read(file)) if schema is None else payloads(_schema(schema), _read(file))
+        return _print(name, found)
     except BrokenPipeError:
         # Whoever reads us has seen enough; what is left in the buffer must not fail when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, DecodeError) as fault:
-        told = fault.strerror if isinstance(fault, OSError) else str(fault)
-        print(f"error: {'stdin' if file == '-' else file}: {told}", file=sys.stderr)
-        return MISUSED
-    return OK
+        return OK
+    except ConfigError as fault:
+        return _complain(str(fault))
+    except OSError as fault:
+        return _complain(f"{name}: {fault.strerror}")
 
 
-def _print(found: Iterator[Change]) -> None:
+def _complain(told: str) -> int:
+    print(f"error: {told}", file=sys.stderr)
+    return MISUSED
+
+
+def _print(name: str, found: Iterator[Decoded]) -> int:
     """As UTF-8 whatever the locale; what came before a fault is printed before the fault is told."""
-    try:
-        for change in found:
+    code = OK
+    for decoded in found:
+        if isinstance(decoded, DecodeError):
+            sys.stdout.flush()
+            code = _complain(f"{name}: {decoded}")
+            continue
+        for change in decoded:
             sys.stdout.buffer.write(orjson.dumps(change.to_wire()) + b"\n")
-    finally:
-        sys.stdout.flush()
+    sys.stdout.flush()
+    return code
 
 
-def changes(kind: Kind, raw: bytes) -> Iterator[Change]:
-    """The changes of every message in a text. DecodeError names the message by its line and its number in an array."""
-    for where, message in _messages(raw):
-        try:
-            yield from DECODERS[kind](message)
-        except DecodeError as fault:
-            raise DecodeError(_joined(where, fault)) from fault
+def messages(kind: Kind, raw: bytes) -> Iterator[Decoded]:
+    """What every JSON message in a text comes to, up to the first bad one, which is named by its line and its number in
+    an array."""
+    try:
+        for where, message in _messages(raw):
+            try:
+                yield DECODERS[kind](message)
+            except DecodeError as fault:
+                raise DecodeError(_joined(where, fault)) from fault
+    except DecodeError as fault:
+        yield fault
+
+
+def payloads(schema: EventSchema, raw: bytes) -> Iterator[Decoded]:
+    """What every line's payload, as base64, comes to; a bad one is named by its line. Empty lines are none."""
+    for number, line in enumerate(raw.splitlines(), start=1):
+        if told := line.strip():
+            try:
+                yield salesforce_pubsub.decode(base64.b64decode(told, validate=True), schema)
+            except binascii.Error as fault:
+                yield DecodeError(f"line {number}: not base64: {fault}")
+            except DecodeError as fault:
+                yield DecodeError(f"line {number}: {fault}")
+
+
+def _schema(file: Path) -> EventSchema:
+    try:
+        return salesforce_pubsub.read_schema(file.read_bytes())
+    except (OSError, DecodeError) as fault:
+        raise ConfigError(f"{file}: {fault.strerror if isinstance(fault, OSError) else fault}") from fault
 
 
 def _joined(where: str, fault: DecodeError) -> str:

@@ -30,7 +30,7 @@ from isthmus.node.proof import Events, disagreements, read_events
 from isthmus.node.stagehand import Worker, free_port
 from isthmus.simulators.day import Day
 from isthmus.simulators.dynamics import DynamicsEnvironment, serve_dynamics
-from isthmus.simulators.salesforce import SalesforceOrg, serve_salesforce
+from isthmus.simulators.salesforce import SalesforceOrg, serve_pubsub, serve_salesforce
 
 CALM_SECONDS = 1.5
 SETTLE_SECONDS = 300.0
@@ -71,9 +71,14 @@ class Theatre:
 async def theatre(folder: Path, *, bootstrap: str, namespace: str, seed: int = 1) -> AsyncIterator[Theatre]:
     """Both simulators, connected to a worker that is ready."""
     org, environment = SalesforceOrg(seed=seed), DynamicsEnvironment(seed=seed)
-    async with serve_salesforce(org) as salesforce, serve_dynamics(environment) as dynamics:
+    async with (
+        serve_salesforce(org) as salesforce,
+        serve_pubsub(org) as pubsub,
+        serve_dynamics(environment) as dynamics,
+    ):
         code = secrets.token_urlsafe(16)
         settings = worker_settings(folder, bootstrap, namespace, org, salesforce, environment, dynamics.http_url, code)
+        settings["ISTHMUS_SALESFORCE__PUBSUB_URL"] = pubsub.url
         async with Worker(settings, folder / "worker.log") as worker:
             door = f"{worker.url}/webhooks/dynamics"
             environment.register_webhook(door, auth=("WebhookKey", code))

@@ -1,7 +1,7 @@
-"""The webhook's door: takes Dynamics webhooks as hints and answers only when Kafka has them for good.
+"""The webhook's door: takes a platform's webhooks and events as hints and answers only when Kafka has them for good.
 
 Promises: 2xx means the hint is on all in-sync replicas; 503, the one status Dynamics tries again after, means it is not
-(dynamics.md §1.3); a wrong secret is 401 and leaves no trace in Kafka.
+(dynamics.md §1.3, §5.1); a wrong secret is 401 and leaves no trace in Kafka.
 """
 
 from __future__ import annotations
@@ -29,9 +29,17 @@ Name = Callable[[bytes], str | None]
 
 class Hints:
     """`name` gives a body's record id where it can; the rest goes to one partition and is judged by its reader.
-    `held`: webhooks that wait for their answer now."""
+    `system` is who speaks. `held`: webhooks that wait for their answer now."""
 
-    def __init__(self, bootstrap: str, topic: str, partitions: int, authenticate: Authenticate, name: Name) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        topic: str,
+        partitions: int,
+        authenticate: Authenticate,
+        name: Name,
+        system: str = "dynamics",
+    ) -> None:
         self._producer = AIOKafkaProducer(
             bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, linger_ms=2, max_request_size=BODY_BYTES
         )
@@ -39,6 +47,7 @@ class Hints:
         self._partitions = partitions
         self._authenticate = authenticate
         self._name = name
+        self._system = system
         self.held = 0
 
     async def open(self) -> None:
@@ -64,7 +73,7 @@ class Hints:
             self.held -= 1
 
     async def _store(self, body: bytes, headers: Sequence[tuple[str, bytes]]) -> web.Response:
-        key = native_key("dynamics", self._name(body) or "")
+        key = native_key(self._system, self._name(body) or "")
         partition = partition_of(key, self._partitions)
         try:
             async with asyncio.timeout(PATIENCE):

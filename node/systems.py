@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from isthmus.config.mapping import Mappings
-from isthmus.config.settings import DynamicsSettings, SalesforceSettings, Settings
+from isthmus.config.settings import DynamicsSettings, OperationsSettings, SalesforceSettings, Settings
 from isthmus.systems.dynamics.adapter import Dynamics, DynamicsConfig
+from isthmus.systems.operations.adapter import Operations, OperationsConfig
 from isthmus.systems.protocol import System
 from isthmus.systems.salesforce.adapter import Salesforce, SalesforceConfig
 
@@ -16,6 +17,8 @@ def open_systems(settings: Settings, mappings: Mappings) -> list[System]:
         systems.append(Salesforce(_salesforce(settings.salesforce), mappings.objects("salesforce")))
     if settings.dynamics is not None:
         systems.append(Dynamics(_dynamics(settings.dynamics), mappings.objects("dynamics")))
+    if settings.operations is not None:
+        systems.append(Operations(_operations(settings.operations), mappings.objects("operations")))
     return systems
 
 
@@ -25,8 +28,9 @@ def _salesforce(settings: SalesforceSettings) -> SalesforceConfig:
         client_id=settings.client_id,
         client_secret=settings.client_secret.get_secret_value(),
         api_version=settings.api_version,
-        channel=settings.channel,
+        channels=settings.channels,
         client_name=settings.client_name,
+        pubsub_url=settings.pubsub_url if settings.transport == "pubsub" else None,
     )
 
 
@@ -38,6 +42,19 @@ def _dynamics(settings: DynamicsSettings) -> DynamicsConfig:
         client_id=settings.client_id,
         client_secret=settings.client_secret.get_secret_value(),
         api_version=settings.api_version,
+        scope=settings.scope,
+        ca_file=settings.ca_file,
+    )
+
+
+def _operations(settings: OperationsSettings) -> OperationsConfig:
+    return OperationsConfig(
+        url=settings.url,
+        authority=settings.authority,
+        tenant=settings.tenant,
+        client_id=settings.client_id,
+        client_secret=settings.client_secret.get_secret_value(),
+        company=settings.company.lower(),
         scope=settings.scope,
         ca_file=settings.ca_file,
     )

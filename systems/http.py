@@ -106,11 +106,13 @@ def _trust(ca_file: Path | None) -> ssl.SSLContext | bool:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a login gave: where to call, and the token for it. `expires_at` is on the monotonic clock, None: unknown."""
+    """What a login gave: where to call, and the token for it. `expires_at` is on the monotonic clock, None: unknown;
+    `tenant` is the id of whose data it opens, where the login tells."""
 
     base: str
     value: str = field(repr=False)
     expires_at: float | None = None
+    tenant: str = ""
 
 
 class Tokens:

@@ -7,6 +7,7 @@ no harm.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 
 import msgspec
@@ -14,6 +15,9 @@ import msgspec
 from isthmus.codecs.arrival import Reread
 from isthmus.codecs.change import Change, Operation, Value
 from isthmus.tables.unit import Table
+
+DIGITS = 20
+_sorted = msgspec.json.Encoder(order="sorted")
 
 
 class KnownRow(msgspec.Struct, frozen=True, gc=False):
@@ -26,6 +30,18 @@ class KnownRow(msgspec.Struct, frozen=True, gc=False):
 def rows(system: str) -> Table[KnownRow]:
     """The table of a system."""
     return Table(f"rows-{system}", KnownRow)
+
+
+def numbered(known: KnownRow | None, row: KnownRow, fields: Mapping[str, Value]) -> KnownRow:
+    """A read under a version of our own, for a platform whose versions tell equal from different and nothing more: the
+    number of the read that first found it so, then the platform's version, else a digest of what was read. Reads of a
+    record are serialised, so a later one is at least as new."""
+    tag = row.version or f"#{hashlib.blake2b(_sorted.encode(fields), digest_size=12).hexdigest()}"
+    if known is None:
+        return KnownRow(f"{1:0{DIGITS}d} {tag}", row.exists)
+    if known.exists and known.version[DIGITS + 1 :] == tag:
+        return known
+    return KnownRow(f"{int(known.version[:DIGITS]) + 1:0{DIGITS}d} {tag}", row.exists)
 
 
 def news(

@@ -14,13 +14,12 @@ from typing import Any
 
 from aiohttp import web
 
-from isthmus.simulators.salesforce.events import Event, channel_of
+from isthmus.simulators.salesforce import bus
 from isthmus.simulators.salesforce.org import SalesforceOrg
 from isthmus.simulators.salesforce.rest import bearer
 
 Message = dict[str, Any]
 LARGEST_BODY = 32_768
-ALL = "/data/ChangeEvents"
 
 
 @dataclass
@@ -41,7 +40,7 @@ class Cometd:
         self.hold = hold
         self._sessions: dict[str, Session] = {}
         self._news = asyncio.Event()
-        org.on_event = self._wake
+        org.on_event = bus.also(org.on_event, self._wake)
         org.forget_clients = self._sessions.clear
 
     def _wake(self) -> None:
@@ -117,13 +116,15 @@ class Cometd:
 
     def _subscribe(self, message: Message, session: Session) -> Message:
         channel = str(message.get("subscription"))
-        if channel not in (ALL, *map(channel_of, self.org.objects)):
+        if not bus.exists(self.org, channel):
             text = f"400::The channel you requested to subscribe to doesn't exist {{{channel}}}"
             return _failed(message, text, subscription=channel)
+        if not bus.may_subscribe(self.org, channel):
+            return _failed(message, "403::Restricted channel", subscription=channel)
         replay = (message.get("ext") or {}).get("replay", {channel: -1})
         wanted = replay.get(channel) if isinstance(replay, Mapping) else None
         try:
-            session.told[channel] = self._place(int(str(wanted)))
+            session.told[channel] = bus.place_after(self.org, int(str(wanted)))
         except KeyError:
             text = (
                 f"400::The replayId {{{wanted}}} you provided was invalid.  "
@@ -138,19 +139,6 @@ class Cometd:
             return _failed(message, text, subscription=channel)
         self._wake()
         return _ok(message, subscription=channel)
-
-    def _place(self, replay_id: int) -> int:
-        """Where in the list of events a replay id goes on; KeyError where it is not kept any more."""
-        if replay_id == -1:
-            return len(self.org.events)
-        if replay_id == -2:
-            return 0
-        if replay_id < self.org.oldest_replay:
-            raise KeyError(replay_id)
-        places = [place for place, event in enumerate(self.org.events) if event.replay_id == replay_id]
-        if not places and replay_id != self.org.oldest_replay:
-            raise KeyError(replay_id)
-        return places[-1] + 1 if places else 0
 
     async def _connect(self, message: Message, session: Session) -> list[Message]:
         if not session.connected:
@@ -177,12 +165,8 @@ class Cometd:
         for channel, told in session.told.items():
             news = self.org.events[told : told + 500]
             session.told[channel] = min(told + 500, len(self.org.events))
-            found += [{"channel": channel, "data": event.message} for event in news if _on(channel, event)]
+            found += [{"channel": channel, "data": one} for event in news for one in bus.told(self.org, channel, event)]
         return found
-
-
-def _on(channel: str, event: Event) -> bool:
-    return channel == ALL or channel == channel_of(event.entity)
 
 
 def _ok(message: Message, **more: Any) -> Message:

@@ -57,6 +57,10 @@ class SalesforceOrg:
         self.events: list[Event] = []
         self.duplicate_every = 0
         self.outage = Outage()
+        # Custom channels: their entities, each with the fields it is enriched by. Entities that the API's user may not
+        # see all of.
+        self.channels: dict[str, dict[str, tuple[str, ...]]] = {}
+        self.unseen: set[str] = set()
         self.on_event: Callable[[], None] = lambda: None
         self.forget_clients: Callable[[], None] = lambda: None
         self.tokens: set[str] = set()
@@ -194,14 +198,21 @@ class SalesforceOrg:
             kind, values = f"GAP_{kind}", {}
         named = [event_name(one, name) for name in values] if kind == "UPDATE" else []
         head = header(one, [record_id], kind, transaction, 1, named)
+        self.publish(one, {**body(one, {n: v for n, v in values.items() if n != "Id"}), "ChangeEventHeader": head})
+
+    def publish(self, one: Object, payload: Mapping[str, Any]) -> None:
+        """Put an event on the bus."""
         self._replay += self._chance.randint(1, 5)
-        payload = {**body(one, {n: v for n, v in values.items() if n != "Id"}), "ChangeEventHeader": head}
         message = {"schema": f"sim-{one.name}", "payload": payload, "event": {"replayId": self._replay}}
         event = Event(self._replay, one.name, message)
         self._raised += 1
         twice = self.duplicate_every and self._raised % self.duplicate_every == 0
         self.events += [event, event] if twice else [event]
         self.on_event()
+
+    def transaction(self, user: str = BROWSER_USER, origin: str = UI) -> Transaction:
+        """A transaction of now."""
+        return self._transaction(user, origin)
 
     def _transaction(self, user: str, origin: str) -> Transaction:
         self._commits += self._chance.randint(1, 900)

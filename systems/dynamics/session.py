@@ -1,21 +1,19 @@
 """Logging in to a Dataverse environment and calling its Web API (dynamics.md §3.1, §3.2).
 
-Promises: a token is used until a minute before it ends; one login however many callers; the secret stays in here.
+Promises: one login however many callers; the secret stays in here.
 """
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from isthmus.config.errors import AuthError, TransientError
-from isthmus.systems.dynamics.errors import login_error, web_api_error
+from isthmus.config.errors import TransientError
+from isthmus.systems.dynamics.errors import web_api_error
+from isthmus.systems.entra import Credentials, login
 from isthmus.systems.http import Answer, Http, Token, Tokens, call
 
-EARLY_SECONDS = 60.0
 ODATA = {
     "Accept": "application/json",
     "OData-Version": "4.0",
@@ -76,24 +74,6 @@ class Session:
 
     async def _login(self) -> Token:
         config = self.config
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": config.client_id,
-            "client_secret": config.client_secret,
-            "scope": config.scope or f"{config.url}/.default",
-        }
-        asked = time.monotonic()
-        answer = await self.http.request("POST", f"{config.authority}/{config.tenant}/oauth2/v2.0/token", data=form)
-        told = answer.json()
-        if answer.status != 200:
-            raise login_error(answer.status, told, answer.retry_after)
-        return _token(config.url, told, asked)
-
-
-def _token(base: str, told: Any, asked: float) -> Token:
-    match told:
-        case {"access_token": str(value), "expires_in": int() | str() | Decimal() as seconds}:
-            lifetime = float(seconds)
-            # A token that lives shorter than our margin is still good for half its life.
-            return Token(base, value, asked + max(lifetime - EARLY_SECONDS, lifetime / 2))
-    raise AuthError("Entra's answer has no token", code="LOGIN_ANSWER")
+        scope = config.scope or f"{config.url}/.default"
+        known = Credentials(config.authority, config.tenant, config.client_id, config.client_secret, scope)
+        return await login(self.http, config.url, known)

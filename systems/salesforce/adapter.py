@@ -1,4 +1,4 @@
-"""Salesforce as a `System`: changes by CometD, reads and writes by REST.
+"""Salesforce as a `System`: changes by the Pub/Sub API or CometD, reads and writes by REST.
 
 Promises: what systems/protocol.py says; it holds no state but a login, so it may be closed and opened at any time.
 """
@@ -11,6 +11,7 @@ from isthmus.config.errors import PermanentError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
 from isthmus.systems.salesforce import checks, records, stream
+from isthmus.systems.salesforce.pubsub import Schemas
 from isthmus.systems.salesforce.session import SalesforceConfig, Session
 
 __all__ = ["Salesforce", "SalesforceConfig"]
@@ -24,6 +25,7 @@ class Salesforce:
     def __init__(self, config: SalesforceConfig, objects: Mapping[str, SystemMapping]) -> None:
         self._org = Session(config)
         self._objects = objects
+        self._schemas = Schemas()
 
     async def open(self) -> None:
         """Connect and log in; AuthError where the login is refused, TransientError where nobody answers."""
@@ -34,8 +36,8 @@ class Salesforce:
         await self._org.close()
 
     def changes(self, position: str | None) -> AsyncIterator[Delivery]:
-        """Deliveries after `position`, a replay id as text, for ever; ReplayLost where the org has forgotten it."""
-        return stream.follow(self._org, position)
+        """Deliveries after `position`, for ever; ReplayLost where the org has forgotten it, or another transport's."""
+        return stream.follow(self._org, position, self._schemas)
 
     async def read(self, object: str, record_ids: Sequence[str]) -> list[Row]:
         """The mapped columns now, one Row an id; versions are None. PermanentError where nothing is mapped."""

@@ -1,7 +1,7 @@
 """What `isthmus check` asks a Salesforce org.
 
-Promises: changes nothing; asks everything even where an earlier answer is bad; a successful subscription is not taken
-for a permission, because fields and entities that a user may not see are left out silently (salesforce.md §1.6).
+Promises: changes nothing; asks everything even where an earlier answer is bad; a field that the user may not see is found,
+because change events leave it out silently (salesforce.md §1.6). What the channels carry is asked in channels.py.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 from isthmus.config.errors import PlatformError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.protocol import Finding
+from isthmus.systems.salesforce.channels import channels
 from isthmus.systems.salesforce.session import Session
-from isthmus.systems.salesforce.stream import listens
 
 
 async def check(org: Session, objects: Mapping[str, SystemMapping]) -> list[Finding]:
@@ -24,9 +24,13 @@ async def check(org: Session, objects: Mapping[str, SystemMapping]) -> list[Find
     except PlatformError as fault:
         return [Finding("login", False, str(fault), fault.hint)]
     findings = [Finding("login", True, f"logged in to {token.base}")]
+    there = []
     for mapping in objects.values():
-        findings += await _object(org, mapping)
-    return [*findings, await _channel(org)]
+        told = await _object(org, mapping)
+        findings += told
+        # An object that is missing, or may not be seen, is one finding and not two.
+        there += [mapping.object] if len(told) > 1 else []
+    return [*findings, *await channels(org, there)]
 
 
 async def _object(org: Session, mapping: SystemMapping) -> list[Finding]:
@@ -65,10 +69,3 @@ def _field_faults(mapping: SystemMapping, fields: Mapping[str, Any]) -> Iterator
             yield f"{name} is missing, or may not be seen"
         elif not fields[name].get("updateable"):
             yield f"{name} may not be written"
-
-
-async def _channel(org: Session) -> Finding:
-    fault = await listens(org)
-    if fault is not None:
-        return Finding("change events", False, str(fault), fault.hint)
-    return Finding("change events", True, f"{org.config.channel} takes subscriptions")

@@ -11,18 +11,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
+import orjson
 from aiosfstream_ng import Client, ReplayMarker, ReplayMarkerStorage, ReplayMarkerStoragePolicy
 from aiosfstream_ng.auth import AuthenticatorBase
 
 from isthmus.codecs.exact import INT64
-from isthmus.config.errors import AuthError, PlatformError, TransientError
+from isthmus.codecs.salesforce_cometd import decode
+from isthmus.config.errors import AuthError, DecodeError, PlatformError, TransientError
 from isthmus.systems.http import Token
 from isthmus.systems.salesforce.errors import AUTH, first_error, meta_error
+from isthmus.systems.salesforce.heard import Heard
+from isthmus.systems.salesforce.names import as_mapped
+from isthmus.systems.salesforce.position import Position
 
 HANDSHAKE, CONNECT, SUBSCRIBE, DISCONNECT = "/meta/handshake", "/meta/connect", "/meta/subscribe", "/meta/disconnect"
 OPEN_SECONDS = 20.0
@@ -37,22 +42,22 @@ Message = dict[str, Any]
 class Ear(ReplayMarkerStorage):  # type: ignore[misc]
     """Hears every payload of one session, as the library's extension: takes the events out, notes what went wrong.
 
-    `position` is sent with the subscription and never advanced from here.
+    `places`, channels with their replay ids, are sent with the subscriptions and never advanced from here.
     """
 
-    def __init__(self, position: int) -> None:
+    def __init__(self, places: Mapping[str, str]) -> None:
         super().__init__()
         self.heard: asyncio.Queue[list[Message] | PlatformError] = asyncio.Queue()
         self.room = asyncio.Semaphore(AHEAD)
         self.hold = HOLD_SECONDS
         self.over: PlatformError | None = None
-        self._position = position
+        self._places = places
         self._unanswered = False
-        self._subscribed = False
+        self._unsubscribed = len(places)
 
     async def get_replay_marker(self, subscription: str) -> ReplayMarker:
         """Where the caller said to go on."""
-        return ReplayMarker(date="", replay_id=self._position)
+        return ReplayMarker(date="", replay_id=int(self._places[subscription]))
 
     async def set_replay_marker(self, subscription: str, replay_marker: ReplayMarker) -> None:
         """The position is the caller's."""
@@ -79,7 +84,7 @@ class Ear(ReplayMarkerStorage):  # type: ignore[misc]
         events = [message for message in payload if not message["channel"].startswith("/meta/")]
         payload[:] = [message for message in payload if message["channel"].startswith("/meta/")]
         answered = any(message["channel"] == CONNECT for message in payload)
-        if events or (answered and self._subscribed):
+        if events or (answered and not self._unsubscribed):
             await self.room.acquire()
             self.heard.put_nowait(events)
 
@@ -91,7 +96,7 @@ class Ear(ReplayMarkerStorage):  # type: ignore[misc]
         if message["channel"] == CONNECT:
             self._unanswered = False
         if message["channel"] == SUBSCRIBE:
-            self._subscribed = True
+            self._unsubscribed -= 1
         if isinstance(advice := message.get("advice"), dict):
             self._follow(advice)
 
@@ -166,27 +171,28 @@ class VersionedClient(Client):  # type: ignore[misc]
 
 
 class CometdSession:
-    """A subscription to one channel, from `open` to the first fault."""
+    """A subscription to each channel of a position, from `open` to the first fault."""
 
-    def __init__(self, token: Token, version: str, channel: str, position: int) -> None:
+    def __init__(self, token: Token, version: str, at: Position) -> None:
         self.token = token
-        self._ear = Ear(position)
+        self._at = at
+        self._ear = Ear(at.places)
         self._client = VersionedClient(version, TokenAuthenticator(token), self._ear)
-        self._channel = channel
 
     async def open(self) -> None:
         """Shake hands, connect, subscribe. ReplayLost, AuthError, PermanentError or TransientError where refused."""
         try:
             async with asyncio.timeout(OPEN_SECONDS):
                 await self._client.open()
-                await self._client.subscribe(self._channel)
+                for channel in self._at.places:
+                    await self._client.subscribe(channel)
         except PlatformError:
             raise
         # The library lets through what JSON, aiohttp and asyncio raise, besides its own.
         except Exception as fault:
             raise self._ear.over or _unknown(fault) from fault
 
-    async def next(self) -> list[Message]:
+    async def next(self) -> Sequence[Heard]:
         """The events of the next answer, perhaps none; PlatformError once the session is over.
 
         An answer that takes more than twice the time that the server holds a connect will never come.
@@ -199,12 +205,33 @@ class CometdSession:
         if isinstance(heard, PlatformError):
             raise heard
         self._ear.room.release()
-        return heard
+        return [_heard(event) for event in heard]
 
     async def close(self) -> None:
         """Leave; safe at any time, also after a failed `open`."""
         self._ear.end(TransientError("closed", code="SESSION"))
         await self._client.close()
+
+
+def _heard(event: Message) -> Heard:
+    raw = orjson.dumps(event, default=_digits)
+    try:
+        changes = tuple(as_mapped(change) for change in decode(event))
+    except DecodeError as fault:
+        return Heard(event["channel"], _replay_id(event), raw, error=fault)
+    return Heard(event["channel"], _replay_id(event), raw, changes)
+
+
+def _replay_id(event: Message) -> str | None:
+    match event:
+        case {"data": {"event": {"replayId": int(number)}}} if number > 0:
+            return str(number)
+    return None
+
+
+def _digits(number: Any) -> orjson.Fragment:
+    """A Decimal as it was written."""
+    return orjson.Fragment(str(number))
 
 
 def _exact(text: str) -> Any:

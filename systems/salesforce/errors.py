@@ -115,7 +115,11 @@ def meta_error(message: Mapping[str, Any]) -> PlatformError:
         return TransientError(text, code="QUOTA", retry_after=QUOTA_WAIT_SECONDS)
     if "concurrent user limit" in told:
         return TransientError(text, code="CROWD", retry_after=CROWD_WAIT_SECONDS)
-    if message.get("channel") == "/meta/subscribe" and number in ("400", "403") and "nknown client" not in told:
+    if "nknown client" in told or "cookie present" in told:
+        return TransientError(text, code="SESSION")
+    if "doesn't exist" in told:
+        return PermanentError(text, code="NO_CHANNEL", hint="select the entities for change data capture")
+    if message.get("channel") == "/meta/subscribe" and number in ("400", "403"):
         hint = "select the entities for change data capture, and let the integration user view all their records"
         return PermanentError(text, code="SUBSCRIBE", hint=hint)
     return TransientError(text, code="SESSION")

@@ -5,26 +5,33 @@ Promises: calls go to the instance that the login named; one login however many 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from isthmus.codecs.salesforce_event import to18
 from isthmus.config.errors import AuthError, TransientError
 from isthmus.systems.http import Answer, Http, Token, Tokens, call
 from isthmus.systems.salesforce.errors import login_error, rest_error
 
+ORG_OF_ID = re.compile(r"/id/(00D[A-Za-z0-9]{12}(?:[A-Za-z0-9]{3})?)/")
+ORG_OF_TOKEN = re.compile(r"(00D[A-Za-z0-9]{12}(?:[A-Za-z0-9]{3})?)!")
+
 
 @dataclass(frozen=True, slots=True)
 class SalesforceConfig:
-    """How to reach an org. `login_url` is its My Domain; `api_version` as `60.0`; `channel` is the change channel;
-    `client_name` marks our writes in change events."""
+    """How to reach an org. `login_url` is its My Domain; `api_version` as `60.0`; `client_name` marks our
+    writes in change events. `channels` are the change channels; `pubsub_url` is where the Pub/Sub API is, None: listen by
+    CometD."""
 
     login_url: str
     client_id: str
     client_secret: str = field(repr=False)
     api_version: str = "60.0"
-    channel: str = "/data/ChangeEvents"
+    channels: tuple[str, ...] = ("/data/ChangeEvents",)
     client_name: str = "isthmus"
+    pubsub_url: str | None = None
 
 
 class Session:
@@ -76,5 +83,11 @@ class Session:
 def _token(told: Mapping[str, Any]) -> Token:
     match told:
         case {"access_token": str(value), "instance_url": str(base)}:
-            return Token(base.rstrip("/"), value)
+            return Token(base.rstrip("/"), value, tenant=_tenant(told))
     raise AuthError("Salesforce's login answer has no token", code="LOGIN_ANSWER")
+
+
+def _tenant(told: Mapping[str, Any]) -> str:
+    """The org's id: in the address that tells who logged in (`…/id/<org>/<user>`), and before the `!` of most tokens."""
+    named = ORG_OF_ID.search(str(told.get("id", ""))) or ORG_OF_TOKEN.match(told["access_token"])
+    return to18(named[1]) if named else ""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.codecs import dynamics_webhook, salesforce_cometd
+from isthmus.codecs import dynamics_webhook, operations_events, salesforce_cometd
 from isthmus.codecs.change import Change
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.json"))
@@ -17,10 +17,11 @@ SAMPLES = Path(__file__).parents[3] / "shared" / "samples"
 DECODERS: dict[str, Callable[[bytes], list[Change]]] = {
     "salesforce-cometd": salesforce_cometd.decode,
     "dynamics-webhook": dynamics_webhook.decode,
+    "operations-event": operations_events.decode,
 }
 
 
-def test_there_are_golden_cases_for_both_platforms() -> None:
+def test_there_are_golden_cases_for_every_kind() -> None:
     assert {json.loads(file.read_text())["kind"] for file in GOLDEN} == set(DECODERS)
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from isthmus.codecs.change import Change
 from isthmus.codecs.frames import Elements, encode
-from isthmus.codecs.salesforce_cometd import decode, to18
+from isthmus.codecs.salesforce_cometd import decode
+from isthmus.codecs.salesforce_event import to18
 from isthmus.config.errors import DecodeError
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
 import subprocess
@@ -10,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastavro import schemaless_writer
 
 from isthmus.codecs.change import Change
+from isthmus.codecs.salesforce_pubsub import read_schema
 from isthmus.node.decode import decode_command
 
 GOLDEN = Path(__file__).parents[1] / "codecs" / "golden"
+SCHEMA = read_schema((GOLDEN / "pubsub" / "schema.json").read_bytes())
 
 
 def event(record_id: str = "0015f00002J9YaUAAV", name: str = "Zoë") -> dict[str, Any]:
@@ -129,6 +134,54 @@ def test_the_command_reads_stdin_whatever_the_locale_and_names_it() -> None:
     assert names(good.stdout.decode()) == ["Zoë"]
     bad = isthmus("decode", "dynamics-webhook", given=b"{}")
     assert (bad.returncode, bad.stdout, bad.stderr) == (2, b"", b"error: stdin: MessageName: is missing\n")
+
+
+PUBSUB = GOLDEN / "pubsub"
+
+
+def payload(name: str) -> str:
+    """A golden case's event as a line."""
+    stream = io.BytesIO()
+    schemaless_writer(stream, SCHEMA.avro, json.loads((PUBSUB / f"{name}.json").read_text())["record"])
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+def test_payloads_come_to_the_lines_of_their_schema() -> None:
+    given = "\n".join((payload("create_compound"), "", f"  {payload('gap_of_two')}\r", ""))
+    done = isthmus("decode", "salesforce-pubsub", "--schema", str(PUBSUB / "schema.json"), given=given.encode())
+    assert (done.returncode, done.stderr) == (0, b"")
+    told = [json.loads((PUBSUB / f"{name}.json").read_text())["expected"] for name in ("create_compound", "gap_of_two")]
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [*told[0], *told[1]]
+
+
+def test_a_bad_payload_is_named_by_its_line_and_the_rest_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = payload("undelete")
+    file = tmp_path / "payloads"
+    file.write_text("\n".join((good, "?", good[:-8], good, good + "AAAA", good)))
+    assert decode_command("salesforce-pubsub", str(file), PUBSUB / "schema.json") == 2
+    out, err = capsys.readouterr()
+    assert names(out) == ["Acme"] * 3
+    told = err.splitlines()
+    assert [line.partition(": not")[0] for line in told] == [f"error: {file}: line {number}" for number in (2, 3, 5)]
+    assert told[0].endswith("not base64: Only base64 data is allowed")
+
+
+def test_a_schema_is_asked_for_where_it_is_needed_and_refused_where_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "schema.json"
+    assert decode_command("salesforce-pubsub") == 2
+    assert decode_command("salesforce-cometd", "-", PUBSUB / "schema.json") == 2
+    assert decode_command("salesforce-pubsub", "-", file) == 2
+    file.write_text("{}")
+    assert decode_command("salesforce-pubsub", str(file), file) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert "salesforce-pubsub needs --schema" in told[0]
+    assert "salesforce-cometd takes no --schema" in told[1]
+    assert told[2] == f"error: {file}: No such file or directory"
+    assert told[3].startswith(f"error: {file}: not an Avro schema")
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:

@@ -13,16 +13,21 @@ import pytest
 from isthmus.config.errors import AuthError, PermanentError, PlatformError, ReplayLost, TransientError
 from isthmus.systems.http import Token
 from isthmus.systems.salesforce.cometd import AHEAD, CometdSession, Ear
+from isthmus.systems.salesforce.position import Position
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from bayeux import CUT, UNKNOWN_CLIENT, Bayeux, event, serving
 
 
+def at(place: int) -> Position:
+    return Position("cometd", {"/data/ChangeEvents": str(place)})
+
+
 @asynccontextmanager
 async def session(server: Bayeux, position: int = -2) -> AsyncIterator[CometdSession]:
     async with serving(server) as served:
-        one = CometdSession(Token(served.url, "tok"), "60.0", "/data/ChangeEvents", position)
+        one = CometdSession(Token(served.url, "tok"), "60.0", at(position))
         try:
             await one.open()
             yield one
@@ -47,7 +52,7 @@ async def ends(one: CometdSession, kind: type[PlatformError]) -> PlatformError:
 async def test_events_come_an_answer_at_a_time_and_quiet_answers_are_empty() -> None:
     async with session(Bayeux([event(1), event(2)], [], [event(3)])) as one:
         batches = [await one.next() for _ in range(3)]
-    assert [[e["data"]["payload"]["n"] for e in batch] for batch in batches] == [[1, 2], [], [3]]
+    assert [[e.changes[0].fields["n"] for e in batch] for batch in batches] == [[1, 2], [], [3]]
 
 
 async def test_the_position_is_sent_as_an_integer_and_every_request_bears_the_token() -> None:
@@ -124,7 +129,7 @@ async def test_an_interval_is_milliseconds() -> None:
 
 
 async def test_a_consumer_that_is_slow_is_not_flooded() -> None:
-    ear = Ear(-2)
+    ear = Ear({"/data/ChangeEvents": "-2"})
     for number in range(AHEAD):
         await ear.incoming([event(number)])
     third = asyncio.create_task(ear.incoming([event(AHEAD)]))
@@ -140,7 +145,7 @@ async def test_everything_comes_however_slowly_it_is_taken() -> None:
     server = Bayeux(*([event(n)] for n in range(1, 20)))
     async with session(server) as one, asyncio.timeout(10):
         await server.came("/meta/connect", AHEAD + 2)
-        got = [(await one.next())[0]["data"]["payload"]["n"] for _ in range(19)]
+        got = [(await one.next())[0].changes[0].fields["n"] for _ in range(19)]
     assert got == list(range(1, 20))
 
 
@@ -170,7 +175,7 @@ async def test_a_session_that_failed_to_open_leaves_nothing_running() -> None:
 
 
 async def test_nobody_there_is_transient() -> None:
-    one = CometdSession(Token("http://localhost:1", "tok"), "60.0", "/data/ChangeEvents", -1)
+    one = CometdSession(Token("http://localhost:1", "tok"), "60.0", at(-1))
     with pytest.raises(TransientError):
         await one.open()
     await one.close()

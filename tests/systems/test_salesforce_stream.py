@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -14,7 +15,6 @@ import pytest
 from isthmus.config.errors import AuthError, PermanentError, PlatformError, ReplayLost
 from isthmus.systems.protocol import Delivery
 from isthmus.systems.salesforce.adapter import Salesforce, SalesforceConfig
-from isthmus.systems.salesforce.stream import deliveries, replay_id
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -25,9 +25,9 @@ INVALID_REPLAY = "400::The replayId {2} you provided was invalid.  Please provid
 
 
 @asynccontextmanager
-async def salesforce(server: Bayeux) -> AsyncIterator[Salesforce]:
+async def salesforce(server: Bayeux, **changed: Any) -> AsyncIterator[Salesforce]:
     async with serving(server) as served:
-        system = Salesforce(SalesforceConfig(served.url, "id", "hush"), {})
+        system = Salesforce(SalesforceConfig(served.url, "id", "hush", **changed), {})
         await system.open()
         try:
             yield system
@@ -46,6 +46,11 @@ async def take(system: Salesforce, count: int, position: str | None = "-2") -> l
     raise AssertionError("the stream ended")
 
 
+def at(place: int) -> str:
+    """The position after a replay id."""
+    return f'cometd:{{"/data/ChangeEvents":"{place}"}}'
+
+
 def asked(server: Bayeux) -> list[int]:
     """The positions of all subscriptions."""
     told = [message for message in server.told if message["channel"] == "/meta/subscribe"]
@@ -59,7 +64,7 @@ def numbers(taken: list[Delivery]) -> list[object]:
 async def test_deliveries_carry_the_position_after_them() -> None:
     async with salesforce(Bayeux([event(1), event(2)], [event(5)])) as system:
         taken = await take(system, 3)
-    assert [delivery.position for delivery in taken] == ["1", "2", "5"]
+    assert [delivery.position for delivery in taken] == [at(1), at(2), at(5)]
     assert numbers(taken) == [1, 2, 5]
 
 
@@ -83,8 +88,15 @@ async def test_a_refused_token_is_renewed_and_any_other_loss_keeps_it() -> None:
 async def test_a_position_that_was_never_advanced_is_sent_again() -> None:
     server = Bayeux(UNKNOWN_CLIENT, [event(43)])
     async with salesforce(server) as system:
-        await take(system, 1, "42")
+        await take(system, 1, at(42))
     assert asked(server) == [42, 42]
+
+
+async def test_a_bare_number_is_a_position_of_the_one_channel_there_used_to_be() -> None:
+    server = Bayeux([event(43)])
+    async with salesforce(server) as system:
+        await take(system, 1, "42")
+    assert asked(server) == [42]
 
 
 async def test_no_position_means_from_now_on() -> None:
@@ -98,7 +110,7 @@ async def test_a_replay_id_that_the_org_has_forgotten_stops_the_stream() -> None
     lost = {"successful": False, "error": INVALID_REPLAY}
     async with salesforce(Bayeux(subscriptions=[lost])) as system:
         with pytest.raises(ReplayLost):
-            await take(system, 1, "2")
+            await take(system, 1, at(2))
 
 
 async def test_a_replay_id_forgotten_while_we_were_away_stops_the_stream_too() -> None:
@@ -140,31 +152,40 @@ async def test_leaving_the_stream_says_goodbye() -> None:
         assert server.count("/meta/disconnect") == 1
 
 
-@pytest.mark.parametrize("position", ["", "0", "-3", "soon"])
-def test_a_position_that_is_no_replay_id_is_lost(position: str) -> None:
-    with pytest.raises(ReplayLost):
-        replay_id(position)
-
-
-def test_events_of_one_replay_id_are_one_delivery() -> None:
-    told = list(deliveries([event(1), event(2, 7), event(3, 7), event(4, 8)], -2))
-    assert [delivery.position for delivery in told] == ["1", "7", "8"]
-    assert numbers(told) == [1, 2, 3, 4]
-
-
-def test_an_event_that_cannot_be_decoded_keeps_its_original_and_the_next_comes() -> None:
+async def test_an_event_that_cannot_be_decoded_keeps_its_original_and_the_next_comes() -> None:
     broken = {"channel": "/data/ChangeEvents", "data": {"payload": {"n": 1}, "event": {"replayId": 7}}}
-    bad, good = deliveries([broken, event(8)], -2)
+    async with salesforce(Bayeux([broken, event(8)])) as system:
+        bad, good = await take(system, 2)
     assert bad.error is not None
-    assert (bad.changes, bad.position) == ((), "7")
+    assert (bad.changes, bad.position) == ((), at(7))
     assert orjson.loads(bad.raw) == broken
-    assert (good.error, good.position) == (None, "8")
+    assert (good.error, good.position) == (None, at(8))
 
 
-def test_an_event_without_a_replay_id_keeps_the_position_before_it() -> None:
+async def test_an_event_without_a_replay_id_keeps_the_position_before_it() -> None:
     nameless = {"channel": "/data/ChangeEvents", "data": {"payload": {}}}
-    assert [delivery.position for delivery in deliveries([event(5), nameless, event(6)], 4)] == ["5", "5", "6"]
-    assert [delivery.position for delivery in deliveries([nameless], 4)] == ["4"]
+    async with salesforce(Bayeux([nameless, event(5), nameless, event(6)])) as system:
+        taken = await take(system, 4, at(4))
+    assert [delivery.position for delivery in taken] == [at(4), at(5), at(5), at(6)]
+
+
+async def test_each_channel_goes_on_from_its_own_place() -> None:
+    """A replay id means nothing to another channel (salesforce.md §1.5)."""
+    channels = ("/data/AccountChangeEvent", "/data/Sales__chn")
+    server = Bayeux(
+        [
+            {**event(7), "channel": channels[0]},
+            {**event(3), "channel": channels[1]},
+            {**event(8), "channel": channels[0]},
+        ],
+        UNKNOWN_CLIENT,
+        [{**event(4), "channel": channels[1]}],
+    )
+    async with salesforce(server, channels=channels) as system:
+        taken = await take(system, 4)
+    assert numbers(taken) == [7, 3, 8, 4]
+    replays = [m["ext"]["replay"] for m in server.told if m["channel"] == "/meta/subscribe"]
+    assert replays == [{channels[0]: -2}, {channels[1]: -2}, {channels[0]: 8}, {channels[1]: -2}]
 
 
 async def test_digits_beyond_a_double_are_kept() -> None:

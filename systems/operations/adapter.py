@@ -1,0 +1,92 @@
+"""Dynamics 365 Finance & Operations as a `System`: reads and writes by OData; changes come as events (events.py).
+
+Promises: what systems/protocol.py says. Besides a token it holds only which creates are in doubt (writes.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from isthmus.config.errors import PermanentError, PlatformError
+from isthmus.config.mapping import SystemMapping
+from isthmus.systems.operations import checks, records
+from isthmus.systems.operations.session import OperationsConfig, Session
+from isthmus.systems.operations.writes import Writer
+from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
+
+__all__ = ["Operations", "OperationsConfig"]
+
+AT_ONCE = 8
+
+
+class Operations:
+    """`objects` are the mappings by the data entities' own names, such as SalesOrderHeaderV2Entity."""
+
+    name = "operations"
+
+    def __init__(self, config: OperationsConfig, objects: Mapping[str, SystemMapping]) -> None:
+        self._environment = Session(config)
+        self._objects = objects
+        self._writer = Writer(self._environment)
+
+    async def open(self) -> None:
+        """Connect and log in; AuthError where the login is refused, TransientError where nobody answers."""
+        await self._environment.open()
+
+    async def close(self) -> None:
+        """Give the connections back; safe to call twice."""
+        await self._environment.close()
+
+    async def changes(self, position: str | None) -> AsyncIterator[Delivery]:
+        """Ends at once: Finance & Operations sends events, and those are hints."""
+        none: tuple[Delivery, ...] = ()
+        for delivery in none:
+            yield delivery
+
+    async def read(self, object: str, record_ids: Sequence[str]) -> list[Row]:
+        """The mapped columns now, one Row an id, with ETags for versions. PermanentError where nothing is mapped."""
+        return await records.read(self._environment, self._mapping(object), record_ids)
+
+    async def scan(self, object: str, since: str | None = None) -> AsyncIterator[Row]:
+        """Every record of the company as it is now. PermanentError with `since`: nothing in F&O tells what changed."""
+        if since is not None:
+            raise PermanentError(
+                f"operations {object} does not tell what changed since {since}",
+                code="UNSUPPORTED",
+                hint="scan all of it and compare",
+            )
+        async for row in records.scan(self._environment, self._mapping(object)):
+            yield row
+
+    async def write(self, write: Write) -> Written:
+        """Update by id, else find by our reference and update or create. ConflictError where `if_version` is no longer
+        the version; TransientError `IN_DOUBT` where nobody knows whether a create was carried out."""
+        return await self._writer.write(self._mapping(write.object), write)
+
+    async def write_many(self, writes: Sequence[Write]) -> list[Written | PlatformError]:
+        """Carry out writes of different records, a few at once; one answer each, in order."""
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def one(write: Write) -> Written | PlatformError:
+            async with gate:
+                try:
+                    return await self.write(write)
+                except PlatformError as fault:
+                    return fault
+
+        return await asyncio.gather(*(one(write) for write in writes))
+
+    async def check(self) -> list[Finding]:
+        """Token, legal entity, data entities, columns, keys, reference columns; never raises."""
+        return await checks.check(self._environment, self._objects)
+
+    async def provision(self, apply: bool) -> list[Finding]:
+        """What F&O needs for us; nothing of it can be made from outside, so `apply` changes nothing."""
+        return await self.check()
+
+    def _mapping(self, object: str) -> SystemMapping:
+        try:
+            return self._objects[object]
+        except KeyError:
+            raise PermanentError(f"operations {object} is not mapped", code="UNMAPPED") from None

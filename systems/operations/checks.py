@@ -1,0 +1,107 @@
+"""What `isthmus check` asks a Finance & Operations environment.
+
+Promises: changes nothing; asks everything even where an earlier answer is bad (dynamics.md §5.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from isthmus.codecs.operations_keys import columns_of
+from isthmus.config.errors import IsthmusError, PlatformError
+from isthmus.config.mapping import SystemMapping
+from isthmus.systems.operations.session import EVERY_COMPANY, Session
+from isthmus.systems.protocol import Finding
+
+NAMED = ("PublicCollectionName", "PublicEntityName")
+
+
+async def check(environment: Session, objects: Mapping[str, SystemMapping]) -> list[Finding]:
+    """Token, legal entity, every data entity with its columns, its key and the column of our reference."""
+    try:
+        await environment.open()
+    except IsthmusError as fault:
+        return [Finding("token", False, str(fault), fault.hint)]
+    findings = [Finding("token", True, f"{environment.config.authority} gives one"), await _company(environment)]
+    entities = await _entities(environment) if objects else {}
+    if isinstance(entities, Finding):
+        return [*findings, entities]
+    for mapping in objects.values():
+        findings += await _object(environment, mapping, entities.get(mapping.object))
+    return findings
+
+
+async def _company(environment: Session) -> Finding:
+    company = environment.config.company
+    condition = quote(f"LegalEntityId eq '{company}'", safe="")
+    try:
+        told = await environment.get(f"/data/LegalEntities?{EVERY_COMPANY}&$select=LegalEntityId&$filter={condition}")
+    except PlatformError as fault:
+        hint = "make a user for the app registration under Microsoft Entra ID applications"
+        return Finding("legal entity", False, str(fault), fault.hint or hint)
+    if not told.get("value"):
+        return Finding("legal entity", False, f"there is no {company}", "set operations.company to one that exists")
+    return Finding("legal entity", True, f"{company} is there")
+
+
+async def _entities(environment: Session) -> dict[str, Mapping[str, Any]] | Finding:
+    """Every data entity by its own name; some builds do not filter this list."""
+    try:
+        told = await environment.get("/Metadata/DataEntities")
+    except PlatformError as fault:
+        return Finding("data entities", False, str(fault), fault.hint or "the metadata service does not answer")
+    return {str(one.get("Name")): one for one in told.get("value", ())}
+
+
+async def _object(environment: Session, mapping: SystemMapping, known: Mapping[str, Any] | None) -> list[Finding]:
+    if known is None:
+        hint = "correct the mapping's object: the data entity's own name, such as SalesOrderHeaderV2Entity"
+        return [Finding(mapping.object, False, "there is no such data entity", hint)]
+    if known.get("PublicCollectionName") != mapping.collection:
+        hint = f"set collection: {known.get('PublicCollectionName')} in the mapping"
+        return [Finding(mapping.object, False, f"is not the entity set {mapping.collection}", hint)]
+    try:
+        public = await environment.get(f"/Metadata/PublicEntities('{known.get('PublicEntityName')}')")
+    except PlatformError as fault:
+        return [Finding(mapping.object, False, str(fault), fault.hint or "is the entity public?")]
+    columns = {str(one.get("Name")): one for one in public.get("Properties", ())}
+    return [
+        Finding(mapping.object, True, f"is {mapping.collection}"),
+        _columns(mapping, columns),
+        _key(mapping, columns),
+        _reference(mapping, columns, read_only=bool(public.get("IsReadOnly"))),
+    ]
+
+
+def _columns(mapping: SystemMapping, columns: Mapping[str, Any]) -> Finding:
+    name, missing = f"{mapping.object} columns", list(_missing(mapping, columns))
+    if missing:
+        return Finding(name, False, "; ".join(missing), "correct the mapping; names are told with their case")
+    return Finding(name, True, f"all {len(mapping.columns)} are there")
+
+
+def _missing(mapping: SystemMapping, columns: Mapping[str, Any]) -> Iterator[str]:
+    return (f"{name} is missing" for name in mapping.fields.values() if name not in columns)
+
+
+def _key(mapping: SystemMapping, columns: Mapping[str, Any]) -> Finding:
+    name, real = f"{mapping.object} key", {one for one, told in columns.items() if told.get("IsKey")}
+    if set(columns_of(mapping.primary_key)) != real:
+        wanted = ",".join(sorted(real, key=list(columns).index))
+        return Finding(name, False, f"{mapping.primary_key} is not the key", f"set primary_key: {wanted}")
+    return Finding(name, True, f"is {mapping.primary_key}")
+
+
+def _reference(mapping: SystemMapping, columns: Mapping[str, Any], *, read_only: bool) -> Finding:
+    """The column that holds our reference: any text that may be written."""
+    name, column = f"{mapping.object} reference", columns.get(mapping.external_id)
+    if column is None:
+        hint = "map a text column that nobody else uses, or add one by an extension"
+        return Finding(name, False, f"{mapping.external_id} is missing", hint)
+    if read_only:
+        return Finding(name, True, f"{mapping.object} is read-only, so nothing is created")
+    if not column.get("AllowEdit", True) or column.get("TypeName") != "Edm.String":
+        return Finding(name, False, f"{mapping.external_id} is no text that may be written", "map another column")
+    return Finding(name, True, f"is {mapping.external_id}")

@@ -1,0 +1,39 @@
+"""Events of Finance & Operations: which record does one hint at (dynamics.md §5.1, §5.2)?
+
+Promises: pure; an event is never believed beyond the record that it names, because it carries no version, comes twice
+and out of order. An event about an entity that nothing is mapped to hints at nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from isthmus.codecs.operations_events import STANDARD, Known, Subject, decode
+from isthmus.codecs.operations_keys import columns_of
+from isthmus.config.mapping import SystemMapping
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """Look at this record. `change_id` is the same on every delivery of one event: its EventId, where it has one."""
+
+    object: str
+    record_id: str
+    correlation: str
+    change_id: str
+
+
+def known(objects: Mapping[str, SystemMapping]) -> Known:
+    """What the mappings say of an environment's keys and business events, over what everybody knows."""
+    keys = {name: columns_of(mapping.primary_key) for name, mapping in objects.items()}
+    subjects = {event: Subject(name, key) for name, mapping in objects.items() for event, key in mapping.events.items()}
+    return Known({**STANDARD.keys, **keys}, {**STANDARD.subjects, **subjects})
+
+
+def hint(body: bytes, objects: Mapping[str, SystemMapping]) -> Hint | None:
+    """The record to read for an event; None where nothing is mapped to its entity. DecodeError where it names none."""
+    (change,) = decode(body, known(objects))
+    if change.entity not in objects:
+        return None
+    return Hint(change.entity, change.record_id, change.transaction or change.change_id, change.change_id)
