@@ -30,7 +30,8 @@ class Reread(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Ask for a record to be read: after a webhook's hint, a gap, or a write that met another version.
 
     `version` is what the read is at least as new as, for a platform whose reads carry none. `nonce` makes the answer a
-    change of its own even where the record did not change.
+    change of its own even where the record did not change. `at` is when that happened which led here, RFC 3339, for a
+    platform whose reads do not tell when a record changed.
     """
 
     object: str
@@ -39,6 +40,7 @@ class Reread(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     version: str | None = None
     answers: str | None = None
     nonce: str | None = None
+    at: str | None = None
 
 
 class Unlinked(msgspec.Struct, frozen=True, gc=False):

@@ -12,16 +12,19 @@ from dataclasses import dataclass
 from isthmus.codecs.operations_events import STANDARD, Known, Subject, decode
 from isthmus.codecs.operations_keys import columns_of
 from isthmus.config.mapping import SystemMapping
+from isthmus.systems.plain import moment
 
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """Look at this record. `change_id` is the same on every delivery of one event: its EventId, where it has one."""
+    """Look at this record. `change_id` is the same on every delivery of one event: its EventId, where it has one. `at` is
+    when it happened, RFC 3339; rows do not tell."""
 
     object: str
     record_id: str
     correlation: str
     change_id: str
+    at: str | None
 
 
 def known(objects: Mapping[str, SystemMapping]) -> Known:
@@ -36,4 +39,5 @@ def hint(body: bytes, objects: Mapping[str, SystemMapping]) -> Hint | None:
     (change,) = decode(body, known(objects))
     if change.entity not in objects:
         return None
-    return Hint(change.entity, change.record_id, change.transaction or change.change_id, change.change_id)
+    correlation = change.transaction or change.change_id
+    return Hint(change.entity, change.record_id, correlation, change.change_id, moment(change.changed_at))
