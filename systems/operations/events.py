@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from isthmus.codecs.operations_events import STANDARD, Known, Subject, decode
-from isthmus.codecs.operations_keys import columns_of
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.plain import moment
 
@@ -29,7 +28,7 @@ class Hint:
 
 def known(objects: Mapping[str, SystemMapping]) -> Known:
     """What the mappings say of an environment's keys and business events, over what everybody knows."""
-    keys = {name: columns_of(mapping.primary_key) for name, mapping in objects.items()}
+    keys = {name: mapping.key_columns for name, mapping in objects.items()}
     subjects = {event: Subject(name, key) for name, mapping in objects.items() for event, key in mapping.events.items()}
     return Known({**STANDARD.keys, **keys}, {**STANDARD.subjects, **subjects})
 
