@@ -100,7 +100,7 @@ def _versioned(unit: Unit, table: Table[KnownRow], system: str, request: Reread,
     read = KnownRow(row.version or "", row.exists)
     if unordered and row.exists:
         read = numbered(known, read, row.fields)
-    told = news(system, request, known, read, row.fields, row.changed_at)
+    told = news(system, request, known, read, row.fields, row.changed_at or request.at)
     if told is not None:
         change, remembered = told
         unit.put(table, key, remembered)

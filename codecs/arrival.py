@@ -31,7 +31,8 @@ class Reread(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     `version` is what the read is at least as new as, for a platform whose reads carry none. `nonce` makes the answer a
     change of its own even where the record did not change. `holds`: we made this record, at `version` and with this in
-    it; should it be gone before anybody read it, it is still known whose end that is.
+    it; should it be gone before anybody read it, it is still known whose end that is. `at` is when that happened which
+    led here, RFC 3339, for a platform whose reads do not tell when a record changed.
     """
 
     object: str
@@ -41,6 +42,7 @@ class Reread(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     answers: str | None = None
     nonce: str | None = None
     holds: dict[str, Value] | None = None
+    at: str | None = None
 
 
 class Unlinked(msgspec.Struct, frozen=True, gc=False):

@@ -21,11 +21,6 @@ KeyValue = str | int | Decimal
 Key = Mapping[str, KeyValue]
 
 
-def columns_of(primary_key: str) -> tuple[str, ...]:
-    """The key columns that a mapping names, comma-separated."""
-    return tuple(name.strip() for name in primary_key.split(","))
-
-
 def record_id(key: Key, columns: Sequence[str]) -> str:
     """The text of a key; DecodeError where a column is missing or holds nothing that a key may hold."""
     return ",".join(f"{name}={literal(name, key.get(name))}" for name in columns)

@@ -89,6 +89,11 @@ class SystemMapping(Declared):
         return {native: name for name, native in self.fields.items()}
 
     @cached_property
+    def key_columns(self) -> tuple[str, ...]:
+        """The columns of the primary key, in the order in which they name a record."""
+        return tuple(name.strip() for name in self.primary_key.split(","))
+
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """Every column to read, the external id last."""
         return (*self.fields.values(), self.external_id)
@@ -132,6 +137,9 @@ class EntityMapping(Declared):
             yield f"systems.{system}.fields.{name}: the entity has no such field"
         if len(set(mapping.fields.values())) != len(mapping.fields):
             yield f"systems.{system}.fields: two fields share one column"
+        for event, key in mapping.events.items():
+            if key.keys() != set(mapping.key_columns):
+                yield f"systems.{system}.events.{event}: name exactly the key columns {mapping.primary_key}"
 
     def _rules(self) -> Iterable[tuple[str, Rule]]:
         yield from ((f"fields.{n}", s.rule) for n, s in self.fields.items() if s.rule is not None)

@@ -70,7 +70,9 @@ def understand_event(message: Any, objects: Mapping[str, SystemMapping]) -> Sequ
     """The record that an event of Finance & Operations hints at. The answer is a change of its own, under the event's
     id, so that a second delivery is known for what it is."""
     found = events.hint(message.value, objects)
-    return [] if found is None else [Reread(found.object, found.record_id, found.correlation, nonce=found.change_id)]
+    if found is None:
+        return []
+    return [Reread(found.object, found.record_id, found.correlation, nonce=found.change_id, at=found.at)]
 
 
 def event_record(body: bytes, objects: Mapping[str, SystemMapping]) -> str | None:

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from isthmus.codecs.operations_keys import columns_of
 from isthmus.config.errors import IsthmusError, PlatformError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.operations.session import EVERY_COMPANY, Session
@@ -88,7 +87,7 @@ def _missing(mapping: SystemMapping, columns: Mapping[str, Any]) -> Iterator[str
 
 def _key(mapping: SystemMapping, columns: Mapping[str, Any]) -> Finding:
     name, real = f"{mapping.object} key", {one for one, told in columns.items() if told.get("IsKey")}
-    if set(columns_of(mapping.primary_key)) != real:
+    if set(mapping.key_columns) != real:
         wanted = ",".join(sorted(real, key=list(columns).index))
         return Finding(name, False, f"{mapping.primary_key} is not the key", f"set primary_key: {wanted}")
     return Finding(name, True, f"is {mapping.primary_key}")

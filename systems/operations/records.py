@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from isthmus.codecs.change import Value
-from isthmus.codecs.operations_keys import COMPANY, columns_of, key_of, literal, record_id
+from isthmus.codecs.operations_keys import COMPANY, key_of, literal, record_id
 from isthmus.config.errors import DecodeError, PermanentError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.operations.session import EVERY_COMPANY, Session
@@ -39,11 +39,11 @@ async def scan(environment: Session, mapping: SystemMapping) -> AsyncIterator[Ro
     """Every record of the company, each once, by pages. Pages are counted, so a record that is deleted meanwhile may
     hide another: what is missing is to be confirmed id by id."""
     company = environment.config.company
-    condition = f"{COMPANY} eq {literal(COMPANY, company)}" if company and COMPANY in _keys(mapping) else None
+    condition = f"{COMPANY} eq {literal(COMPANY, company)}" if company and COMPANY in mapping.key_columns else None
     seen: set[int] = set()
-    ordered = f"&$orderby={','.join(_keys(mapping))}"
+    ordered = f"&$orderby={','.join(mapping.key_columns)}"
     async for found in pages(environment, query(mapping, condition) + ordered):
-        one = record_id(found, _keys(mapping))
+        one = record_id(found, mapping.key_columns)
         if hash(one) not in seen:
             seen.add(hash(one))
             yield row(mapping, one, found)
@@ -70,7 +70,7 @@ def conditions(mapping: SystemMapping, record_ids: Sequence[str]) -> Iterator[st
 def _parts(mapping: SystemMapping, one: str) -> list[str]:
     try:
         key = key_of(one)
-        return [f"{name} eq {literal(name, key.get(name))}" for name in _keys(mapping)]
+        return [f"{name} eq {literal(name, key.get(name))}" for name in mapping.key_columns]
     except DecodeError:
         return []
 
@@ -91,7 +91,7 @@ def _chunks(parts: Sequence[str], room: int) -> Iterator[list[str]]:
 
 def query(mapping: SystemMapping, condition: str | None) -> str:
     """The request for the records of a condition, below the environment's root, percent-encoded."""
-    columns = ",".join(dict.fromkeys((*_keys(mapping), *mapping.columns)))
+    columns = ",".join(dict.fromkeys((*mapping.key_columns, *mapping.columns)))
     chosen = f"&$filter={quote(condition, safe='')}" if condition else ""
     return f"/data/{collection(mapping)}?{EVERY_COMPANY}&$select={columns}{chosen}"
 
@@ -116,10 +116,6 @@ def collection(mapping: SystemMapping) -> str:
     return mapping.collection
 
 
-def _keys(mapping: SystemMapping) -> tuple[str, ...]:
-    return columns_of(mapping.primary_key)
-
-
 # -- answering
 
 
@@ -138,11 +134,11 @@ def _value(told: Any) -> Value:
 
 def folded(mapping: SystemMapping, found: Found) -> str:
     """A row's id as the database compares it, without regard to case."""
-    return record_id(found, _keys(mapping)).casefold()
+    return record_id(found, mapping.key_columns).casefold()
 
 
 def _folded(mapping: SystemMapping, one: str) -> str:
     try:
-        return record_id(key_of(one), _keys(mapping)).casefold()
+        return record_id(key_of(one), mapping.key_columns).casefold()
     except DecodeError:
         return ""

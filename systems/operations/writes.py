@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 from weakref import WeakValueDictionary
 
-from isthmus.codecs.operations_keys import COMPANY, columns_of, key_of, literal, record_id
+from isthmus.codecs.operations_keys import COMPANY, key_of, literal, record_id
 from isthmus.config.errors import ConflictError, DecodeError, PermanentError, PlatformError, TransientError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.http import Answer
@@ -94,7 +94,7 @@ class Writer:
 
     async def _find(self, mapping: SystemMapping, wish: Write) -> str | None:
         """The record that carries our reference; PermanentError where several do."""
-        keys = columns_of(mapping.primary_key)
+        keys = mapping.key_columns
         condition = f"{mapping.external_id} eq {literal(mapping.external_id, wish.external_id)}"
         if COMPANY in keys and self._company(wish):
             condition = f"{COMPANY} eq {literal(COMPANY, self._company(wish))} and {condition}"
@@ -119,7 +119,7 @@ class Writer:
 
     def _body(self, mapping: SystemMapping, wish: Write) -> dict[str, Any]:
         body = {name: value for name, value in wish.fields.items() if value is not None}
-        if COMPANY in columns_of(mapping.primary_key) and self._company(wish):
+        if COMPANY in mapping.key_columns and self._company(wish):
             body[COMPANY] = self._company(wish)
         return {**body, mapping.external_id: wish.external_id}
 
@@ -147,13 +147,13 @@ def _condition(version: str | None) -> str | None:
 
 
 def _changed(mapping: SystemMapping, wish: Write) -> Mapping[str, Any]:
-    keys = columns_of(mapping.primary_key)
+    keys = mapping.key_columns
     return {name: value for name, value in wish.fields.items() if name not in keys}
 
 
 def _predicate(mapping: SystemMapping, one: str) -> str:
     try:
-        return quote(record_id(key_of(one), columns_of(mapping.primary_key)), safe=PATH_SAFE)
+        return quote(record_id(key_of(one), mapping.key_columns), safe=PATH_SAFE)
     except DecodeError:
         raise ConflictError(f"{one!r} is the id of no {mapping.object}") from None
 
@@ -166,7 +166,7 @@ def _created(mapping: SystemMapping, wish: Write, told: Any) -> Written:
     """What a 201 says. A reference that was not kept as given could never be found again."""
     found: Found = told if isinstance(told, dict) else {}
     try:
-        one = record_id(found, columns_of(mapping.primary_key))
+        one = record_id(found, mapping.key_columns)
     except DecodeError:
         raise TransientError("Operations does not say which record it made", code="ANSWER") from None
     if not _same(found.get(mapping.external_id), wish.external_id):

@@ -97,3 +97,16 @@ async def test_a_platform_without_row_versions_answers_with_the_version_that_ask
     told = {one["change"]["record_id"]: one["change"] for one in sent(unit, "changes.dynamics")}
     assert (told["g1"]["operation"], told["g1"]["version"]) == ("update", "0007")
     assert told["g9"]["operation"] == "delete"
+
+
+async def test_reads_whose_versions_have_no_order_get_one_here_and_an_event_is_heard_once() -> None:
+    system = Rows({"g1": row("g1", 'W/"zz"')})
+    here = Desk(reread.stage(system, None, versioned=True, unordered=True))
+    changes = []
+    for version, event in (('W/"zz"', "e1"), ('W/"aa"', "e2"), ('W/"aa"', "e2"), ('W/"aa"', "e3")):
+        system.rows["g1"] = row("g1", version)
+        unit = await here.work(*asks(Reread("account", "g1", "c", nonce=event)))
+        changes += [one["change"] for one in sent(unit, "changes.dynamics")]
+    numbers = [change["version"].partition(" ")[0].lstrip("0") for change in changes]
+    assert numbers == ["1", "2", "2", "2"]
+    assert len({change["change_id"] for change in changes}) == 3

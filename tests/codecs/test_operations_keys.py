@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.codecs.operations_keys import KeyValue, columns_of, key_of, record_id
+from isthmus.codecs.operations_keys import KeyValue, key_of, record_id
 from isthmus.config.errors import DecodeError
 
 NAMES = st.lists(st.from_regex(r"[A-Z][A-Za-z0-9]{0,12}", fullmatch=True), min_size=1, max_size=4, unique=True)
@@ -62,7 +62,3 @@ def test_what_is_no_key_is_refused(text: str) -> None:
 def test_a_key_without_a_value_has_no_text(value: object) -> None:
     with pytest.raises(DecodeError, match="SalesOrderNumber"):
         record_id({"SalesOrderNumber": value}, ["SalesOrderNumber"])  # type: ignore[dict-item]
-
-
-def test_a_mapping_names_its_key_columns_in_order() -> None:
-    assert columns_of("dataAreaId, SalesOrderNumber") == ("dataAreaId", "SalesOrderNumber")

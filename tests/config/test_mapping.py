@@ -98,3 +98,31 @@ def test_a_node_that_talks_to_one_system_intends_nothing_for_the_other() -> None
     merged = run(merge.stage(mappings), "merge", sent(linked, "merge"))
     assert [record.topic for record in merged.records] == ["events.account"]
     assert merged.frames == {}
+
+
+ORDER = """
+entity: order
+family: order
+fields: {currency: {type: string, rule: last_writer}}
+systems:
+  operations:
+    object: SalesOrderHeaderV2Entity
+    collection: SalesOrderHeadersV2
+    primary_key: dataAreaId, SalesOrderNumber
+    external_id: CustomersOrderReference
+    fields: {currency: CurrencyCode}
+    events: {OrderMovedBusinessEvent: {dataAreaId: LegalEntity, SalesOrderNumber: OrderId}}
+"""
+
+
+def test_an_object_of_operations_is_mapped_by_its_composite_key(tmp_path: Path) -> None:
+    (tmp_path / "order.yaml").write_text(ORDER)
+    mapping = load_mappings(tmp_path).objects("operations")["SalesOrderHeaderV2Entity"]
+    assert mapping.key_columns == ("dataAreaId", "SalesOrderNumber")
+    assert mapping.columns == ("CurrencyCode", "CustomersOrderReference")
+
+
+def test_an_event_that_does_not_name_the_whole_key_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "order.yaml").write_text(ORDER.replace("dataAreaId: LegalEntity, ", ""))
+    with pytest.raises(ConfigError, match="OrderMovedBusinessEvent: name exactly the key columns"):
+        load_mappings(tmp_path)

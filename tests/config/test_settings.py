@@ -172,3 +172,20 @@ def test_a_worker_that_listens_everywhere_is_reached_by_its_hosts_name() -> None
     node = load_settings(node={"http_host": "0.0.0.0", "http_port": 1001}).node
     assert node.own_url == f"http://{socket.gethostname()}:1001"
     assert node.model_copy(update={"advertised_url": "https://lamp"}).own_url == "https://lamp"
+
+
+OPERATIONS = {"url": "https://lamp.operations.dynamics.com", "tenant": "t", "client_id": "c", "client_secret": SECRET}
+
+
+def test_operations_takes_events_by_several_keys_and_shows_none_of_them() -> None:
+    given = {**OPERATIONS, "company": "USMF", "event_keys": ["old-lamp", "new-lamp"]}
+    settings = load_settings(operations=given)
+    assert settings.operations is not None
+    assert [key.get_secret_value() for key in settings.operations.event_keys] == ["old-lamp", "new-lamp"]
+    assert "lamp" not in repr(settings.operations).replace("lamp.operations", "")
+
+
+@pytest.mark.parametrize("wrong", [{"company": "usmfx"}, {"company": ""}, {"company": "u", "event_keys": [""]}])
+def test_a_company_or_an_event_key_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"operations\."):
+        load_settings(operations={**OPERATIONS, **wrong})

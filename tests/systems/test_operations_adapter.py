@@ -368,10 +368,9 @@ def test_a_url_stays_short_however_many_keys_and_shares_what_they_share() -> Non
 
 
 async def test_check_finds_wrong_names_keys_references_and_companies(environment: OperationsEnvironment) -> None:
-    right = OBJECTS[ORDER]
     wrong = {
-        ORDER: right.model_copy(update={"primary_key": "SalesOrderNumber", "external_id": "OrderTotalAmount"}),
-        CUSTOMER: OBJECTS[CUSTOMER].model_copy(update={"collection": "CustomersV9"}),
+        ORDER: mapped(ORDER, "SalesOrderHeadersV2", "SalesOrderNumber", "OrderTotalAmount", "CurrencyCode"),
+        CUSTOMER: mapped(CUSTOMER, "CustomersV9", "dataAreaId,CustomerAccount", "IsthmusId", "OrganizationName"),
         PRICE: OBJECTS[PRICE],
     }
     async with joined(environment, company="zzz") as system:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from isthmus.codecs.arrival import Reread
 from isthmus.codecs.change import Change
-from isthmus.tables.rows import KnownRow, news
+from isthmus.tables.rows import KnownRow, news, numbered
 
 ASK = Reread("account", "g1", "corr")
 V1, V2 = "00000000000000000001", "00000000000000000002"
@@ -62,3 +62,29 @@ def told_gone(known: KnownRow | None, row: KnownRow, ask: Reread) -> tuple[Chang
     found = news("dynamics", ask, known, row, {}, None)
     assert found is not None
     return found
+
+
+def test_reads_whose_versions_have_no_order_are_numbered_when_they_differ() -> None:
+    first = numbered(None, KnownRow('W/"zz"'), {})
+    same = numbered(first, KnownRow('W/"zz"'), {})
+    other = numbered(same, KnownRow('W/"aa"'), {})
+    back = numbered(other, KnownRow('W/"zz"'), {})
+    assert first.version == f'{V1} W/"zz"'
+    assert same == first
+    assert first.version < other.version < back.version
+
+
+def test_a_read_without_any_version_is_told_by_what_is_in_it() -> None:
+    first = numbered(None, KnownRow(""), {"a": 1, "b": [None, "x"]})
+    same = numbered(first, KnownRow(""), {"b": [None, "x"], "a": 1})
+    other = numbered(same, KnownRow(""), {"a": 2, "b": [None, "x"]})
+    assert same == first
+    assert first.version < other.version
+
+
+def test_a_record_that_is_made_again_under_its_old_key_is_newer_than_its_end() -> None:
+    live = numbered(None, KnownRow('W/"zz"'), {})
+    gone = told(live, KnownRow("", exists=False))[1]
+    again = numbered(gone, KnownRow('W/"zz"'), {})
+    assert live.version < gone.version < again.version
+    assert told(gone, again)[0].operation == "create"
