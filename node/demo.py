@@ -71,13 +71,9 @@ class Theatre:
 async def theatre(folder: Path, *, bootstrap: str, namespace: str, seed: int = 1) -> AsyncIterator[Theatre]:
     """Both simulators, connected to a worker that is ready."""
     org, environment = SalesforceOrg(seed=seed), DynamicsEnvironment(seed=seed)
-    async with (
-        serve_salesforce(org) as salesforce,
-        serve_pubsub(org) as pubsub,
-        serve_dynamics(environment) as dynamics,
-    ):
+    async with serve_salesforce(org) as url, serve_pubsub(org) as pubsub, serve_dynamics(environment) as dynamics:
         code = secrets.token_urlsafe(16)
-        settings = worker_settings(folder, bootstrap, namespace, org, salesforce, environment, dynamics.http_url, code)
+        settings = worker_settings(folder, bootstrap, namespace, org, url, environment, dynamics.http_url, code)
         settings |= listening_by(pubsub.url)
         async with Worker(settings, folder / "worker.log") as worker:
             door = f"{worker.url}/webhooks/dynamics"
@@ -121,9 +117,8 @@ def worker_settings(
 
 def listening_by(pubsub_url: str | None) -> dict[str, str]:
     """The variables for a worker that listens to this Pub/Sub API, or by CometD where there is none."""
-    if pubsub_url is None:
-        return {"ISTHMUS_SALESFORCE__TRANSPORT": "cometd"}
-    return {"ISTHMUS_SALESFORCE__TRANSPORT": "pubsub", "ISTHMUS_SALESFORCE__PUBSUB_URL": pubsub_url}
+    named = {} if pubsub_url is None else {"ISTHMUS_SALESFORCE__PUBSUB_URL": pubsub_url}
+    return {"ISTHMUS_SALESFORCE__TRANSPORT": "pubsub" if named else "cometd", **named}
 
 
 # -- the day
