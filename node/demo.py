@@ -71,14 +71,10 @@ class Theatre:
 async def theatre(folder: Path, *, bootstrap: str, namespace: str, seed: int = 1) -> AsyncIterator[Theatre]:
     """Both simulators, connected to a worker that is ready."""
     org, environment = SalesforceOrg(seed=seed), DynamicsEnvironment(seed=seed)
-    async with (
-        serve_salesforce(org) as salesforce,
-        serve_pubsub(org) as pubsub,
-        serve_dynamics(environment) as dynamics,
-    ):
+    async with serve_salesforce(org) as url, serve_pubsub(org) as pubsub, serve_dynamics(environment) as dynamics:
         code = secrets.token_urlsafe(16)
-        settings = worker_settings(folder, bootstrap, namespace, org, salesforce, environment, dynamics.http_url, code)
-        settings["ISTHMUS_SALESFORCE__PUBSUB_URL"] = pubsub.url
+        settings = worker_settings(folder, bootstrap, namespace, org, url, environment, dynamics.http_url, code)
+        settings |= listening_by(pubsub.url)
         async with Worker(settings, folder / "worker.log") as worker:
             door = f"{worker.url}/webhooks/dynamics"
             environment.register_webhook(door, auth=("WebhookKey", code))
@@ -107,6 +103,7 @@ def worker_settings(
         "ISTHMUS_PIPELINE__RETRY_BASE": "0.2",
         "ISTHMUS_PIPELINE__RETRY_CAP": "5",
         "ISTHMUS_SALESFORCE__LOGIN_URL": salesforce_url,
+        **listening_by(None),
         "ISTHMUS_SALESFORCE__CLIENT_ID": org.client_id,
         "ISTHMUS_SALESFORCE__CLIENT_SECRET": org.client_secret,
         "ISTHMUS_DYNAMICS__URL": dynamics_url,
@@ -116,6 +113,12 @@ def worker_settings(
         "ISTHMUS_DYNAMICS__CLIENT_SECRET": environment.client_secret,
         "ISTHMUS_DYNAMICS__WEBHOOK": json.dumps({"kind": "key", "keys": [code]}),
     }
+
+
+def listening_by(pubsub_url: str | None) -> dict[str, str]:
+    """The variables for a worker that listens to this Pub/Sub API, or by CometD where there is none."""
+    named = {} if pubsub_url is None else {"ISTHMUS_SALESFORCE__PUBSUB_URL": pubsub_url}
+    return {"ISTHMUS_SALESFORCE__TRANSPORT": "pubsub" if named else "cometd", **named}
 
 
 # -- the day

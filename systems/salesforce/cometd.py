@@ -2,7 +2,7 @@
 
 The library goes on after a lost answer or a lost session: it asks again with the old client id, or resubscribes where
 it first began, and what the lost answer held is gone (salesforce.md §1.3, §6, §7). So a session here is for one life:
-the first sign of trouble ends it, and the caller opens the next one after the last event it got.
+the first sign of trouble ends it, long quiet too, and the caller opens the next one after the last event it got.
 
 Promises: events come in the server's order, an answer at a time, none missing; then one PlatformError, and no more.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
@@ -27,12 +28,15 @@ from isthmus.systems.http import Token
 from isthmus.systems.salesforce.errors import AUTH, first_error, meta_error
 from isthmus.systems.salesforce.heard import Heard
 from isthmus.systems.salesforce.names import as_mapped
-from isthmus.systems.salesforce.position import Position
+from isthmus.systems.salesforce.position import FROM_NOW_ON, Position
 
 HANDSHAKE, CONNECT, SUBSCRIBE, DISCONNECT = "/meta/handshake", "/meta/connect", "/meta/subscribe", "/meta/disconnect"
 OPEN_SECONDS = 20.0
 CLOSE_SECONDS = 3.0
 HOLD_SECONDS = 110.0
+# A subscription that is quiet for so long is proven anew: the server is known to go deaf, and a replay id to fall out of
+# retention unnoticed (§1.5); permissions that were granted since count from then on (§1.6).
+PROVEN_SECONDS = 6 * 3600.0
 AHEAD = 2
 LONGEST_INTEGER = 20
 
@@ -155,6 +159,9 @@ class VersionedClient(Client):  # type: ignore[misc]
         """End the connect loop, say goodbye where possible, close the HTTP session; never raises, never hangs."""
         # The library takes a client that failed to open for closed, and leaves its connect loop running.
         self._closed = False
+        # The connect that brought the bad news starts another one from its callback, which may not have run yet.
+        for _ in range(2):
+            await asyncio.sleep(0)
         self._let_go()
         with suppress(Exception):
             async with asyncio.timeout(CLOSE_SECONDS):
@@ -171,11 +178,13 @@ class VersionedClient(Client):  # type: ignore[misc]
 
 
 class CometdSession:
-    """A subscription to each channel of a position, from `open` to the first fault."""
+    """A subscription to each channel of a position, from `open` to the first fault; for so many seconds without an event
+    it counts as `proven`."""
 
-    def __init__(self, token: Token, version: str, at: Position) -> None:
+    def __init__(self, token: Token, version: str, at: Position, proven: float = PROVEN_SECONDS) -> None:
         self.token = token
-        self._at = at
+        self._at, self._proven = at, proven
+        self._news_at = time.monotonic()
         self._ear = Ear(at.places)
         self._client = VersionedClient(version, TokenAuthenticator(token), self._ear)
 
@@ -205,7 +214,16 @@ class CometdSession:
         if isinstance(heard, PlatformError):
             raise heard
         self._ear.room.release()
+        self._watch(heard)
         return [_heard(event) for event in heard]
+
+    def _watch(self, heard: list[Message]) -> None:
+        """End a session that was quiet for too long, unless there is nothing to go on from."""
+        now = time.monotonic()
+        if heard:
+            self._news_at = now
+        elif now - self._news_at > self._proven and FROM_NOW_ON not in self._at.places.values():
+            raise TransientError("nothing came for long, so the subscription is proven anew", code="QUIET")
 
     async def close(self) -> None:
         """Leave; safe at any time, also after a failed `open`."""

@@ -113,7 +113,7 @@ def meta_error(message: Mapping[str, Any]) -> PlatformError:
         return AuthError(text)
     if "daily limit" in told:
         return TransientError(text, code="QUOTA", retry_after=QUOTA_WAIT_SECONDS)
-    if "concurrent user limit" in told:
+    if "concurrent user limit" in told or "To protect all customers" in told:
         return TransientError(text, code="CROWD", retry_after=CROWD_WAIT_SECONDS)
     if "nknown client" in told or "cookie present" in told:
         return TransientError(text, code="SESSION")

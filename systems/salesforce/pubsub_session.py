@@ -79,11 +79,8 @@ class PubSubSession:
 
     async def _told(self, channel: str, answer: api.FetchResponse) -> Sequence[Heard]:
         heard = [await self._event(channel, event) for event in answer.events]
-        latest = _text(answer.latest_replay_id)
-        # With nothing requested, events may wait that the latest replay id has passed.
-        if latest and answer.pending_num_requested > 0 and (not heard or heard[-1].place != latest):
-            heard.append(Heard(channel, latest))
-        return heard
+        reached = read_up_to(answer)
+        return heard if reached is None else [*heard, Heard(channel, reached)]
 
     async def _event(self, channel: str, event: api.ConsumerEvent) -> Heard:
         place, raw = _text(event.replay_id) or None, _raw(channel, event)
@@ -93,6 +90,17 @@ class PubSubSession:
         except DecodeError as fault:
             return Heard(channel, place, raw, error=fault)
         return Heard(channel, place, raw, changes)
+
+
+def read_up_to(answer: api.FetchResponse) -> str | None:
+    """How far beyond its events an answer says that the channel was read; None where it does not say.
+
+    While nothing is requested it cannot say: events may wait that the latest replay id has passed.
+    """
+    last = answer.events[-1].replay_id if answer.events else b""
+    if answer.pending_num_requested <= 0 or answer.latest_replay_id in (b"", last):
+        return None
+    return _text(answer.latest_replay_id)
 
 
 def first_request(channel: str, place: str) -> api.FetchRequest:

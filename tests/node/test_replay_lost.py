@@ -23,7 +23,7 @@ async def test_a_forgotten_replay_id_makes_the_node_not_ready_and_says_why(
         async with asyncio.timeout(60), aiohttp.ClientSession() as session:
             while not (reasons := await _reasons(session, stage.worker.url)):
                 await asyncio.sleep(0.1)
-        assert any("salesforce" in reason and "replay" in reason.lower() for reason in reasons), reasons
+        assert any("salesforce" in reason and "replayid.corrupted" in reason for reason in reasons), reasons
 
 
 async def _reasons(session: aiohttp.ClientSession, url: str) -> list[str]:

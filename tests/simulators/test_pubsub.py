@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -63,7 +64,9 @@ class Caller:
             f"/{SERVICE}/Subscribe", api.FetchRequest.SerializeToString, api.FetchResponse.FromString
         )
         call = method(metadata=self.metadata)
-        await call.write(api.FetchRequest(**{"topic_name": ALL, "num_requested": 10, **first}))
+        # A refusal may be quicker than we are.
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            await call.write(api.FetchRequest(**{"topic_name": ALL, "num_requested": 10, **first}))
         return call
 
 

@@ -37,14 +37,20 @@ UNKNOWN_CLIENT = {
     "error": "403::Unknown client",
     "advice": {"reconnect": "handshake", "interval": 0},
 }
-CUT, HANG = "cut", "hang"
+LOST_COOKIES = {
+    "channel": "/meta/connect",
+    "successful": False,
+    "error": "400::Client 1cyu has established a session, but no BAYEUX_BROWSER cookie present",
+}
+CUT, HANG, PAGE = "cut", "hang", "page"
 Step = list[Message] | Message | str
 
 
 class Bayeux:
     """`steps`: what each connect after the first is answered with, one after another: events, a whole answer, CUT (the
-    connection breaks), HANG; after the last it hangs. `told`: every message that came; `bearers`: every Authorization.
-    Subscriptions are answered with `subscriptions`, one after another, then well. Each login gives another token."""
+    connection breaks), PAGE (a gateway's, 502), HANG; after the last it hangs. `told`: every message that came;
+    `bearers`: every Authorization. Subscriptions are answered with `subscriptions`, one after another, then well. Each
+    login gives another token."""
 
     def __init__(self, *steps: Step, first: Message | None = None, subscriptions: Sequence[Message] = ()) -> None:
         self.url = ""
@@ -100,6 +106,8 @@ class Bayeux:
     async def _step(self, request: web.Request, base: Message) -> list[Message]:
         await self._subscribed.wait()
         step = self.steps.pop(0) if self.steps else HANG
+        if step == PAGE:
+            raise web.HTTPBadGateway(text="<html>Bad Gateway</html>", content_type="text/html")
         if step == CUT:
             assert request.transport is not None
             request.transport.abort()

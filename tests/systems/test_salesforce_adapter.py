@@ -14,6 +14,7 @@ from isthmus.codecs.change import Change
 from isthmus.config.errors import ConflictError, PermanentError, ReplayLost, TransientError
 from isthmus.config.mapping import load_mappings
 from isthmus.simulators.salesforce import SalesforceOrg, serve_salesforce
+from isthmus.simulators.salesforce.tell import Told, tell
 from isthmus.systems.protocol import Delivery, Write
 from isthmus.systems.salesforce.adapter import Salesforce, SalesforceConfig
 
@@ -253,3 +254,34 @@ async def test_check_finds_a_channel_that_takes_no_subscription(org: SalesforceO
         bad = [finding for finding in await system.check() if not finding.ok]
     assert [finding.name for finding in bad] == ["change events /data/Nonsense__chn"]
     assert bad[0].hint
+
+
+async def test_check_finds_what_a_channel_would_leave_out(org: SalesforceOrg, salesforce: Salesforce) -> None:
+    """The channel itself takes the subscription and says nothing (salesforce.md §1.6)."""
+    org.unseen.add("Contact")
+    (bad,) = [finding for finding in await salesforce.check() if not finding.ok]
+    assert bad.name == "change events of Contact"
+    assert "silently" in bad.message
+
+
+async def test_check_of_a_custom_channel_cannot_tell_of_an_object_without_a_channel_of_its_own(
+    org: SalesforceOrg,
+) -> None:
+    org.channels["/data/Sales__chn"] = {"Account": (), "Contact": ()}
+    async with joined(org, channels=("/data/Sales__chn",)) as system:
+        assert [finding for finding in await system.check() if not finding.ok] == []
+        org.unseen.add("Account")
+        (bad,) = [finding for finding in await system.check() if not finding.ok]
+    assert bad.name == "change events of Account"
+
+
+async def test_enriched_values_are_left_out_and_every_record_comes(org: SalesforceOrg) -> None:
+    org.channels["/data/Sales__chn"] = {"Account": ("Industry",)}
+    async with joined(org, channels=("/data/Sales__chn",)) as system:
+        ids = [org.create("Account", {"Name": name, "Industry": "Media"}) for name in ("Alder", "Birch")]
+        tell(org, Told("Account", "UPDATE", ids, {"Phone": "1"}))
+        async with listening(system) as changes:
+            told = [await one(changes) for _ in range(4)]
+    assert [change.record_id for change in told] == [*ids, *ids]
+    assert [dict(change.fields) for change in told[2:]] == [{"Phone": "1"}] * 2
+    assert len({change.change_id for change in told}) == 4

@@ -91,6 +91,15 @@ INVALID = "400::The replayId {82} you provided was invalid.  Please provide a va
         (meta("/meta/handshake", "403::Handshake denied", "401::Authentication invalid"), AuthError),
         (meta("/meta/handshake", "403::Organization concurrent user limit exceeded"), TransientError),
         (meta("/meta/connect", "403::Organization total events daily limit exceeded"), TransientError),
+        (
+            meta("/meta/subscribe", "400::Client 1cyu has established a session, but no sfdc-stream cookie present"),
+            TransientError,
+        ),
+        (meta("/meta/handshake", "403::Handshake denied", "403::To protect all customers from"), TransientError),
+        (
+            meta("/meta/subscribe", "403::User not allowed to subscribe CDC without View All Data permissions"),
+            PermanentError,
+        ),
         ({"channel": "/meta/connect", "successful": False}, TransientError),
     ],
 )
@@ -102,6 +111,15 @@ def test_a_spent_quota_is_waited_for() -> None:
     fault = meta_error(meta("/meta/connect", "403::Organization total events daily limit exceeded"))
     assert isinstance(fault, PlatformError)
     assert fault.retry_after == 300.0
+
+
+def test_a_crowd_is_given_time() -> None:
+    for told in (
+        "403::Organization concurrent user limit exceeded",
+        "403::To protect all customers from excessive use",
+    ):
+        fault = meta_error(meta("/meta/handshake", "403::Handshake denied", told))
+        assert (fault.code, fault.retry_after) == ("CROWD", 30.0)
 
 
 def test_a_lost_replay_id_says_what_the_operator_must_do() -> None:

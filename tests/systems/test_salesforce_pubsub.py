@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import grpc
 import orjson
 import pytest
 
+from isthmus.codecs.pubsub import pubsub_api_pb2 as api
 from isthmus.config.errors import AuthError, PermanentError, PlatformError, ReplayLost, TransientError
 from isthmus.config.mapping import load_mappings
+from isthmus.simulators.dynamics.certificates import server_context
 from isthmus.simulators.salesforce import Field, SalesforceOrg, serve_salesforce
 from isthmus.simulators.salesforce.pubsub import PubSub, serve_pubsub
 from isthmus.simulators.salesforce.pubsub_refusals import CUT, NO_SCHEMA, NO_TOPIC, QUOTA, UNAUTHENTICATED
@@ -24,7 +30,7 @@ from isthmus.systems.salesforce.adapter import Salesforce, SalesforceConfig
 from isthmus.systems.salesforce.position import position
 from isthmus.systems.salesforce.pubsub import Schemas
 from isthmus.systems.salesforce.pubsub_errors import PREFIX, pubsub_error
-from isthmus.systems.salesforce.pubsub_session import TOP_UP, WINDOW, PubSubSession
+from isthmus.systems.salesforce.pubsub_session import TOP_UP, WINDOW, PubSubSession, read_up_to
 
 ALL = "/data/ChangeEvents"
 
@@ -359,6 +365,55 @@ async def test_leaving_the_stream_leaves_nothing_running(world: World) -> None:
         await take(changes, 1)
     left = {task.get_coro().__qualname__ for task in asyncio.all_tasks() - before}  # type: ignore[union-attr]
     assert not {name for name in left if name.startswith(("PubSubSession", "Subscription.answer"))}
+
+
+@pytest.mark.parametrize(
+    ("events", "latest", "pending", "reached"),
+    [
+        ((), b"9", 1, "OQ=="),
+        ((b"7",), b"9", 1, "OQ=="),
+        ((b"7", b"9"), b"9", 1, None),
+        ((), b"9", 0, None),
+        ((b"7",), b"9", 0, None),
+        ((), b"", 1, None),
+    ],
+)
+def test_the_latest_replay_id_counts_only_while_more_was_asked_for(
+    events: tuple[bytes, ...], latest: bytes, pending: int, reached: str | None
+) -> None:
+    """Else events may wait that it has passed."""
+    told = [api.ConsumerEvent(replay_id=one) for one in events]
+    answer = api.FetchResponse(events=told, latest_replay_id=latest, pending_num_requested=pending)
+    assert read_up_to(answer) == reached
+
+
+async def test_the_real_address_speaks_tls(tmp_path: Path) -> None:
+    """In a process of its own, because gRPC reads what to trust only once."""
+    _, authority = server_context(tmp_path, "localhost")
+    server = grpc.aio.server()
+    org = SalesforceOrg(seed=7)
+    org.tokens.add("tok")
+    server.add_generic_rpc_handlers((PubSub(org).handlers(),))
+    pair = tuple((tmp_path / name).read_bytes() for name in ("server.key", "server.pem"))
+    port = server.add_secure_port("localhost:0", grpc.ssl_server_credentials((pair,)))
+    await server.start()
+    asked = f"Calls('localhost:{port}', Token('http://org', 'tok', tenant='{org.org_id}')).topic('{ALL}')"
+    program = f"""
+import asyncio
+from isthmus.systems.http import Token
+from isthmus.systems.salesforce.pubsub import Calls
+async def main(): print((await {asked}).topic_name)
+asyncio.run(main())
+"""
+    trusting = {**os.environ, "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(authority)}
+    pipe = asyncio.subprocess.PIPE
+    running = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, env=trusting, stdout=pipe, stderr=pipe
+    )
+    async with asyncio.timeout(60):
+        out, err = await running.communicate()
+    await server.stop(grace=None)
+    assert out.decode().strip() == ALL, err.decode()
 
 
 # -- what failures mean

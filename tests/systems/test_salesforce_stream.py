@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ import pytest
 
 from isthmus.config.errors import AuthError, PermanentError, PlatformError, ReplayLost
 from isthmus.systems.protocol import Delivery
+from isthmus.systems.salesforce import stream
 from isthmus.systems.salesforce.adapter import Salesforce, SalesforceConfig
+from isthmus.systems.salesforce.cometd import CometdSession
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from bayeux import CUT, UNKNOWN_CLIENT, Bayeux, event, serving
+from bayeux import CUT, LOST_COOKIES, PAGE, UNKNOWN_CLIENT, Bayeux, event, serving
 
 REFUSED_TOKEN = {"successful": False, "error": "401::Authentication invalid", "advice": {"reconnect": "none"}}
 INVALID_REPLAY = "400::The replayId {2} you provided was invalid.  Please provide a valid ID, -2 or -1."
@@ -68,13 +71,60 @@ async def test_deliveries_carry_the_position_after_them() -> None:
     assert numbers(taken) == [1, 2, 5]
 
 
-@pytest.mark.parametrize("trouble", [CUT, UNKNOWN_CLIENT, REFUSED_TOKEN, [{"channel": "/meta/disconnect"}]])
+TROUBLE = [CUT, UNKNOWN_CLIENT, REFUSED_TOKEN, LOST_COOKIES, PAGE, [{"channel": "/meta/disconnect"}]]
+
+
+@pytest.mark.parametrize("trouble", TROUBLE)
 async def test_a_lost_session_goes_on_after_the_last_delivery(trouble: object) -> None:
     server = Bayeux([event(1), event(2)], trouble, [event(3)])  # type: ignore[arg-type]
     async with salesforce(server) as system:
         taken = await take(system, 3)
     assert numbers(taken) == [1, 2, 3]
     assert asked(server) == [-2, 2]
+
+
+async def test_months_of_lost_sessions_lose_no_change_and_leave_nothing_running(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stream, "REOPEN_SECONDS", 0.0)
+    steps: list[Any] = []
+    for number in range(1, 25):
+        steps += [[event(number)], TROUBLE[number % len(TROUBLE)]]
+    server = Bayeux(*steps)
+    before = asyncio.all_tasks()
+    async with salesforce(server) as system:
+        assert numbers(await take(system, 24)) == list(range(1, 25))
+    assert asked(server) == [-2, *range(1, 24)]
+    assert server.count("/meta/handshake") == 24
+    left = {task.get_coro().__qualname__ for task in asyncio.all_tasks() - before}  # type: ignore[union-attr]
+    assert not {name for name in left if "aiocometd" in name or "connect" in name.lower()}
+
+
+async def test_cookies_lost_before_the_subscription_are_no_reason_to_stop() -> None:
+    lost = {"successful": False, "error": LOST_COOKIES["error"]}
+    async with salesforce(Bayeux([event(1)], subscriptions=[lost])) as system:
+        assert numbers(await take(system, 1)) == [1]
+
+
+async def test_a_session_that_was_quiet_for_long_is_proven_anew_and_finds_a_forgotten_replay_id(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Otherwise a position that fell out of retention would come to light only with the next loss (salesforce.md §1.5)."""
+    monkeypatch.setattr(stream, "CometdSession", partial(CometdSession, proven=0.0))
+    server = Bayeux([event(2)], [], [event(3)])
+    server.subscriptions = [{}, {"successful": False, "error": INVALID_REPLAY}]
+    async with salesforce(server) as system:
+        with pytest.raises(ReplayLost):
+            await take(system, 2)
+    assert asked(server) == [-2, 2]
+
+
+async def test_a_quiet_session_without_a_position_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "CometdSession", partial(CometdSession, proven=0.0))
+    server = Bayeux([], [], [event(3)])
+    async with salesforce(server) as system:
+        assert numbers(await take(system, 1, None)) == [3]
+    assert asked(server) == [-1]
 
 
 async def test_a_refused_token_is_renewed_and_any_other_loss_keeps_it() -> None:
