@@ -86,6 +86,7 @@ async def stage(kafka: str, namespace: str, tmp_path: Path) -> AsyncIterator[The
             "ISTHMUS_NODE__INSTANCE": f"{namespace}one",
             "ISTHMUS_PIPELINE__RETRY_BASE": "0.2",
             "ISTHMUS_ENTITIES_DIR": str(tmp_path / "entities"),
+            "ISTHMUS_SALESFORCE__TRANSPORT": "cometd",
             "ISTHMUS_SALESFORCE__LOGIN_URL": salesforce,
             "ISTHMUS_SALESFORCE__CLIENT_ID": org.client_id,
             "ISTHMUS_SALESFORCE__CLIENT_SECRET": org.client_secret,
