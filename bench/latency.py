@@ -57,14 +57,14 @@ class Ear:
     def __init__(self, bootstrap: str) -> None:
         self.heard: dict[str, float] = {}
         settings = {"bootstrap.servers": bootstrap, "group.id": "latency", "auto.offset.reset": "earliest"}
-        self._consumer = Consumer({**settings, "isolation.level": "read_committed", "fetch.wait.max.ms": 5})
+        self._consumer = Consumer({**settings, "isolation.level": "read_committed"})
         self._consumer.subscribe([f"{NAMESPACE}events.account"])
 
     def listen(self, seconds: float) -> None:
         """For so long."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
-            message = self._consumer.poll(min(left, 0.002))
+            message = self._consumer.poll(left)
             if message is not None and message.error() is None:
                 self.heard.setdefault(json.loads(message.value())["cause"]["change_id"], time.monotonic())
 
@@ -93,7 +93,7 @@ def steady(feed: Feed, ear: Ear, rate: float, seconds: float) -> list[float]:
         while told < (time.monotonic() - begun) * rate:
             feed.tell()
             told += 1
-        ear.listen(0.001)
+        ear.listen(max(0.0, begun + told / rate - time.monotonic()))
     ear.listen(3)
     counted = [
         one for one, at in feed.sent.items() if one not in already and at - begun > seconds / 3 and one in ear.heard
