@@ -73,7 +73,7 @@ class Ear:
         self._consumer.close()
 
 
-def flood(feed: Feed, ear: Ear, changes: int) -> float:
+def flood(feed: Feed, ear: Ear, worker: subprocess.Popen[bytes], changes: int) -> float:
     """Feed so many at once and wait until nothing more comes; changes a second over the later half."""
     for _ in range(changes):
         feed.tell()
@@ -81,6 +81,8 @@ def flood(feed: Feed, ear: Ear, changes: int) -> float:
     while len(ear.heard) > before:  # an overtaken change makes no event, so nobody knows how many will come
         before = len(ear.heard) if ear.heard else -1
         ear.listen(QUIET_SECONDS)
+        if worker.poll() is not None:
+            raise SystemExit(f"the worker ended ({worker.returncode}): its words stand above")
     times = sorted(ear.heard.values())
     half = len(times) // 2
     return half / (times[-1] - times[half])
@@ -120,7 +122,7 @@ def main() -> None:
         with subprocess.Popen([sys.executable, str(Path(__file__).with_name("stages.py")), *words]) as worker:
             try:
                 feed, ear = Feed(bootstrap, 10**6), Ear(bootstrap)
-                peak = flood(feed, ear, chosen.flood)
+                peak = flood(feed, ear, worker, chosen.flood)
                 rates = [chosen.rate] if chosen.rate else [100.0, peak / 2]
                 found = [figures(rate, steady(feed, ear, rate, chosen.seconds)) for rate in rates]
                 ear.close()
