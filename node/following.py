@@ -2,8 +2,9 @@
 
 Promises: a follower's work is a unit of work like any other, only earlier: by the numbers of its frames it is the next
 one, it becomes durable and visible together with what caused it or not at all, and when Kafka brings the same frames they
-are repeats. Where anything is unusual (the lane is busy elsewhere, a frame is missing, an element cannot be worked on)
-nobody follows, and Kafka brings the frames as ever. In quiet times a change takes one transaction instead of one a stage.
+are repeats. Where anything is unusual (a frame is missing, an element cannot be worked on) nobody follows, and Kafka
+brings the frames as ever. A frame that was followed says its turn, so that a replay can do a partition's frames in the
+order in which they were done (codecs/frames.py, `in_turn`). A change takes one transaction instead of one a stage.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from isthmus.codecs.frames import Stamp, stamp_of
 from isthmus.node.packing import Encoded, Entry, Target
-from isthmus.tables.unit import Unit
+from isthmus.tables.unit import Headers, Unit
 
 if TYPE_CHECKING:
     from isthmus.node.lane import Lane
@@ -23,11 +24,12 @@ Batches = dict[Target, list[Entry]]
 
 
 class Frame(NamedTuple):
-    """A frame that is about to be written: its topic's full name, its number, its bytes."""
+    """A frame that is about to be written: its topic's full name, its number, its bytes, and its headers to be."""
 
     topic: str
     stamp: Stamp
     value: bytes
+    headers: Headers
 
 
 class Follower(NamedTuple):
@@ -71,4 +73,4 @@ def _frames(batches: Batches, lane: Lane) -> Iterable[Frame]:
         for _, value, headers in batches.get((topic, lane.partition), ()):
             stamp = stamp_of(headers)
             if stamp is not None and value is not None:
-                yield Frame(topic, stamp, value)
+                yield Frame(topic, stamp, value, headers)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from isthmus.codecs.frames import FRAME_BYTES, Broken, encode, stamp_of
+from isthmus.codecs.frames import FRAME_BYTES, TURN, Broken, encode, stamp_of
 from isthmus.config.errors import DecodeError
 from isthmus.node.following import Batches, Downstream, Frame, following, nobody
 from isthmus.node.owners import release
@@ -435,6 +435,7 @@ class Lane:
             self._forget()
             return None
         for frame in frames:
+            frame.headers.append((TURN, str(self.marker.turn(frame.topic)).encode()))
             self.marker.foreseen(frame.topic, frame.stamp)
         return Foreseen(unit, parts, self._addressed(unit, parts))
 
@@ -449,7 +450,7 @@ def _events(frames: Iterable[Frame], partition: int) -> list[Any]:
     """Frames as the events that Faust would bring."""
     return [
         SimpleNamespace(message=SimpleNamespace(topic=topic, partition=partition, offset=NOWHERE, value=value))
-        for topic, _, value in frames
+        for topic, _, value, _ in frames
     ]
 
 

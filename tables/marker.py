@@ -70,6 +70,11 @@ class Marker:
         if stamp is not None:
             known.origins[stamp.origin] = Origin(stamp.number, offset)
 
+    def turn(self, topic: str) -> int:
+        """How many numbered frames of a topic are done."""
+        known = self.inputs.get(topic) or Input()
+        return sum(last.number + 1 for last in known.origins.values())
+
     def foreseen(self, topic: str, stamp: Stamp) -> None:
         """Note a frame as done whose offset is not known yet."""
         origins = self.inputs.setdefault(topic, Input()).origins
