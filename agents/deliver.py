@@ -142,7 +142,7 @@ def settle(
             _finish(unit, table, system, wish, "written", written.record_id, written.version)
         case ConflictError():
             _read_again(unit, system, wish, mappings)
-            _finish(unit, table, system, wish, "refused", wish.native_id, None)
+            _finish(unit, table, system, wish, "refused", wish.native_id, wish.known_version)
         case (TransientError() | AuthError()) as fault if answer < patience.attempts:
             _park(unit, table, system, outcome.attempt, fault, patience)
         case fault:

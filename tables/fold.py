@@ -264,7 +264,7 @@ def _fold_report(golden: Golden, report: Report, mapping: EntityMapping) -> Fold
     intents = golden.intents.setdefault(report.system, {})
     if report.outcome == "refused":
         refuse(intents, report.rev)
-        return Folded(golden, None)
+        return _look_again(golden, report, mapping)
     before = _living(golden)
     if report.native_id not in golden.living.get(report.system, {}):
         _live(golden, report.system, report.native_id, True, report.version or "")
@@ -273,7 +273,19 @@ def _fold_report(golden: Golden, report: Report, mapping: EntityMapping) -> Fold
     for name, value in report.fields.items():
         _confirm(golden, report, name, value)
     replace_before(intents, report.rev)
-    linked = _living(golden) != before
+    return _again(golden, report, mapping, linked=_living(golden) != before)
+
+
+def _look_again(golden: Golden, report: Report, mapping: EntityMapping) -> Folded:
+    """After a refusal: where the version that stood in the way is known already, nothing else will make us ask again."""
+    known = golden.living.get(report.system, {}).get(report.native_id)
+    if report.version is None or known is None or known.version <= report.version:
+        return Folded(golden, None)
+    return _again(golden, report, mapping, linked=False)
+
+
+def _again(golden: Golden, report: Report, mapping: EntityMapping, *, linked: bool) -> Folded:
+    """Tell the system what it lacks still."""
     writes = _wishes(golden, mapping, (report.system,), f"{golden.canonical}/{report.rev}")
     if linked or writes:
         golden.revision += 1

@@ -55,7 +55,7 @@ class World:
         self.salesforce, self.dynamics = Row("salesforce", "S1"), Row("dynamics", "D1")
         self.rows = {row.system: row for row in (self.salesforce, self.dynamics)}
         self.golden: Golden | None = None
-        self.reports: list[tuple[Report, bool]] = []
+        self.reports: list[Report] = []
         self.rereads = 0
         self.now = 0
         self.asked = 0
@@ -139,12 +139,11 @@ class World:
         refused = versioned and write.native_id is not None and write.known_version != f"{row.version:020d}"
         if not refused:
             row.set(dict(write.fields), self.now, ours=True)
-        version = f"{row.version:020d}" if versioned and not refused else None
+        version = write.known_version if refused else f"{row.version:020d}" if versioned else None
         outcome: Any = "refused" if refused else "written"
         report = Report(row.system, row.native, "c1", "account", write.revision, outcome, version, write.fields)
-        self.reports.append((report, refused))
+        self.reports.append(report)
+        self.rereads += refused  # who comes first, the answer or the report, nobody knows
 
     def _report(self) -> None:
-        report, refused = self.reports.pop(0)
-        self._take(report)
-        self.rereads += refused
+        self._take(self.reports.pop(0))
