@@ -142,11 +142,13 @@ class Runtime:
         )
 
     def _downstream(self, lane: Lane) -> list[Lane]:
-        """The lanes here that may follow this one, in the order of the stages and then of the partitions."""
+        """The lanes here that may follow this one, in the order of the stages and then of the partitions: all of those
+        that come later, where this worker has every lane there is, and so knows of every frame that is under way."""
+        if len(self.lanes) < len(self.stages) * self.topics.partitions:
+            return []
         names = list(self.stages)
         later = [name for name in names[names.index(lane.stage.name) + 1 :] if self.stages[name].at_once]
-        ways = ((name, partition) for name in later for partition in range(self.topics.partitions))
-        return [self.lanes[way] for way in ways if way in self.lanes]
+        return [self.lanes[name, partition] for name in later for partition in range(self.topics.partitions)]
 
     def _everything(self) -> Iterable[tuple[Stage, int]]:
         """Every partition of every stage, ours or not."""
