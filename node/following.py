@@ -2,14 +2,15 @@
 
 Promises: a follower's work is a unit of work like any other, only earlier: by the numbers of its frames it is the next
 one, it becomes durable and visible together with what caused it or not at all, and when Kafka brings the same frames they
-are repeats. Where anything is unusual (a frame is missing, an element cannot be worked on) nobody follows, and Kafka
-brings the frames as ever. A frame that was followed says its turn, so that a replay can do a partition's frames in the
-order in which they were done (codecs/frames.py, `in_turn`). A change takes one transaction instead of one a stage.
+are repeats. No cause is overtaken: a lane follows only where every frame that was committed for it before is done, which
+only a worker that has every lane can know (node/runtime.py). Where anything is unusual nobody follows, and Kafka brings
+the frames as ever. A frame that was followed says its turn, so that a replay can do a partition's frames in the order in
+which they were done (codecs/frames.py, `in_turn`). A change takes one transaction instead of one a stage.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -40,21 +41,26 @@ class Follower(NamedTuple):
     parts: Encoded
 
 
-Downstream = Callable[["Lane"], Sequence["Lane"]]
+class Neighbours(NamedTuple):
+    """The lanes of this worker that may follow a lane, in the one order in which all take hold of each other, each after
+    all that may feed it; and all lanes that may ever follow any."""
+
+    later: Sequence[Lane] = ()
+    all: Sequence[Lane] = ()
 
 
-def nobody(lane: Lane) -> Sequence[Lane]:
+def nobody(lane: Lane) -> Neighbours:
     """No lane follows."""
-    return ()
+    return Neighbours()
 
 
 @asynccontextmanager
-async def following(batches: Batches, lanes: Iterable[Lane]) -> AsyncIterator[list[Follower]]:
-    """Those of the lanes that can follow these batches, which grow by what they do. `lanes`: in the one order in which
-    all take hold of each other, each after all that may feed it."""
+async def following(batches: Batches, near: Neighbours) -> AsyncIterator[list[Follower]]:
+    """Those of the lanes that can follow these batches, which grow by what they do; held until the block ends. What is
+    for the others they know to be coming."""
     async with AsyncExitStack() as held:
         followers: list[Follower] = []
-        for lane in lanes:
+        for lane in near.later:
             frames = list(_frames(batches, lane))
             if not frames:
                 continue
@@ -64,6 +70,9 @@ async def following(batches: Batches, lanes: Iterable[Lane]) -> AsyncIterator[li
                 for target, entries in foreseen.batches.items():
                     batches.setdefault(target, []).extend(entries)
                 followers.append(Follower(lane, foreseen.unit, foreseen.parts))
+        for lane in near.all:
+            for frame in _frames(batches, lane):
+                lane.expect(frame.topic, frame.stamp)
         yield followers
 
 

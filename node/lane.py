@@ -21,9 +21,9 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from isthmus.codecs.frames import FRAME_BYTES, TURN, Broken, encode, stamp_of
+from isthmus.codecs.frames import FRAME_BYTES, TURN, Broken, Stamp, encode, stamp_of
 from isthmus.config.errors import DecodeError
-from isthmus.node.following import Batches, Downstream, Frame, following, nobody
+from isthmus.node.following import Batches, Frame, Neighbours, following, nobody
 from isthmus.node.owners import release
 from isthmus.node.packing import Encoded, Names, Sender, Target, addressed, encoded
 from isthmus.node.writer import Writer
@@ -86,7 +86,7 @@ class Waiting(asyncio.Queue[Any]):
 
 class Lane:
     """`seek(topic, partition, offset)` rewinds the consumer; `die(reason)` ends the process; `at` hears of each step;
-    `downstream(lane)`: the lanes that may follow it."""
+    `neighbours(lane)`: the lanes that may follow it."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class Lane:
         die: Callable[[BaseException], None],
         frame_bytes: int = FRAME_BYTES,
         at: Step = no_step,
-        downstream: Downstream = nobody,
+        neighbours: Callable[[Lane], Neighbours] = nobody,
     ) -> None:
         self.stage = stage
         self.partition = partition
@@ -114,7 +114,8 @@ class Lane:
         self._die = die
         self._frame_bytes = frame_bytes
         self._at = at
-        self._downstream = downstream
+        self._neighbours = neighbours
+        self._coming: dict[tuple[str, str], int] = {}
         self._working = False
         self._lagging = False
         self._due: float | None = None
@@ -392,7 +393,7 @@ class Lane:
 
     async def _write(self, unit: Unit, parts: Encoded) -> None:
         batches = self._addressed(unit, parts)
-        async with following(batches, self._downstream(self)) as followers:
+        async with following(batches, self._neighbours(self)) as followers:
             offsets = await self._writer.commit(batches)
             self._at("committed")
             self.apply(unit, parts, offsets)
@@ -422,7 +423,7 @@ class Lane:
 
     async def foresee(self, frames: Sequence[Frame]) -> Foreseen | None:
         """The work that these frames will be; None where it is better done when Kafka brings them. The lane is held."""
-        if not self._working or self.alarm is not None or self._gaps or not self._are_next(frames):
+        if not self._is_ready() or not self._are_next(frames):
             return None
         unit = self._unit()
         try:
@@ -438,6 +439,21 @@ class Lane:
             frame.headers.append((TURN, str(self.marker.turn(frame.topic)).encode()))
             self.marker.foreseen(frame.topic, frame.stamp)
         return Foreseen(unit, parts, self._addressed(unit, parts))
+
+    def expect(self, topic: str, stamp: Stamp) -> None:
+        """A frame for this lane is about to be committed; unless it is done, Kafka will bring it."""
+        if self.marker.judge(topic, NOWHERE, stamp) is not Verdict.REPEAT:
+            self._coming[topic, stamp.origin] = stamp.number
+
+    def _is_ready(self) -> bool:
+        """Does it work, with everything done that was committed for it?"""
+        if not self._working or self.alarm is not None or self._gaps:
+            return False
+        for (topic, origin), number in list(self._coming.items()):
+            if self.marker.judge(topic, NOWHERE, Stamp(origin, number)) is not Verdict.REPEAT:
+                return False
+            del self._coming[topic, origin]
+        return True
 
     def _are_next(self, frames: Iterable[Frame]) -> bool:
         first: dict[tuple[str, str], Frame] = {}

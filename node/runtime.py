@@ -17,8 +17,9 @@ from typing import Any
 import structlog
 from faust.types import TP
 
-from isthmus.codecs.frames import FRAME_BYTES
+from isthmus.codecs.frames import FRAME_BYTES, Stamp
 from isthmus.config.errors import IsthmusError
+from isthmus.node.following import Neighbours
 from isthmus.node.lane import Lane
 from isthmus.node.owners import take
 from isthmus.node.recovery import extents, recover
@@ -138,17 +139,29 @@ class Runtime:
             self._die,
             self._frame_bytes,
             self._at,
-            self._downstream,
+            self._neighbours,
         )
 
-    def _downstream(self, lane: Lane) -> list[Lane]:
-        """The lanes here that may follow this one, in the order of the stages and then of the partitions: all of those
-        that come later, where this worker has every lane there is, and so knows of every frame that is under way."""
+    def _neighbours(self, lane: Lane) -> Neighbours:
+        """Lanes follow each other where this worker has every lane there is: it knows of every frame under way."""
         if len(self.lanes) < len(self.stages) * self.topics.partitions:
-            return []
+            return Neighbours()
         names = list(self.stages)
-        later = [name for name in names[names.index(lane.stage.name) + 1 :] if self.stages[name].at_once]
-        return [self.lanes[name, partition] for name in later for partition in range(self.topics.partitions)]
+        swift = [name for name in names if self.stages[name].at_once]
+        later = swift[sum(names.index(name) <= names.index(lane.stage.name) for name in swift) :]
+        return Neighbours(self._of(later), self._of(swift))
+
+    def _of(self, names: Iterable[str]) -> list[Lane]:
+        return [self.lanes[name, partition] for name in names for partition in range(self.topics.partitions)]
+
+    def _introduce(self, lanes: Iterable[Lane]) -> None:
+        """Tell the lanes that may follow what was committed for them before."""
+        for lane in lanes:
+            for follower in self._neighbours(lane).all:
+                for topic in follower.topics:
+                    sent = lane.marker.outputs.get(f"{topic}/{follower.partition}", 0)
+                    if sent:
+                        follower.expect(topic, Stamp(str(lane), sent - 1))
 
     def _everything(self) -> Iterable[tuple[Stage, int]]:
         """Every partition of every stage, ours or not."""
@@ -177,6 +190,7 @@ class Runtime:
             for lane in lanes:
                 lane.load()
                 self._examine(lane, logs)
+            self._introduce(lanes)
             for lane in lanes:
                 if lane.alarm is None:
                     lane.begin()

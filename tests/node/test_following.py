@@ -17,6 +17,7 @@ from oracle import committed
 from isthmus.codecs.dead import dead_letter
 from isthmus.codecs.frames import Elements, Stamp, stamp_of
 from isthmus.node import lane as lanes
+from isthmus.node.following import Neighbours
 from isthmus.node.lane import Lane
 from isthmus.node.topics import Topics, create
 from isthmus.node.writer import Writer
@@ -124,15 +125,16 @@ async def house(kafka: str, namespace: str, tmp_path: Path, request: pytest.Fixt
     async def seek(topic: str, partition: int, offset: int) -> None:
         pass
 
-    def downstream(lane: Lane) -> list[Lane]:
-        return [built[f"add-{p}"] for p in range(PARTITIONS)] if lane.stage.name == "tell" else []
+    def neighbours(lane: Lane) -> Neighbours:
+        adders = [built[f"add-{p}"] for p in range(PARTITIONS)]
+        return Neighbours(adders if lane.stage.name == "tell" else [], adders)
 
     writer = Writer(kafka, f"{namespace}house")
     await writer.open()
     for stage in STAGES:
         for p in range(PARTITIONS):
             stores = {t.name: Store(tmp_path / f"{t.name}{p}", shared_cache(1 << 20)) for t in stage.tables}
-            lane = Lane(stage, p, topics, writer, stores, seek, made.died.append, downstream=downstream)
+            lane = Lane(stage, p, topics, writer, stores, seek, made.died.append, neighbours=neighbours)
             built[str(lane)] = lane
             lane.load()
             if stage.name in getattr(request, "param", {"tell", "add"}):
@@ -151,6 +153,15 @@ async def test_the_next_stage_is_done_in_the_same_transaction_and_what_kafka_bri
     await house.bring_frames()
     assert await house.events() == [1, 2, 11]
     assert house.sums() == {b"1": 12, b"2": 2}
+
+
+async def test_no_cause_is_overtaken(house: House) -> None:
+    await house.tell(0, 0, POISON)  # not followed, so Kafka has still to bring it
+    await house.tell(1, 0, 3)  # of another origin, so nothing is missing before it
+    assert await house.events() == []
+    await house.bring_frames()
+    await house.tell(1, 1, 23)
+    assert await house.events() == [3, 23]
 
 
 async def test_nobody_follows_over_a_frame_that_is_missing(house: House) -> None:
