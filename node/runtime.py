@@ -35,7 +35,7 @@ STUCK_SECONDS = 120.0
 
 
 class StuckError(IsthmusError):
-    """The consumer brings nothing although there is something."""
+    """Nothing goes on although there is something to do."""
 
     code = "STUCK"
     retryable = True
@@ -73,6 +73,7 @@ class Runtime:
         self._at = at
         self._cache = shared_cache(cache_bytes)
         self._standby = Standby(bootstrap, self._cache) if standby else None
+        self._turning = asyncio.Lock()
         self._opening: asyncio.Task[None] | None = None
         self._stalled: dict[tuple[str, int], int] = {}
         self._positions: dict[TP, tuple[int, float]] = {}
@@ -100,18 +101,28 @@ class Runtime:
     # -- partitions come and go
 
     async def _assigned(self, app: Any, assigned: set[TP], **_: Any) -> None:
-        await self.close()
-        ours = {(tp.topic, tp.partition) for tp in assigned}
-        for stage, partition in self._everything():
-            if (self.topics.topic(stage.topics[0]), partition) in ours:
-                self.lanes[stage.name, partition] = self._lane(stage, partition)
-        self._opening = asyncio.create_task(self._open(list(self.lanes.values())), name="opening lanes")
+        await asyncio.shield(asyncio.create_task(self._turn_over(assigned), name="partitions come"))
 
     async def _revoked(self, app: Any, revoked: set[TP], **_: Any) -> None:
         await self.close()
 
     async def close(self) -> None:
-        """Finish and close every lane; safe to call twice."""
+        """Finish and close every lane; safe to call twice, and finished even where nobody waits for it any more."""
+        await asyncio.shield(asyncio.create_task(self._turn_over(None), name="partitions go"))
+
+    async def _turn_over(self, assigned: set[TP] | None) -> None:
+        """Close what is open, then open what is ours now (None: nothing more), one such change after another."""
+        async with self._turning:
+            await self._shut()
+            if assigned is None:
+                return
+            ours = {(tp.topic, tp.partition) for tp in assigned}
+            for stage, partition in self._everything():
+                if (self.topics.topic(stage.topics[0]), partition) in ours:
+                    self.lanes[stage.name, partition] = self._lane(stage, partition)
+            self._opening = asyncio.create_task(self._open(list(self.lanes.values())), name="opening lanes")
+
+    async def _shut(self) -> None:
         self.ready.clear()
         if self._opening is not None:
             self._opening.cancel()
@@ -238,12 +249,19 @@ class Runtime:
 
     async def watch(self) -> None:
         """Read again where Kafka has more for an idle lane than arrived: the last frame may have been dropped. End the
-        process where the consumer stays behind what is committed and brings nothing: a new one will."""
+        process where the consumer stays behind what is committed and brings nothing, or where lanes are ours and nobody
+        opens them: a new one will."""
         while True:
             await asyncio.sleep(STALL_SECONDS / 2)
+            self._watch_opening()
             for lane in list(self.lanes.values()):
                 for name in lane.stage.topics:
                     await self._nudge(lane, self.topics.topic(name))
+
+    def _watch_opening(self) -> None:
+        opening = self._opening is not None and not self._opening.done()
+        if self.lanes and not (self.ready.is_set() or opening or self._turning.locked()):
+            self._die(StuckError("partitions were assigned, but their opening was given up"))
 
     async def _nudge(self, lane: Lane, topic: str) -> None:
         where, at = TP(topic, lane.partition), lane.marker.resume_at(topic)

@@ -1,7 +1,9 @@
-"""The watchdog: a consumer that stays behind although there is more ends its process; one that moves does not."""
+"""The watchdog: what stands still although there is more to do ends its process, what moves does not; and partitions that
+come and go while nobody waits for it."""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -40,3 +42,41 @@ async def test_a_consumer_that_moves_or_has_all_is_left_alone(watched: tuple[Run
     for position in (3, 4, 5, 9, 9, 9):
         runtime._watch_position(WHERE, position, 9)
     assert died == []
+
+
+async def test_lanes_that_nobody_opens_end_the_process(watched: tuple[Runtime, list[BaseException]]) -> None:
+    runtime, died = watched
+    runtime._watch_opening()
+    assert died == []
+    runtime.lanes["merge", 0] = Idle()  # type: ignore[assignment]
+    runtime._opening = asyncio.create_task(asyncio.sleep(60))
+    runtime._watch_opening()
+    assert died == []
+    runtime._opening.cancel()
+    await asyncio.gather(runtime._opening, return_exceptions=True)
+    runtime._watch_opening()
+    assert isinstance(died[0], StuckError)
+
+
+class Idle:
+    """A lane that takes its time to stop."""
+
+    async def stop(self) -> None:
+        """A little later."""
+        await asyncio.sleep(0.05)
+
+
+async def test_partitions_are_given_up_to_the_end_also_where_faust_stops_waiting(
+    watched: tuple[Runtime, list[BaseException]],
+) -> None:
+    runtime, _ = watched
+    runtime.lanes["merge", 0] = Idle()  # type: ignore[assignment]
+    runtime._opening = asyncio.create_task(asyncio.sleep(60))
+    waiting = asyncio.create_task(runtime._revoked(None, set()))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    async with asyncio.timeout(5):
+        while runtime.lanes or runtime._turning.locked():
+            await asyncio.sleep(0.01)
+    assert runtime._opening is None
