@@ -5,6 +5,7 @@ Promises: pure; every failure becomes one of the `PlatformError`s; a code that n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,11 +32,15 @@ RETRY = {
     "UNKNOWN_EXCEPTION",
     "ALL_OR_NONE_OPERATION_ROLLED_BACK",
     "PROCESSING_HALTED",
+    "INVALID_QUERY_LOCATOR",
 }
 WAIT = {"REQUEST_LIMIT_EXCEEDED", "STORAGE_LIMIT_EXCEEDED"}
 CONFLICT = {"ENTITY_IS_DELETED", "NOT_FOUND"}
 AUTH = {"INVALID_SESSION_ID", "INVALID_AUTH_HEADER"}
 RETRIED_STATUSES = {408, 420, 429}
+
+# A reference by external id whose record is still on its way.
+PARENT_MISSING = re.compile(r"Foreign key external ID: .* not found")
 
 HINTS = {
     "DUPLICATE_VALUE": "another record has this unique value: find out which, link or merge them",
@@ -44,7 +49,15 @@ HINTS = {
     "INVALID_FIELD": "the field is missing, or the integration user may not see it: run isthmus check",
     "INVALID_FIELD_FOR_INSERT_UPDATE": "the integration user may not write the field: run isthmus check",
     "INSUFFICIENT_ACCESS_OR_READONLY": "give the integration user's permission set access to the record",
+    "DUPLICATE_EXTERNAL_ID": "the external id is not unique: flag the field as Unique and merge the records",
     "MULTIPLE_MATCHES": "the external id is not unique: flag the field as Unique and merge the records",
+    "REQUEST_LIMIT_EXCEEDED": "the org's API calls are spent or too many run at once: look at /limits, ask for more",
+    "STORAGE_LIMIT_EXCEEDED": "the org's storage is full: free some or buy more",
+    "NOT_FOUND": "the record is gone, or the integration user may not see it",
+    "ENTITY_IS_DELETED": "the record is in the recycle bin, or was merged into another",
+    "STRING_TOO_LONG": "the field is shorter than the value: shorten it in its source, or map another field",
+    "REQUIRED_FIELD_MISSING": "map the required fields, or give them defaults in Salesforce",
+    "FIELD_CUSTOM_VALIDATION_EXCEPTION": "a validation rule refuses the values: correct them, or except our user",
 }
 
 
@@ -74,7 +87,7 @@ def _kind(status: int, code: str, message: str) -> type[PlatformError]:
     if code in AUTH or status == 401:
         return AuthError
     # A trigger that failed on a lock reports itself, and the lock only in its message.
-    if code in RETRY | WAIT or "UNABLE_TO_LOCK_ROW" in message:
+    if code in RETRY | WAIT or "UNABLE_TO_LOCK_ROW" in message or PARENT_MISSING.match(message):
         return TransientError
     if code in CONFLICT or status == 412:
         return ConflictError

@@ -5,19 +5,27 @@ Promises: calls go to the instance that the login named; one login however many 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import aiohttp
 
 from isthmus.config.errors import AuthError, TransientError
 from isthmus.systems.http import Answer, Http, Token, Tokens, call
 from isthmus.systems.salesforce.errors import login_error, rest_error
 
+USAGE = re.compile(r"api-usage=(\d+)/(\d+)")
+# Many records in one call run triggers for each; the org itself gives up after ten minutes.
+SLOW = aiohttp.ClientTimeout(total=180.0)
+
 
 @dataclass(frozen=True, slots=True)
 class SalesforceConfig:
     """How to reach an org. `login_url` is its My Domain; `api_version` as `60.0`; `channel` is the change channel;
-    `client_name` marks our writes in change events."""
+    `channel` is the change channel;
+        `client_name` marks our writes in change events; `allow_duplicates` saves what a duplicate rule only warns of."""
 
     login_url: str
     client_id: str
@@ -25,15 +33,31 @@ class SalesforceConfig:
     api_version: str = "60.0"
     channel: str = "/data/ChangeEvents"
     client_name: str = "isthmus"
+    allow_duplicates: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """API calls of the last 24 hours, and how many are allowed (`Sforce-Limit-Info`, salesforce.md §4.3)."""
+
+    used: int
+    allowed: int
 
 
 class Session:
-    """An org that we are logged in to."""
+    """An org that we are logged in to. `usage` is what the last answer told of the daily calls."""
 
     def __init__(self, config: SalesforceConfig) -> None:
         self.config = config
         self.http = Http()
         self.tokens = Tokens(self._login)
+        self.usage: Usage | None = None
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """The headers of a write: our name for its change event, and what a duplicate rule may do (§4.3)."""
+        named = {"Sforce-Call-Options": f"client={self.config.client_name}"}
+        return named | ({"Sforce-Duplicate-Rule-Header": "allowSave=true"} if self.config.allow_duplicates else {})
 
     async def open(self) -> None:
         """Connect and log in; AuthError where the login is refused."""
@@ -48,7 +72,10 @@ class Session:
     async def call(self, method: str, path: str, **options: Any) -> Answer:
         """`path` below `/services/data/vNN.N`, percent-encoded, or an absolute one that an answer gave; any status."""
         full = path if path.startswith("/services/") else f"/services/data/v{self.config.api_version}{path}"
-        return await call(self.http, self.tokens, method, full, **options)
+        answer = await call(self.http, self.tokens, method, full, **options)
+        if told := USAGE.search(answer.headers.get("sforce-limit-info", "")):
+            self.usage = Usage(int(told[1]), int(told[2]))
+        return answer
 
     async def get(self, path: str) -> dict[str, Any]:
         """The JSON object of a 200; the error of the table for anything else."""
