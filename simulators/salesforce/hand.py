@@ -17,6 +17,11 @@ from isthmus.simulators.salesforce.org import SalesforceOrg
 LOCKED = "unable to obtain exclusive access to this record or 1 records: {}"
 
 
+def lookup_of(relation: str) -> str:
+    """The field behind a relationship: `Account` → `AccountId`, `Site__r` → `Site__c`."""
+    return f"{relation.removesuffix('__r')}__c" if relation.endswith("__r") else f"{relation}Id"
+
+
 @dataclass(frozen=True)
 class Hand:
     """A program at work: `origin` is how change events name it, `saves_duplicates` what it says to duplicate rules."""
@@ -73,7 +78,7 @@ class Hand:
         exact = {name.lower(): name for name in one.fields}
         values: dict[str, Any] = {}
         for name, value in fields.items():
-            lookup = f"{name.removesuffix('__r')}__c" if name.endswith("__r") else f"{name}Id"
+            lookup = lookup_of(name)
             if isinstance(value, Mapping) and lookup in one.fields:
                 values[lookup] = self._referred(one.fields[lookup].refers_to or name, value)
             else:

@@ -56,6 +56,7 @@ ACCOUNT = _object(
     "001",
     Field("Name", required=True),
     Field("AccountNumber", length=40),
+    Field("ParentId", "reference", refers_to="Account"),
     Field("Phone", "phone", 40),
     Field("Fax", "phone", 40),
     Field("Website", "url"),

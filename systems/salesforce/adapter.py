@@ -13,6 +13,15 @@ from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
 from isthmus.systems.salesforce import checks, records, stream, write
 from isthmus.systems.salesforce.session import SalesforceConfig, Session, Usage
 
+# A task for a steward is a write like any other, once its object has a key of ours too.
+TASK = SystemMapping(
+    object="Task",
+    external_id="Isthmus_Id__c",
+    collection=None,
+    primary_key="Id",
+    fields={"subject": "Subject", "about": "WhatId", "description": "Description", "owner": "OwnerId"},
+)
+
 __all__ = ["Salesforce", "SalesforceConfig", "Usage"]
 
 
@@ -48,7 +57,7 @@ class Salesforce:
 
     async def write(self, writes: Sequence[Write]) -> list[Written | PlatformError]:
         """Update by id, else upsert by external id; the versions that come back are None."""
-        return await write.write(self._org, self._objects, writes)
+        return await write.write(self._org, {TASK.object: TASK, **self._objects}, writes)
 
     async def check(self) -> list[Finding]:
         """Login, objects, fields, change events; never raises."""

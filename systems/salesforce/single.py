@@ -5,6 +5,7 @@ Promises: it may be repeated; two upserts of a new key that race end in one reco
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
 from isthmus.config.errors import PermanentError, PlatformError, TransientError
@@ -32,7 +33,7 @@ async def write(org: Session, wish: Wish) -> Written:
             return Written(record_id, None, bool(rest.get("created", answer.status == 201)))
         case 204, _:
             return Written(wish.write.record_id or await _id_of(org, wish), None, created=False)
-    raise _refusal(answer, wish)
+    raise refusal(wish, answer.status, answer.json(), answer.retry_after)
 
 
 async def _send(org: Session, wish: Wish) -> Answer:
@@ -57,14 +58,14 @@ async def _id_of(org: Session, wish: Wish) -> str:
     return str(found["Id"])
 
 
-def _refusal(answer: Answer, wish: Wish) -> PlatformError:
-    told = answer.json()
-    if answer.status == 300:
+def refusal(wish: Wish, status: int, told: Any, retry_after: float | None = None) -> PlatformError:
+    """The error for an answer that is no success; `told` is its JSON."""
+    if status == 300:
         count = len(told) if isinstance(told, list) else "several"
         return PermanentError(f"{count} {wish.write.object} records have this external id", code="MULTIPLE_MATCHES")
-    if answer.status in range(200, 300):
-        return TransientError(f"Salesforce answers {answer.status} without an id", code="ANSWER")
-    fault = rest_error(answer.status, told, answer.retry_after)
-    if answer.status == 404 and wish.write.record_id is None:
+    if status in range(200, 300):
+        return TransientError(f"Salesforce answers {status} without an id", code="ANSWER")
+    fault = rest_error(status, told, retry_after)
+    if status == 404 and wish.write.record_id is None:
         return PermanentError(str(fault), code=fault.code, hint=NO_SUCH_KEY)
     return fault

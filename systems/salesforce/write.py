@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from isthmus.config.errors import PermanentError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.protocol import Write
-from isthmus.systems.salesforce import collections, single
+from isthmus.systems.salesforce import collections, composite, single
 from isthmus.systems.salesforce.session import Session
 from isthmus.systems.salesforce.wish import Result, Wish
 from isthmus.systems.singly import singly
@@ -33,7 +33,10 @@ async def write(org: Session, objects: Mapping[str, SystemMapping], writes: Sequ
         for place, write in enumerate(writes)
         if place not in wishes
     }
-    results |= await _by_number(org, wishes)
+    together = composite.families(wishes)
+    related = {place for family in together for generation in family for place in generation}
+    results |= await composite.write(org, wishes, together)
+    results |= await _by_number(org, {place: wish for place, wish in wishes.items() if place not in related})
     return [results[place] for place in range(len(writes))]
 
 
