@@ -32,10 +32,17 @@ class Store:
         self._booleans.update(field.name for field in one.fields.values() if field.type == "boolean")
         columns = ", ".join(_quoted(name) for name in (*one.fields, *HIDDEN) if name != "Id")
         self._db.execute(f'CREATE TABLE "{one.name}" ("Id" PRIMARY KEY, {columns})')
+        for field in one.fields.values():
+            self._index(one.name, field)
 
     def add_field(self, object: str, field: Field) -> None:
         """A new column, null everywhere."""
         self._db.execute(f'ALTER TABLE "{object}" ADD COLUMN {_quoted(field.name)}')
+        self._index(object, field)
+
+    def _index(self, object: str, field: Field) -> None:
+        if field.external_id:
+            self._db.execute(f'CREATE INDEX "{object}.{field.name}" ON "{object}" ({_quoted(field.name)})')
 
     def live(self, one: str) -> Rows:
         """The rows that are not deleted, by id."""

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from isthmus.config.errors import PermanentError, PlatformError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
-from isthmus.systems.salesforce import checks, records, stream, write
+from isthmus.systems.salesforce import checks, records, scan, stream, write
 from isthmus.systems.salesforce.session import SalesforceConfig, Session, Usage
 
 # A task for a steward is a write like any other, once its object has a key of ours too.
@@ -50,10 +50,9 @@ class Salesforce:
         """The mapped columns now, one Row an id; versions are None. PermanentError where nothing is mapped."""
         return await records.read(self._org, self._mapping(object), record_ids)
 
-    async def scan(self, object: str, since: str | None = None) -> AsyncIterator[Row]:
-        """Not built yet."""
-        raise PermanentError(f"salesforce {object} cannot be scanned yet", code="UNSUPPORTED")
-        yield
+    def scan(self, object: str, since: str | None = None) -> AsyncIterator[Row]:
+        """Every row, or those changed or deleted since; versions are None. ReplayLost where deletions are not told."""
+        return scan.scan(self._org, self._mapping(object), since)
 
     async def write(self, writes: Sequence[Write]) -> list[Written | PlatformError]:
         """Update by id, else upsert by external id; the versions that come back are None."""

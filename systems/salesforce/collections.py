@@ -53,8 +53,14 @@ async def _call(org: Session, wishes: Sequence[Wish]) -> list[Result]:
 
 async def _settled(org: Session, wish: Wish, told: Any) -> Result:
     result = outcome(wish, told)
-    if not wish.known and isinstance(result, PlatformError) and result.code == single.RACED:
-        (result,) = await singly(lambda one: single.write(org, one), [wish])
+    return result if isinstance(result, Written) else await again_if_raced(org, wish, result)
+
+
+async def again_if_raced(org: Session, wish: Wish, refused: PlatformError) -> Result:
+    """An upsert of a new key that another writer created meanwhile, by a call of its own; else the error itself."""
+    if wish.known or refused.code != single.RACED:
+        return refused
+    (result,) = await singly(lambda one: single.write(org, one), [wish])
     return result
 
 

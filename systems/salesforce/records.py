@@ -33,9 +33,13 @@ async def read(org: Session, mapping: SystemMapping, record_ids: Sequence[str]) 
 
 def soql(mapping: SystemMapping, record_ids: Sequence[str]) -> str:
     """The query for these ids, which are letters and digits only."""
-    columns = ", ".join(dict.fromkeys(("Id", *mapping.columns, CHANGED_AT)))
     listed = ",".join(f"'{record_id}'" for record_id in record_ids)
-    return f"SELECT {columns} FROM {mapping.object} WHERE Id IN ({listed})"
+    return f"SELECT {', '.join(columns(mapping))} FROM {mapping.object} WHERE Id IN ({listed})"
+
+
+def columns(mapping: SystemMapping) -> list[str]:
+    """What is read of a record, its id first."""
+    return list(dict.fromkeys(("Id", *mapping.columns, CHANGED_AT)))
 
 
 async def _query(org: Session, query: str) -> list[Found]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -45,13 +47,15 @@ class Usage:
 
 
 class Session:
-    """An org that we are logged in to. `usage` is what the last answer told of the daily calls."""
+    """An org that we are logged in to. `usage` is what the last answer told of the daily calls, `now` the org's own time
+    at it."""
 
     def __init__(self, config: SalesforceConfig) -> None:
         self.config = config
         self.http = Http()
         self.tokens = Tokens(self._login)
         self.usage: Usage | None = None
+        self.now = datetime.now(UTC)
 
     @property
     def marks(self) -> dict[str, str]:
@@ -73,13 +77,14 @@ class Session:
         """`path` below `/services/data/vNN.N`, percent-encoded, or an absolute one that an answer gave; any status."""
         full = path if path.startswith("/services/") else f"/services/data/v{self.config.api_version}{path}"
         answer = await call(self.http, self.tokens, method, full, **options)
+        self.now = _date(answer) or datetime.now(UTC)
         if told := USAGE.search(answer.headers.get("sforce-limit-info", "")):
             self.usage = Usage(int(told[1]), int(told[2]))
         return answer
 
-    async def get(self, path: str) -> dict[str, Any]:
+    async def get(self, path: str, **options: Any) -> dict[str, Any]:
         """The JSON object of a 200; the error of the table for anything else."""
-        answer = await self.call("GET", path)
+        answer = await self.call("GET", path, **options)
         told = answer.json()
         if answer.status != 200:
             raise rest_error(answer.status, told, answer.retry_after)
@@ -98,6 +103,13 @@ class Session:
         if answer.status != 200:
             raise login_error(answer.status, told, answer.retry_after)
         return _token(told)
+
+
+def _date(answer: Answer) -> datetime | None:
+    try:
+        return parsedate_to_datetime(answer.headers.get("date", "")).astimezone(UTC)
+    except ValueError:
+        return None
 
 
 def _token(told: Mapping[str, Any]) -> Token:
