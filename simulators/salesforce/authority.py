@@ -35,6 +35,9 @@ class Authority:
         """One login."""
         form = dict(await request.post())
         self.org.logins += 1
+        trouble = self.org.faults.next(request.method, request.path)
+        if trouble is not None and trouble.answer is not None:
+            return web.json_response(trouble.answer.body, status=trouble.answer.status, headers=trouble.answer.headers)
         refusal = self._refusal(form, _basic(request))
         if refusal is not None:
             return web.json_response({"error": refusal[0], "error_description": refusal[1]}, status=400)

@@ -39,6 +39,16 @@ CONFLICT = {"ENTITY_IS_DELETED", "NOT_FOUND"}
 AUTH = {"INVALID_SESSION_ID", "INVALID_AUTH_HEADER"}
 RETRIED_STATUSES = {408, 420, 429}
 
+# salesforce.md §3
+LOGIN_HINTS = {
+    "not supported on this domain": "log in at the org's My Domain, not login. or test.",
+    "no client credentials user": "name a run-as user in the app's client credentials flow",
+    "hasn't approved": "pre-authorize the app for the user's profile or permission set",
+    "audience is invalid": "set audience: https://login.salesforce.com, or https://test.salesforce.com for a sandbox",
+    "invalid assertion": "upload the certificate that belongs to the private key to the app",
+    "expired authorization code": "set this machine's clock right",
+}
+
 # A reference by external id whose record is still on its way.
 PARENT_MISSING = re.compile(r"Foreign key external ID: .* not found")
 
@@ -107,7 +117,7 @@ def login_error(status: int, body: Any, retry_after: float | None = None) -> Pla
     if status >= 500 or status in RETRIED_STATUSES:
         return rest_error(status, body, retry_after)
     code, message = first_error(body)
-    hint = "log in at the org's My Domain, not login. or test." if "not supported on this domain" in message else None
+    hint = next((hint for told, hint in LOGIN_HINTS.items() if told in message), None)
     return AuthError(f"Salesforce refuses the login: {code} {message}".rstrip(), code=code or "AUTH", hint=hint)
 
 

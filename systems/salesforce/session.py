@@ -6,17 +6,18 @@ Promises: calls go to the instance that the login named; one login however many 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from isthmus.config.errors import AuthError, TransientError
+from isthmus.config.errors import TransientError
 from isthmus.systems.http import Answer, Http, Token, Tokens, call
-from isthmus.systems.salesforce.errors import login_error, rest_error
+from isthmus.systems.salesforce.errors import rest_error
+from isthmus.systems.salesforce.login import AUDIENCE, Credential, Key, Secret, log_in
 
 USAGE = re.compile(r"api-usage=(\d+)/(\d+)")
 # Many records in one call run triggers for each; the org itself gives up after ten minutes.
@@ -26,16 +27,27 @@ SLOW = aiohttp.ClientTimeout(total=180.0)
 @dataclass(frozen=True, slots=True)
 class SalesforceConfig:
     """How to reach an org. `login_url` is its My Domain; `api_version` as `60.0`; `channel` is the change channel;
-    `channel` is the change channel;
-        `client_name` marks our writes in change events; `allow_duplicates` saves what a duplicate rule only warns of."""
+    `client_name` marks our writes in change events; `allow_duplicates` saves what a duplicate rule only warns of. We log
+    in by `private_key_file` and `username` where a key is given, else by the secret, itself or in a file."""
 
     login_url: str
     client_id: str
-    client_secret: str = field(repr=False)
+    client_secret: str = field(default="", repr=False)
     api_version: str = "60.0"
     channel: str = "/data/ChangeEvents"
     client_name: str = "isthmus"
     allow_duplicates: bool = False
+    client_secret_file: Path | None = None
+    private_key_file: Path | None = None
+    username: str = ""
+    audience: str = AUDIENCE
+
+    @property
+    def credential(self) -> Credential:
+        """What we show at the login."""
+        if self.private_key_file is not None:
+            return Key(self.private_key_file, self.username, self.audience)
+        return Secret(self.client_secret, self.client_secret_file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +105,7 @@ class Session:
         return told
 
     async def _login(self) -> Token:
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": self.config.client_id,
-            "client_secret": self.config.client_secret,
-        }
-        answer = await self.http.request("POST", f"{self.config.login_url}/services/oauth2/token", data=form)
-        told = answer.json()
-        if answer.status != 200:
-            raise login_error(answer.status, told, answer.retry_after)
-        return _token(told)
+        return await log_in(self.http, self.config.login_url, self.config.client_id, self.config.credential)
 
 
 def _date(answer: Answer) -> datetime | None:
@@ -110,10 +113,3 @@ def _date(answer: Answer) -> datetime | None:
         return parsedate_to_datetime(answer.headers.get("date", "")).astimezone(UTC)
     except ValueError:
         return None
-
-
-def _token(told: Mapping[str, Any]) -> Token:
-    match told:
-        case {"access_token": str(value), "instance_url": str(base)}:
-            return Token(base.rstrip("/"), value)
-    raise AuthError("Salesforce's login answer has no token", code="LOGIN_ANSWER")
