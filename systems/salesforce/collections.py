@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from isthmus.config.errors import PermanentError, PlatformError, TransientError
+from isthmus.config.errors import PlatformError, TransientError
 from isthmus.systems.plain import chunks
 from isthmus.systems.protocol import Written
 from isthmus.systems.salesforce import single
@@ -32,7 +32,7 @@ async def write(org: Session, wishes: Sequence[Wish]) -> list[Result]:
     some = list(chunks(wishes, RECORDS_A_CALL))
     results: list[Result] = []
     for asked, told in zip(some, await singly(call, some, AT_ONCE), strict=True):
-        results += [told] * len(asked) if isinstance(told, PlatformError) else told
+        results += [single.judged(wish, told) for wish in asked] if isinstance(told, PlatformError) else told
     return results
 
 
@@ -76,7 +76,4 @@ def outcome(wish: Wish, told: Any) -> Result:
 
 def refusal(wish: Wish, told: Any) -> PlatformError:
     """The error of one record inside an answer that is 200 as a whole."""
-    fault = rest_error(200, told)
-    if not wish.known and fault.code == "NOT_FOUND":
-        return PermanentError(str(fault), code=fault.code, hint=single.NO_SUCH_KEY)
-    return fault
+    return single.judged(wish, rest_error(200, told))

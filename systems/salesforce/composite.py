@@ -106,7 +106,7 @@ async def _composite(org: Session, wishes: Wishes, families: Sequence[Sequence[i
         answer = await org.call("POST", "/composite", json=body, headers=org.marks, timeout=SLOW)
         told = _responses(answer, answer.json(), len(places))
     except PlatformError as fault:
-        return dict.fromkeys(places, fault)
+        return {place: single.judged(wishes[place], fault) for place in places}
     return dict(zip(places, map(outcome, asked, told), strict=True))
 
 
@@ -181,7 +181,7 @@ async def _call(org: Session, wishes: Wishes, families: Sequence[Sequence[int]])
         answer = await org.call("POST", "/composite/graph", json={"graphs": graphs}, headers=org.marks, timeout=SLOW)
         return _settled(wishes, families, answer)
     except PlatformError as fault:
-        return dict.fromkeys([place for family in families for place in family], fault)
+        return {place: single.judged(wishes[place], fault) for family in families for place in family}
 
 
 def _settled(wishes: Wishes, families: Sequence[Sequence[int]], answer: Answer) -> Places:

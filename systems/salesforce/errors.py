@@ -39,6 +39,22 @@ CONFLICT = {"ENTITY_IS_DELETED", "NOT_FOUND"}
 AUTH = {"INVALID_SESSION_ID", "INVALID_AUTH_HEADER"}
 RETRIED_STATUSES = {408, 420, 429}
 
+# Codes that begin so.
+FAMILIES = {
+    "INSUFFICIENT_ACCESS": "give the integration user's permission set access to the record, or share it with the user",
+    "INVALID_CROSS_REFERENCE": "the record that is referred to is gone, or may not be seen",
+    "INVALID_EMAIL": "correct the address in its source",
+    "MALFORMED_ID": "the id is none of this object's: look at the mapping",
+    "CANNOT_INSERT_UPDATE": "a trigger or flow refuses the values: its message says why",
+    "API_": "the org's edition, or the integration user, may not use the API",
+}
+STATUS_HINTS = {
+    403: "give the integration user's permission set the right to use the API and the object",
+    410: "the API version or the resource is gone: set another api_version",
+    413: "the request is larger than Salesforce takes",
+    414: "the address is longer than Salesforce takes: use a shorter external id",
+    431: "address and headers are longer than Salesforce takes: use a shorter external id",
+}
 # salesforce.md §3
 LOGIN_HINTS = {
     "not supported on this domain": "log in at the org's My Domain, not login. or test.",
@@ -58,7 +74,6 @@ HINTS = {
     "ENTITY_IS_LOCKED": "an approval locks the record",
     "INVALID_FIELD": "the field is missing, or the integration user may not see it: run isthmus check",
     "INVALID_FIELD_FOR_INSERT_UPDATE": "the integration user may not write the field: run isthmus check",
-    "INSUFFICIENT_ACCESS_OR_READONLY": "give the integration user's permission set access to the record",
     "DUPLICATE_EXTERNAL_ID": "the external id is not unique: flag the field as Unique and merge the records",
     "MULTIPLE_MATCHES": "the external id is not unique: flag the field as Unique and merge the records",
     "REQUEST_LIMIT_EXCEEDED": "the org's API calls are spent or too many run at once: look at /limits, ask for more",
@@ -89,7 +104,8 @@ def rest_error(status: int, body: Any, retry_after: float | None = None) -> Plat
     text = f"Salesforce answers {status} {code}: {message}"[:LONGEST_MESSAGE].rstrip(": ")
     kind = _kind(status, code, message)
     wait = retry_after if retry_after is not None else _wait(code, message)
-    hint = HINTS.get(code)
+    hint = HINTS.get(code) or next((hint for start, hint in FAMILIES.items() if code.startswith(start)), None)
+    hint = hint or STATUS_HINTS.get(status)
     return kind(text, code=code or f"HTTP_{status}", hint=hint, retry_after=wait if kind is TransientError else None)
 
 

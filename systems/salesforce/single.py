@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from isthmus.config.errors import PermanentError, PlatformError, TransientError
+from isthmus.config.errors import ConflictError, PermanentError, PlatformError, TransientError
 from isthmus.systems.http import Answer
 from isthmus.systems.protocol import Written
 from isthmus.systems.salesforce.errors import rest_error
@@ -65,7 +65,12 @@ def refusal(wish: Wish, status: int, told: Any, retry_after: float | None = None
         return PermanentError(f"{count} {wish.write.object} records have this external id", code="MULTIPLE_MATCHES")
     if status in range(200, 300):
         return TransientError(f"Salesforce answers {status} without an id", code="ANSWER")
-    fault = rest_error(status, told, retry_after)
-    if status == 404 and wish.write.record_id is None:
-        return PermanentError(str(fault), code=fault.code, hint=NO_SUCH_KEY)
-    return fault
+    return judged(wish, rest_error(status, told, retry_after))
+
+
+def judged(wish: Wish, fault: PlatformError) -> PlatformError:
+    """An upsert thought nothing of its record, so nothing can contradict it, and there is no record to read again."""
+    if wish.known or not isinstance(fault, ConflictError):
+        return fault
+    hint = NO_SUCH_KEY if fault.code == "NOT_FOUND" else "a record that it refers to is gone: look at its references"
+    return PermanentError(str(fault), code=fault.code, hint=hint)
