@@ -36,6 +36,8 @@ class Hand:
         """A new record; its id."""
         values = self._resolved(object, fields)
         self._duplicates(object, values, None)
+        if object == "FieldPermissions":
+            self._existing(str(values.get("Field")))
         return self.org.create(object, values, user=self.user, origin=self.origin)
 
     def update(self, object: str, record_id: str, fields: Mapping[str, Any]) -> None:
@@ -71,6 +73,11 @@ class Hand:
         self.org.delete(object, key, user=self.user, origin=self.origin)
 
     # -- inside
+
+    def _existing(self, name: str) -> None:
+        one, _, field = name.partition(".")
+        if field not in self.org.objects[self.org.object(one).name].fields:
+            raise refused(400, "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", f"Field Name: bad value: {name}", ("Field",))
 
     def _resolved(self, object: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Fields by their exact names; `{"Account": {"Ext__c": "x"}}` becomes the id of the account that has it."""

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from isthmus.simulators.salesforce.events import Event, Transaction, body, event_name, header
+from isthmus.simulators.salesforce.events import Event, Transaction, body, channel_of, event_name, header
 from isthmus.simulators.salesforce.faults import Faults, refused
 from isthmus.simulators.salesforce.ids import numbered, to18
 from isthmus.simulators.salesforce.rules import stored, validate
@@ -57,7 +57,7 @@ class SalesforceOrg:
         # How the APIs behave: rows a page at most (0: as many as are asked for), looks until a bulk job is done, seconds
         # by which getUpdated lags, and whether batch APIs pass a caller's name on.
         self.page_rows, self.job_looks, self.covered_lag, self.names_batches = 0, 1, 0.0, True
-        self.selected = {one.name for one in self.objects.values() if one.tracked}
+        self.selected: set[str] = set()
         self.hidden: set[tuple[str, str]] = set()
         self.oldest_replay = 0
         self.requests = 0
@@ -73,6 +73,9 @@ class SalesforceOrg:
         self._commits = 70_000_000_000
         self._raised = 0
         self._gaps: set[tuple[str, str]] = set()
+        for one in self.objects.values():
+            if one.tracked:
+                self.select(one.name)
 
     # -- what people do
 
@@ -182,9 +185,11 @@ class SalesforceOrg:
         if hidden:
             self.hidden.add((object, field.name))
 
-    def select(self, object: str) -> None:
-        """Tell of an object's changes from now on."""
+    def select(self, object: str, channel: str = "ChangeEvents") -> str:
+        """Tell of an object's changes from now on; the id of its membership."""
         self.selected.add(object)
+        event = channel_of(object).rpartition("/")[2]
+        return self.create("PlatformEventChannelMember", {"SelectedEntity": event, "EventChannel": channel})
 
     def purge(self, object: str, record_id: str) -> None:
         """Out of the recycle bin, for ever; no event tells of it (salesforce.md §1.8)."""

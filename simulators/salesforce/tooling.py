@@ -64,11 +64,9 @@ class Tooling:
         name = f"{name}c" if name.endswith("__") else name
         if not entity.endswith(CHANGE_EVENT) or name not in self.org.objects:
             raise refused(400, "INVALID_INPUT", f"{entity} is no entity that can be selected", ("selectedEntity",))
-        fields = {"SelectedEntity": entity, "EventChannel": channel}
         if name in self.org.selected:
             raise refused(400, "DUPLICATE_VALUE", f"{entity} is already a member of {channel}")
-        self.org.select(name)
-        return _made(self.org.create("PlatformEventChannelMember", fields))
+        return _made(self.org.select(name, channel))
 
 
 def _made(record_id: str) -> web.Response:

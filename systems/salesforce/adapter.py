@@ -10,17 +10,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from isthmus.config.errors import PermanentError, PlatformError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
-from isthmus.systems.salesforce import checks, records, scan, stream, write
+from isthmus.systems.salesforce import checks, provision, records, scan, stream, write
 from isthmus.systems.salesforce.session import SalesforceConfig, Session, Usage
-
-# A task for a steward is a write like any other, once its object has a key of ours too.
-TASK = SystemMapping(
-    object="Task",
-    external_id="Isthmus_Id__c",
-    collection=None,
-    primary_key="Id",
-    fields={"subject": "Subject", "about": "WhatId", "description": "Description", "owner": "OwnerId"},
-)
+from isthmus.systems.salesforce.task import TASK
 
 __all__ = ["Salesforce", "SalesforceConfig", "Usage"]
 
@@ -63,8 +55,8 @@ class Salesforce:
         return await checks.check(self._org, self._objects)
 
     async def provision(self, apply: bool) -> list[Finding]:
-        """Not built yet."""
-        raise PermanentError("salesforce cannot be provisioned yet", code="UNSUPPORTED")
+        """Key fields, rights and change events of every mapped object; never raises for what the org refuses."""
+        return await provision.provision(self._org, self._objects, apply)
 
     @property
     def usage(self) -> Usage | None:

@@ -14,6 +14,7 @@ from isthmus.config.mapping import SystemMapping
 from isthmus.systems.protocol import Finding
 from isthmus.systems.salesforce.session import Session
 from isthmus.systems.salesforce.stream import listens
+from isthmus.systems.salesforce.tracking import tracked
 
 
 async def check(org: Session, objects: Mapping[str, SystemMapping]) -> list[Finding]:
@@ -23,19 +24,30 @@ async def check(org: Session, objects: Mapping[str, SystemMapping]) -> list[Find
         token = await org.tokens.current()
     except PlatformError as fault:
         return [Finding("login", False, str(fault), fault.hint)]
-    findings = [Finding("login", True, f"logged in to {token.base}")]
+    found = [Finding("login", True, f"logged in to {token.base}")]
     for mapping in objects.values():
-        findings += await _object(org, mapping)
-    return [*findings, await _channel(org)]
+        found += await _object(org, mapping)
+        if found[-1].name != mapping.object:
+            found.append(await tracked(org, mapping.object))
+    return [*found, await _channel(org)]
 
 
 async def _object(org: Session, mapping: SystemMapping) -> list[Finding]:
     try:
-        described = await org.get(f"/sobjects/{mapping.object}/describe")
+        return findings(mapping, await described(org, mapping))
     except PlatformError as fault:
         hint = "let the integration user read and edit the object"
         return [Finding(mapping.object, False, str(fault), fault.hint or hint)]
-    fields = {field["name"]: field for field in described["fields"]}
+
+
+async def described(org: Session, mapping: SystemMapping) -> dict[str, Any]:
+    """The object's fields that we may see, by name."""
+    told = await org.get(f"/sobjects/{mapping.object}/describe")
+    return {field["name"]: field for field in told["fields"]}
+
+
+def findings(mapping: SystemMapping, fields: Mapping[str, Any]) -> list[Finding]:
+    """The key, then the mapped fields."""
     return [_external_id(mapping, fields), _fields(mapping, fields)]
 
 

@@ -7,10 +7,8 @@ log line (salesforce.md §3).
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -76,17 +74,26 @@ def read(file: Path) -> str:
     return text
 
 
-async def log_in(http: Http, url: str, client_id: str, credential: Credential) -> Token:
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A token, and who it makes us."""
+
+    token: Token
+    user_id: str
+
+
+async def log_in(http: Http, url: str, client_id: str, credential: Credential) -> Login:
     """A token and the instance that it is for; AuthError where the org refuses, TransientError where it is not there."""
     answer = await http.request("POST", url + TOKEN_PATH, data=credential.form(client_id))
     if answer.status != 200:
         raise login_error(answer.status, answer.json(), answer.retry_after)
-    return _token(answer)
+    return _login(answer)
 
 
-def _token(answer: Answer) -> Token:
-    told: Mapping[str, Any] | Any = answer.json()
+def _login(answer: Answer) -> Login:
+    told = answer.json()
     match told:
         case {"access_token": str(value), "instance_url": str(base)}:
-            return Token(base.rstrip("/"), value)
+            # `id` is `https://…/id/<organization>/<user>`.
+            return Login(Token(base.rstrip("/"), value), str(told.get("id", "")).rpartition("/")[2])
     raise AuthError("Salesforce's login answer has no token", code="LOGIN_ANSWER")

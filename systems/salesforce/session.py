@@ -60,7 +60,7 @@ class Usage:
 
 class Session:
     """An org that we are logged in to. `usage` is what the last answer told of the daily calls, `now` the org's own time
-    at it."""
+    at it, `user_id` who we are."""
 
     def __init__(self, config: SalesforceConfig) -> None:
         self.config = config
@@ -68,6 +68,7 @@ class Session:
         self.tokens = Tokens(self._login)
         self.usage: Usage | None = None
         self.now = datetime.now(UTC)
+        self.user_id = ""
 
     @property
     def marks(self) -> dict[str, str]:
@@ -105,7 +106,10 @@ class Session:
         return told
 
     async def _login(self) -> Token:
-        return await log_in(self.http, self.config.login_url, self.config.client_id, self.config.credential)
+        config = self.config
+        login = await log_in(self.http, config.login_url, config.client_id, config.credential)
+        self.user_id = login.user_id
+        return login.token
 
 
 def _date(answer: Answer) -> datetime | None:
