@@ -106,11 +106,24 @@ class NodeSettings(Declared):
 
 
 class SalesforceSettings(Declared):
-    """A Salesforce org; an app with the client credentials flow (salesforce.md §3)."""
+    """A Salesforce org; an app with the client credentials flow or the JWT bearer flow (salesforce.md §3). Files are read
+    again at each login, so a secret or key is changed without a restart."""
 
     login_url: Url = Field(description="The org's own domain, `https://<my-domain>.my.salesforce.com`.")
     client_id: str = Field(min_length=1, description="The connected app's consumer key.")
-    client_secret: SecretStr = Field(min_length=1, description="The connected app's consumer secret.")
+    client_secret: SecretStr | None = Field(
+        default=None, min_length=1, description="The connected app's consumer secret; or one of the files below."
+    )
+    client_secret_file: Path | None = Field(default=None, description="A file that holds the consumer secret.")
+    private_key_file: Path | None = Field(
+        default=None, description="An RSA private key, PEM, to log in by JWT instead; needs `username`."
+    )
+    username: str | None = Field(default=None, min_length=1, description="The integration user, for JWT.")
+    audience: Url = Field(
+        default="https://login.salesforce.com",
+        description="For JWT; `https://test.salesforce.com` for a sandbox.",
+    )
+    allow_duplicates: bool = Field(default=False, description="Save records that a duplicate rule only warns of.")
     api_version: str = Field(default="60.0", pattern=r"^\d{2}\.0$", description="The API version.")
     transport: Literal["pubsub", "cometd"] = Field(
         default="pubsub",
@@ -126,6 +139,15 @@ class SalesforceSettings(Declared):
     client_name: str = Field(
         default="isthmus", min_length=1, description="How our own writes are named in change events."
     )
+
+    @model_validator(mode="after")
+    def _one_credential(self) -> Self:
+        given = [self.client_secret, self.client_secret_file, self.private_key_file]
+        if sum(one is not None for one in given) != 1:
+            raise ValueError("set one of client_secret, client_secret_file and private_key_file")
+        if (self.private_key_file is None) != (self.username is None):
+            raise ValueError("private_key_file and username go together")
+        return self
 
 
 class WebhookSettings(Declared):

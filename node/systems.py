@@ -26,7 +26,12 @@ def _salesforce(settings: SalesforceSettings) -> SalesforceConfig:
     return SalesforceConfig(
         login_url=settings.login_url,
         client_id=settings.client_id,
-        client_secret=settings.client_secret.get_secret_value(),
+        client_secret="" if settings.client_secret is None else settings.client_secret.get_secret_value(),
+        client_secret_file=settings.client_secret_file,
+        private_key_file=settings.private_key_file,
+        username=settings.username or "",
+        audience=settings.audience,
+        allow_duplicates=settings.allow_duplicates,
         api_version=settings.api_version,
         channels=settings.channels,
         client_name=settings.client_name,

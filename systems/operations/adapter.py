@@ -5,7 +5,6 @@ Promises: what systems/protocol.py says. Besides a token it holds only which cre
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from isthmus.config.errors import PermanentError, PlatformError
@@ -14,6 +13,7 @@ from isthmus.systems.operations import checks, records
 from isthmus.systems.operations.session import OperationsConfig, Session
 from isthmus.systems.operations.writes import Writer
 from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
+from isthmus.systems.singly import singly
 
 __all__ = ["Operations", "OperationsConfig"]
 
@@ -59,23 +59,14 @@ class Operations:
         async for row in records.scan(self._environment, self._mapping(object)):
             yield row
 
-    async def write(self, write: Write) -> Written:
-        """Update by id, else find by our reference and update or create. ConflictError where `if_version` is no longer
-        the version; TransientError `IN_DOUBT` where nobody knows whether a create was carried out."""
+    async def write(self, writes: Sequence[Write]) -> list[Written | PlatformError]:
+        """Update by id, else find by our reference and update or create, a few records at once; one answer each, in order.
+        ConflictError where `if_version` is no longer the version; TransientError `IN_DOUBT` where nobody knows whether a
+        create was carried out."""
+        return await singly(self._write, writes, AT_ONCE)
+
+    async def _write(self, write: Write) -> Written:
         return await self._writer.write(self._mapping(write.object), write)
-
-    async def write_many(self, writes: Sequence[Write]) -> list[Written | PlatformError]:
-        """Carry out writes of different records, a few at once; one answer each, in order."""
-        gate = asyncio.Semaphore(AT_ONCE)
-
-        async def one(write: Write) -> Written | PlatformError:
-            async with gate:
-                try:
-                    return await self.write(write)
-                except PlatformError as fault:
-                    return fault
-
-        return await asyncio.gather(*(one(write) for write in writes))
 
     async def check(self) -> list[Finding]:
         """Token, legal entity, data entities, columns, keys, reference columns; never raises."""

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from isthmus.config.errors import PermanentError
+from isthmus.config.errors import PermanentError, PlatformError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
-from isthmus.systems.salesforce import checks, records, stream
+from isthmus.systems.salesforce import checks, provision, records, scan, stream, write
 from isthmus.systems.salesforce.pubsub import Schemas
-from isthmus.systems.salesforce.session import SalesforceConfig, Session
+from isthmus.systems.salesforce.session import SalesforceConfig, Session, Usage
+from isthmus.systems.salesforce.task import TASK
 
-__all__ = ["Salesforce", "SalesforceConfig"]
+__all__ = ["Salesforce", "SalesforceConfig", "Usage"]
 
 
 class Salesforce:
@@ -43,13 +44,26 @@ class Salesforce:
         """The mapped columns now, one Row an id; versions are None. PermanentError where nothing is mapped."""
         return await records.read(self._org, self._mapping(object), record_ids)
 
-    async def write(self, write: Write) -> Written:
-        """Update by id, else upsert by external id; the version that comes back is None."""
-        return await records.write(self._org, self._mapping(write.object), write)
+    def scan(self, object: str, since: str | None = None) -> AsyncIterator[Row]:
+        """Every row, or those changed or deleted since; versions are None. ReplayLost where deletions are not told."""
+        return scan.scan(self._org, self._mapping(object), since)
+
+    async def write(self, writes: Sequence[Write]) -> list[Written | PlatformError]:
+        """Update by id, else upsert by external id; the versions that come back are None."""
+        return await write.write(self._org, {TASK.object: TASK, **self._objects}, writes)
 
     async def check(self) -> list[Finding]:
         """Login, objects, fields, change events; never raises."""
         return await checks.check(self._org, self._objects)
+
+    async def provision(self, apply: bool) -> list[Finding]:
+        """Key fields, rights and change events of every mapped object; never raises for what the org refuses."""
+        return await provision.provision(self._org, self._objects, apply)
+
+    @property
+    def usage(self) -> Usage | None:
+        """How much of the org's daily API calls is used, as the last answer told; None before the first."""
+        return self._org.usage
 
     def _mapping(self, object: str) -> SystemMapping:
         try:

@@ -149,6 +149,7 @@ def test_no_secret_is_ever_printed() -> None:
     settings = load_settings(salesforce=SALESFORCE, dynamics={**DYNAMICS, "webhook": webhook})
     assert SECRET not in f"{settings} {settings!r} {settings.model_dump()} {settings.model_dump_json()}"
     assert settings.salesforce is not None
+    assert settings.salesforce.client_secret is not None
     assert settings.salesforce.client_secret.get_secret_value() == SECRET
 
 
@@ -189,3 +190,27 @@ def test_operations_takes_events_by_several_keys_and_shows_none_of_them() -> Non
 def test_a_company_or_an_event_key_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"operations\."):
         load_settings(operations={**OPERATIONS, **wrong})
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, "set one of"),
+        ({"client_secret": SECRET, "client_secret_file": "/run/secret"}, "set one of"),
+        ({"private_key_file": "/run/key.pem"}, "go together"),
+        ({"client_secret": SECRET, "username": "robot@example.com"}, "go together"),
+    ],
+)
+def test_salesforce_is_logged_in_to_in_one_way(given: dict[str, str], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        load_settings(salesforce={"login_url": "https://a.example", "client_id": "x", **given})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"client_secret_file": "/run/secret"}, {"private_key_file": "/run/key.pem", "username": "robot@example.com"}],
+)
+def test_a_secret_or_a_key_may_be_a_file(given: dict[str, str]) -> None:
+    settings = load_settings(salesforce={"login_url": "https://a.example", "client_id": "x", **given})
+    assert settings.salesforce is not None
+    assert settings.salesforce.client_secret is None
