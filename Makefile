@@ -7,7 +7,7 @@ FOLDERS := node agents tables codecs config systems simulators
 SOURCES := $(FOLDERS) tests bench chaos
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types imports docs stubs bench chaos check clean
+.PHONY: help setup demo test strangers lint types imports docs stubs bench chaos check clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,10 @@ demo: $(READY) ## A day played on this machine; ARGS="--once --json"
 
 test: $(READY) ## The tests; ARGS="tests/node -k kafka"
 	@$(BIN)/python -m pytest $(ARGS)
+
+strangers: $(READY) ## The simulated platforms through clients that others wrote; fetches those in Node
+	@npm install --prefix tests/strangers --no-audit --no-fund --no-package-lock
+	@$(BIN)/python -m pytest tests/strangers tests/simulators -k "strangers or jsforce or sdk" $(ARGS)
 
 lint: $(READY) ## Style and likely mistakes
 	@$(BIN)/ruff check $(SOURCES)

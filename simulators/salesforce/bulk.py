@@ -26,7 +26,8 @@ from isthmus.simulators.salesforce.store import Row
 
 LARGEST_UPLOAD = 150_000_000
 DELIMITERS = {"COMMA": ",", "TAB": "\t", "SEMICOLON": ";", "PIPE": "|"}
-FILES = {"successfulResults": "successful", "failedResults": "failed", "unprocessedrecords": "unprocessed"}
+# Clients write these in several ways, and the real API takes all of them.
+FILES = {"successfulresults": "successful", "failedresults": "failed", "unprocessedrecords": "unprocessed"}
 
 
 @dataclass
@@ -143,7 +144,7 @@ class Bulk:
 
     async def file(self, request: web.Request) -> web.StreamResponse:
         """successfulResults, failedResults, unprocessedrecords."""
-        job, name = self._job(request), FILES.get(request.match_info["file"])
+        job, name = self._job(request), FILES.get(request.match_info["file"].lower())
         if name is None:
             raise refused(404, "NOT_FOUND", "The requested resource does not exist")
         rows: list[Row] = getattr(job, name)

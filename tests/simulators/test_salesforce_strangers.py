@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiosfstream_ng.auth
@@ -116,6 +119,61 @@ async def test_simple_salesforce_logs_in_again_when_its_session_ends(org: Salesf
         assert client.session_id != before
 
     await asyncio.to_thread(through_expiry)
+
+
+def in_bulk(org: SalesforceOrg, url: str) -> None:
+    """Bulk API 2.0: in by CSV, out by pages."""
+    accounts = log_in(org, url).bulk2.Account
+    rows = [{"Isthmus_Id__c": f"c-{number}", "Name": f'N{number}, "q"'} for number in range(450)]
+    rows[7]["Name"] = "x" * 300
+    (job,) = accounts.upsert(records=rows, external_id_field="Isthmus_Id__c", wait=0)
+    assert (job["numberRecordsProcessed"], job["numberRecordsFailed"]) == (450, 1)
+    failed = list(csv.DictReader(io.StringIO(accounts.get_failed_records(job["job_id"]))))
+    assert [row["sf__Error"].partition(":")[0] for row in failed] == ["STRING_TOO_LONG"]
+    done = list(csv.DictReader(io.StringIO(accounts.get_successful_records(job["job_id"]))))
+    assert {row["sf__Created"] for row in done} == {"true"}
+    assert all(org.rows("Account")[row["sf__Id"]]["Isthmus_Id__c"] == row["Isthmus_Id__c"] for row in done[:20])
+    assert accounts.get_unprocessed_records(job["job_id"]).strip().count("\n") == 0
+    pages = list(accounts.query("SELECT Id, Name FROM Account", max_records=200))
+    assert [len(list(csv.DictReader(io.StringIO(page)))) for page in pages] == [200, 200, 49]
+
+
+async def test_simple_salesforce_writes_and_reads_in_bulk(org: SalesforceOrg, url: str) -> None:
+    await asyncio.to_thread(in_bulk, org, url)
+
+
+def in_batches(org: SalesforceOrg, url: str) -> None:
+    """Collections, Composite, Graph and pages, by the library's plain calls."""
+    client = log_in(org, url)
+    records = [{"attributes": {"type": "Account"}, "Name": name} for name in ("Alder", "", "Birch")]
+    told = client.restful("composite/sobjects", method="POST", json={"allOrNone": False, "records": records})
+    assert [one["success"] for one in told] == [True, False, True]
+    assert told[1]["errors"][0]["statusCode"] == "REQUIRED_FIELD_MISSING"
+    base = "/services/data/v60.0/sobjects"
+    calls = [
+        {"method": "POST", "url": f"{base}/Account", "referenceId": "a", "body": {"Name": "Cedar"}},
+        {"method": "POST", "url": f"{base}/Contact", "referenceId": "c", "body": {"AccountId": "@{a.id}"}},
+    ]
+    whole = client.restful("composite", method="POST", json={"allOrNone": True, "compositeRequest": calls})
+    codes = [one["body"][0]["errorCode"] for one in whole["compositeResponse"]]
+    assert codes == ["PROCESSING_HALTED", "REQUIRED_FIELD_MISSING"]
+    calls[1]["body"] = {"AccountId": "@{a.id}", "LastName": "Moss"}
+    graphs = [{"graphId": "1", "compositeRequest": calls}, {"graphId": "2", "compositeRequest": calls[1:]}]
+    graph = client.restful("composite/graph", method="POST", json={"graphs": graphs})
+    assert [one["isSuccessful"] for one in graph["graphs"]] == [True, False]
+    (moss,) = org.rows("Contact").values()
+    assert org.rows("Account")[moss["AccountId"]]["Name"] == "Cedar"
+    org.page_rows = 2
+    found = client.query_all("SELECT Name FROM Account WHERE Name != 'Alder' OR Phone = null ORDER BY Name")
+    assert [row["Name"] for row in found["records"]] == ["Alder", "Birch", "Cedar"]
+    client.Account.delete(moss["AccountId"])
+    start, end = datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC) + timedelta(minutes=2)
+    assert [one["id"] for one in client.Account.deleted(start, end)["deletedRecords"]] == [moss["AccountId"]]
+    assert len(client.Account.updated(start, end)["ids"]) == 2
+
+
+async def test_simple_salesforce_writes_in_batches_and_reads_in_pages(org: SalesforceOrg, url: str) -> None:
+    await asyncio.to_thread(in_batches, org, url)
 
 
 # -- aiosfstream-ng
