@@ -5,9 +5,11 @@ Promises: each survives its JSON; unknown keys are ignored, so neighbouring vers
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
-from isthmus.codecs.change import Change
+from isthmus.codecs.change import Change, Value
 from isthmus.codecs.linked import Linked
 
 
@@ -26,11 +28,21 @@ class Arrival(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     answers: str | None = None
 
 
+class Found(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A record as a feed read it: own field names to plain values, None is null."""
+
+    fields: Mapping[str, Value]
+    version: str
+    changed_at: str | None = None
+
+
 class Reread(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Ask for a record to be read: after a webhook's hint, a gap, or a write that met another version.
 
     `version` is what the read is at least as new as, for a platform whose reads carry none. `nonce` makes the answer a
-    change of its own even where the record did not change.
+    change of its own even where the record did not change. A feed has read it already: `found`; with `quiet` it is to be
+    known and is no news yet. `full` is the number of the full read that met it. With `swept` it names no record: all
+    that full read number `full` met has been said, so what it did not meet may be gone.
     """
 
     object: str
@@ -39,6 +51,10 @@ class Reread(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     version: str | None = None
     answers: str | None = None
     nonce: str | None = None
+    found: Found | None = None
+    quiet: bool = False
+    full: int = 0
+    swept: bool = False
 
 
 class Unlinked(msgspec.Struct, frozen=True, gc=False):

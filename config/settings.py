@@ -152,6 +152,10 @@ class DynamicsSettings(Declared):
     api_version: str = Field(default="v9.2", pattern=r"^v\d+\.\d+$", description="The Web API version.")
     ca_file: Path | None = Field(default=None, description="Certificates to trust instead of the system's, PEM.")
     webhook: WebhookSettings | None = Field(default=None, description="Unset: no webhook is accepted.")
+    feed_seconds: Seconds | None = Field(
+        default=60.0,
+        description="Seconds between two looks at what change tracking tells; `null`: never, webhooks alone.",
+    )
 
 
 class Pipeline(Declared):

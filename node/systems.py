@@ -40,4 +40,5 @@ def _dynamics(settings: DynamicsSettings) -> DynamicsConfig:
         api_version=settings.api_version,
         scope=settings.scope,
         ca_file=settings.ca_file,
+        feed_seconds=settings.feed_seconds,
     )

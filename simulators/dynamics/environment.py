@@ -214,7 +214,10 @@ class DynamicsEnvironment(Organization):
         return Posting(step, operation, event.message, event.row.table.name, event.row.id, headers, query, body)
 
     def _commit(self, work: Work) -> None:
-        self.send(self.plan(work))
+        outgoing = self.plan(work)
+        if outgoing.synchronous:
+            work.hide()
+        self.send(outgoing)
 
     def _typed_by_people(self, object: str, fields: Mapping[str, Any]) -> dict[str, Value]:
         columns = self.table(object).columns

@@ -14,7 +14,7 @@ from typing import Any
 from isthmus.simulators.dynamics import faults, webhooks
 from isthmus.simulators.dynamics.authority import Application, Authority
 from isthmus.simulators.dynamics.context import NOBODY
-from isthmus.simulators.dynamics.schema import PLATFORM_TABLES, STANDARD_TABLES, Column, Table
+from isthmus.simulators.dynamics.schema import PLATFORM_TABLES, STANDARD_TABLES, Column, Table, copied
 from isthmus.simulators.dynamics.store import Row, Store
 from isthmus.simulators.dynamics.trouble import Trouble
 from isthmus.simulators.dynamics.values import Reference, Value, parse, to_json
@@ -27,7 +27,8 @@ class Organization(Trouble):
     """One organisation with its Entra tenant.
 
     `tenant`, `client_id` and `client_secret` are the credentials of the application user `application_user`; `person`
-    is a user of flesh and blood. `tables` are declared as data (schema.py); `token_lifetime` is in seconds.
+    is a user of flesh and blood; `tracked` are the tables with change tracking. `tables` are declared as data
+    (schema.py); `token_lifetime` is in seconds.
     """
 
     def __init__(
@@ -41,7 +42,11 @@ class Organization(Trouble):
         super().__init__(seed)
         self.now = clock
         self._ids, self._operation_ids = (random.Random(f"{stream}/{seed}") for stream in ("rows", "operations"))
-        self.store = Store({one.name: one for one in (*PLATFORM_TABLES, *tables)}, lambda: _guid(self._ids))
+        # Copies: what an administrator adds to a table here must not show anywhere else.
+        own = {one.name: copied(one) for one in (*PLATFORM_TABLES, *tables)}
+        self.store = Store(own, lambda: _guid(self._ids))
+        self.tracked = {one.name for one in own.values() if not one.internal}
+        self.links_valid_from = 0
         self.tenant, self.client_id, self.organization_id = (_guid(self._ids) for _ in range(3))
         self.client_secret = f"sim-secret-{self._ids.getrandbits(64):016x}"
         self.organization_name = f"unq{self.organization_id.replace('-', '')[:29]}"
@@ -66,6 +71,10 @@ class Organization(Trouble):
     def expire_tokens(self) -> None:
         """Every token issued so far is answered with 401 from now on."""
         self.authority.expire_tokens()
+
+    def expire_links(self) -> None:
+        """Every delta link given out so far is refused from now on, as after the days of the organisation's setting."""
+        self.links_valid_from = self.store.version = self.store.version + 1
 
     # -- for the edges of this package
 

@@ -22,6 +22,7 @@ from isthmus.simulators.dynamics.payloads import (
     read_key,
     resolve,
     same_key,
+    seen,
     show,
     value_of,
 )
@@ -38,7 +39,7 @@ UNKNOWN_OPTIONS = ("$expand", "$apply", "$skip", "$search", "fetchXml", "sql", "
 def read_one(store: Store, table: Table, key: str, call: Call) -> Reply:
     """GET of one row; 304 where If-None-Match has its version."""
     _refuse_unknown(call)
-    row = found(store, table, read_key(table, key))
+    row = seen(store, table, read_key(table, key))
     if call.condition("if-none-match") == row.etag:
         return Reply(304, {"ETag": row.etag})
     context = f"{call.base}/$metadata#{_projection(table, call)}/$entity"
@@ -48,7 +49,7 @@ def read_one(store: Store, table: Table, key: str, call: Call) -> Reply:
 def read_many(store: Store, table: Table, call: Call) -> Reply:
     """GET of a collection: $select, $filter, $orderby, $top, $count, pages by `odata.maxpagesize`."""
     _refuse_unknown(call)
-    rows = _matching(store.all(table.name), call)
+    rows = _matching(store.committed(table.name), call)
     top, size, start = _number(call, "$top"), int(call.preference("odata.maxpagesize") or PAGE), _start(call)
     limited = rows if top is None else rows[:top]
     page = limited[start : start + size]

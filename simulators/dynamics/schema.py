@@ -6,7 +6,7 @@ Promises: everything else in this package works from these declarations, so a fu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Kind = Literal[
@@ -70,6 +70,11 @@ class Table:
     def by_navigation(self, name: str) -> Column | None:
         """The lookup that has this navigation property."""
         return next((column for column in self.columns.values() if name in column.targets), None)
+
+
+def copied(table: Table) -> Table:
+    """The same table, whose columns and keys may be added to."""
+    return replace(table, columns=dict(table.columns), keys=dict(table.keys))
 
 
 def text(name: str, max_length: int = 100) -> Column:

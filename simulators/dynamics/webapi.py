@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from isthmus.simulators.dynamics import faults, metadata, records
+from isthmus.simulators.dynamics import faults, metadata, records, tracking
 from isthmus.simulators.dynamics.calls import Call, Reply, Segment, fault_reply, segments
 from isthmus.simulators.dynamics.environment import DynamicsEnvironment, Outgoing
 from isthmus.simulators.dynamics.payloads import table_of_collection
@@ -46,13 +46,17 @@ class WebApi:
             ]
             return Reply(200, {}, {"@odata.context": f"{call.base}/$metadata", "value": values})
         if path[0].name == "EntityDefinitions":
-            return metadata.answer(store, path, call)
+            return metadata.answer(self._environment, path, call)
         if path[0].name == "WhoAmI":
             return self._who_am_i(call)
         table = table_of_collection(store, path[0].name)
+        if len(path) == 2 and path[1].name == "$count" and "$deltatoken" in call.query:
+            return tracking.count(self._environment, table, call)
         if len(path) > 1:
             raise faults.no_resource(path[1].name)
         if path[0].key is None:
+            if tracking.wanted(call):
+                return tracking.answer(self._environment, table, call)
             return records.read_many(store, table, call)
         return records.read_one(store, table, path[0].key, call)
 
@@ -84,7 +88,14 @@ class WebApi:
         if outgoing.synchronous:
             if environment.courier is None:
                 raise faults.Fault(500, "0x80040216")
-            await environment.courier.post_now(outgoing.synchronous)
+            work.hide()
+            try:
+                await environment.courier.post_now(outgoing.synchronous)
+            except faults.Fault:
+                work.undo()
+                raise
+            finally:
+                work.reveal()
         environment.send(Outgoing(work, (), outgoing.asynchronous))
 
     def _handler(self, call: Call) -> Handler:

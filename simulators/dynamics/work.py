@@ -51,6 +51,8 @@ class Work:
         self.at = at
         self.events: list[Event] = []
         self._undo: list[tuple[Row | None, Row | None]] = []
+        self._floor = store.version
+        self._hidden: dict[tuple[str, str], Row | None] = {}
 
     def create(self, table: Table, submitted: Mapping[str, Value], record_id: str | None = None) -> Row:
         """A new row; Fault 412 where the id or an alternate key is taken."""
@@ -80,6 +82,19 @@ class Work:
                     self.delete(child)
             else:
                 self.update(child, {column.name: None})
+
+    def hide(self) -> None:
+        """Until `reveal` others see the rows as they were before: the transaction is still under way."""
+        for before, after in self._undo:
+            row = before or after
+            if row is not None:
+                self._hidden.setdefault((row.table.name, row.id), before)
+        self.store.hide(self._hidden, self._floor)
+
+    def reveal(self) -> None:
+        """The transaction has ended, this way or that."""
+        self.store.reveal(self._hidden, self._floor)
+        self._hidden.clear()
 
     def undo(self) -> None:
         """Put everything back."""

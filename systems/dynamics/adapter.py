@@ -1,15 +1,17 @@
-"""Dynamics 365 (Dataverse) as a `System`: reads and writes by the Web API; changes come as webhooks (webhook.py).
+"""Dynamics 365 (Dataverse) as a `System`: reads and writes by the Web API; changes come by its change tracking (feed.py),
+and sooner as webhooks (webhook.py).
 
 Promises: what systems/protocol.py says; it holds no state but a token, so it may be closed and opened at any time.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from isthmus.config.errors import PermanentError
 from isthmus.config.mapping import SystemMapping
-from isthmus.systems.dynamics import checks, records
+from isthmus.systems.dynamics import checks, feed, records
 from isthmus.systems.dynamics.session import DynamicsConfig, Session
 from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
 
@@ -34,10 +36,13 @@ class Dynamics:
         await self._environment.close()
 
     async def changes(self, position: str | None) -> AsyncIterator[Delivery]:
-        """Ends at once: Dynamics sends webhooks, and those are hints."""
-        none: tuple[Delivery, ...] = ()
-        for delivery in none:
-            yield delivery
+        """What change tracking tells, as records that were read; ends at once where the feed is switched off."""
+        seconds = self._environment.config.feed_seconds
+        if seconds is None:
+            return
+        async with contextlib.aclosing(feed.follow(self._environment, self._objects, position, seconds)) as deliveries:
+            async for delivery in deliveries:
+                yield delivery
 
     async def read(self, object: str, record_ids: Sequence[str]) -> list[Row]:
         """The mapped columns now, one Row an id, with versions. PermanentError where nothing is mapped."""

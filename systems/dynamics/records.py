@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from isthmus.codecs.dynamics_delta import version_number
 from isthmus.config.errors import ConflictError, PermanentError, PlatformError, TransientError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.dynamics.errors import DUPLICATE_KEY, web_api_error
@@ -25,7 +26,6 @@ ID_BYTES = 48
 VERSION_DIGITS = 20
 VERSION, CHANGED_AT = "versionnumber", "modifiedon"
 GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-ETAG = re.compile(r'W/"(\d+)"')
 IN_PARENTHESES = re.compile(r"\(([0-9a-f-]{36})\)", re.IGNORECASE)
 
 Found = Mapping[str, Any]
@@ -48,16 +48,17 @@ def query(mapping: SystemMapping, record_ids: Sequence[str]) -> str:
     """The request for these GUIDs, below the API's root, percent-encoded."""
     listed = ",".join(f"'{record_id}'" for record_id in record_ids)
     condition = f"Microsoft.Dynamics.CRM.In(PropertyName='{mapping.primary_key}',PropertyValues=[{listed}])"
-    return f"{collection(mapping)}?$select={_select(mapping)}&$filter={quote(condition)}"
+    return f"{collection(mapping)}?$select={select(mapping)}&$filter={quote(condition)}"
 
 
-def _select(mapping: SystemMapping) -> str:
+def select(mapping: SystemMapping) -> str:
+    """The columns to read: the mapped ones, and what orders and dates a row."""
     return ",".join(dict.fromkeys((mapping.primary_key, *mapping.columns, VERSION, CHANGED_AT)))
 
 
 def _ids_a_request(mapping: SystemMapping) -> int:
     """As many as fit a URL of 16 KB beside the columns."""
-    return max(1, min(IDS_A_REQUEST, (URL_BYTES - len(_select(mapping))) // ID_BYTES))
+    return max(1, min(IDS_A_REQUEST, (URL_BYTES - len(select(mapping))) // ID_BYTES))
 
 
 def collection(mapping: SystemMapping) -> str:
@@ -88,10 +89,8 @@ def row(mapping: SystemMapping, record_id: str, found: Found | None) -> Row:
 
 def version(found: Found) -> str | None:
     """A row's version, padded so that text sorts as numbers do; from the column, else from the ETag."""
-    number = found.get(VERSION)
-    if number is None and (tag := ETAG.fullmatch(str(found.get("@odata.etag")))):
-        number = tag[1]
-    return None if number is None else str(number).zfill(VERSION_DIGITS)
+    number = version_number(found)
+    return str(number).zfill(VERSION_DIGITS) if number else None
 
 
 # -- write

@@ -28,7 +28,8 @@ UNCACHED = {"If-None-Match": "null"}
 @dataclass(frozen=True, slots=True)
 class DynamicsConfig:
     """How to reach an environment. `authority` issues the tokens; `scope` None is `<url>/.default`; `api_version` as
-    `v9.2`; `ca_file` is a PEM to trust instead of the system's; `client_name` is the tag on our writes."""
+    `v9.2`; `ca_file` is a PEM to trust instead of the system's; `client_name` is the tag on our writes; `feed_seconds`
+    lie between two looks at what changed, None: never; `page_rows` is the size of a page."""
 
     url: str
     authority: str
@@ -39,6 +40,8 @@ class DynamicsConfig:
     scope: str | None = None
     ca_file: Path | None = None
     client_name: str = "isthmus"
+    feed_seconds: float | None = 60.0
+    page_rows: int = 1000
 
 
 class Session:

@@ -57,8 +57,9 @@ def account(fields: dict[str, Any], record_id: str | None, version: str | None =
     return Write("account", key, record_id, fields, version)
 
 
-async def test_the_change_stream_ends_at_once(dynamics: Dynamics) -> None:
-    assert [delivery async for delivery in dynamics.changes(None)] == []
+async def test_a_feed_that_is_switched_off_ends_at_once(environment: DynamicsEnvironment) -> None:
+    async with joined(environment, feed_seconds=None) as system:
+        assert [delivery async for delivery in system.changes(None)] == []
 
 
 async def test_a_version_sorts_as_the_environment_counts(dynamics: Dynamics, environment: DynamicsEnvironment) -> None:
