@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from isthmus.config.errors import PermanentError
+from isthmus.config.errors import PermanentError, PlatformError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.dynamics import checks, feed, records
 from isthmus.systems.dynamics.session import DynamicsConfig, Session
 from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
+from isthmus.systems.singly import singly
 
 __all__ = ["Dynamics", "DynamicsConfig"]
 
@@ -48,13 +49,27 @@ class Dynamics:
         """The mapped columns now, one Row an id, with versions. PermanentError where nothing is mapped."""
         return await records.read(self._environment, self._mapping(object), record_ids)
 
-    async def write(self, write: Write) -> Written:
+    async def scan(self, object: str, since: str | None = None) -> AsyncIterator[Row]:
+        """Not built yet."""
+        raise PermanentError(f"dynamics {object} cannot be scanned yet", code="UNSUPPORTED")
+        yield
+
+    async def write(self, writes: Sequence[Write]) -> list[Written | PlatformError]:
         """Update by id, else upsert by the alternate key; ConflictError where `if_version` is no longer the version."""
+        return await singly(self._write, writes)
+
+    async def _write(self, write: Write) -> Written:
+        if write.references:
+            raise PermanentError("references by external id are not built yet", code="UNSUPPORTED")
         return await records.write(self._environment, self._mapping(write.object), write)
 
     async def check(self) -> list[Finding]:
         """Token, application user, tables, columns, alternate keys; never raises."""
         return await checks.check(self._environment, self._objects)
+
+    async def provision(self, apply: bool) -> list[Finding]:
+        """Not built yet."""
+        raise PermanentError("dynamics cannot be provisioned yet", code="UNSUPPORTED")
 
     def _mapping(self, object: str) -> SystemMapping:
         try:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from isthmus.config.errors import PermanentError
+from isthmus.config.errors import PermanentError, PlatformError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
 from isthmus.systems.salesforce import checks, records, stream
 from isthmus.systems.salesforce.session import SalesforceConfig, Session
+from isthmus.systems.singly import singly
 
 __all__ = ["Salesforce", "SalesforceConfig"]
 
@@ -41,8 +42,20 @@ class Salesforce:
         """The mapped columns now, one Row an id; versions are None. PermanentError where nothing is mapped."""
         return await records.read(self._org, self._mapping(object), record_ids)
 
-    async def write(self, write: Write) -> Written:
+    async def scan(self, object: str, since: str | None = None) -> AsyncIterator[Row]:
+        """Not built yet."""
+        raise PermanentError(f"salesforce {object} cannot be scanned yet", code="UNSUPPORTED")
+        yield
+
+    async def provision(self, apply: bool) -> list[Finding]:
+        """Not built yet."""
+        raise PermanentError("salesforce cannot be provisioned yet", code="UNSUPPORTED")
+
+    async def write(self, writes: Sequence[Write]) -> list[Written | PlatformError]:
         """Update by id, else upsert by external id; the version that comes back is None."""
+        return await singly(self._write, writes)
+
+    async def _write(self, write: Write) -> Written:
         return await records.write(self._org, self._mapping(write.object), write)
 
     async def check(self) -> list[Finding]:

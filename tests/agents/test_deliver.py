@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,9 +10,10 @@ import pytest
 from desk import Desk, items, letters, sent
 
 from isthmus.agents import deliver
-from isthmus.config.errors import ConflictError, PermanentError, TransientError
+from isthmus.config.errors import ConflictError, PermanentError, PlatformError, TransientError
 from isthmus.config.mapping import load_mappings
 from isthmus.systems.protocol import Write, Written
+from isthmus.systems.singly import singly
 from isthmus.tables.deliveries import Patience
 from isthmus.tables.golden import DesiredWrite
 from isthmus.tables.stage import Batch
@@ -27,14 +28,13 @@ class Target:
     name: str = "dynamics"
     answers: list[Exception] = field(default_factory=list)
     written: list[Write] = field(default_factory=list)
-    busy: int = 0
-    busiest: int = 0
+    calls: list[int] = field(default_factory=list)
 
-    async def write(self, write: Write) -> Written:
-        self.busy += 1
-        self.busiest = max(self.busiest, self.busy)
-        await asyncio.sleep(0)
-        self.busy -= 1
+    async def write(self, writes: Sequence[Write]) -> list[Written | PlatformError]:
+        self.calls.append(len(writes))
+        return await singly(self._write, writes)
+
+    async def _write(self, write: Write) -> Written:
         if self.answers:
             raise self.answers.pop(0)
         self.written.append(write)
@@ -129,7 +129,6 @@ async def test_another_version_than_expected_is_not_forced_but_read_again(desk: 
     assert letters(unit) == []
 
 
-async def test_records_are_written_side_by_side_but_not_without_bound(desk: Desk, target: Target) -> None:
+async def test_the_records_of_a_unit_are_written_in_one_call(desk: Desk, target: Target) -> None:
     await desk.work(*(one for number in range(60) for one in wish(1, f"c-{number}")))
-    assert len(target.written) == 60
-    assert 1 < target.busiest <= deliver.AT_ONCE
+    assert target.calls == [60]

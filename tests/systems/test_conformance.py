@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import pytest
+from one import write_one
 
 from isthmus.config.errors import AuthError, ConflictError, IsthmusError, PermanentError, TransientError
 from isthmus.config.mapping import SystemMapping, load_mappings
@@ -54,7 +55,7 @@ class World:
         return await self.system.read(self.entity.object, record_ids)
 
     async def write(self, key: str, record_id: str | None, **canonical: Any) -> Written:
-        return await self.system.write(Write(self.entity.object, key, record_id, self.fields(**canonical)))
+        return await write_one(self.system, Write(self.entity.object, key, record_id, self.fields(**canonical)))
 
     def stored(self, record_id: str) -> Mapping[str, Any]:
         """A row as the platform keeps it, under canonical names."""
@@ -159,7 +160,7 @@ async def test_an_object_that_is_not_mapped_is_refused(world: World) -> None:
     with pytest.raises(PermanentError):
         await world.system.read("Nonsense", [world.unknown_id])
     with pytest.raises(PermanentError):
-        await world.system.write(Write("Nonsense", "can-1", None, {}))
+        await write_one(world.system, Write("Nonsense", "can-1", None, {}))
 
 
 # -- write
@@ -187,7 +188,7 @@ async def test_an_update_by_id_changes_and_clears_and_leaves_the_rest(world: Wor
 async def test_an_update_by_id_may_say_the_external_id(world: World) -> None:
     record_id = world.create()
     fields = world.fields(phone="1") | {world.entity.external_id: "can-9"}
-    await world.system.write(Write(world.entity.object, "can-9", record_id, fields))
+    await write_one(world.system, Write(world.entity.object, "can-9", record_id, fields))
     assert world.people.rows(world.entity.object)[record_id][world.entity.external_id] == "can-9"
     again = await world.write("can-9", None, phone="2")
     assert (again.record_id, again.created) == (record_id, False)
