@@ -14,21 +14,22 @@ from typing import Any
 from isthmus.simulators.dynamics import faults, webhooks
 from isthmus.simulators.dynamics.authority import Application, Authority
 from isthmus.simulators.dynamics.context import NOBODY
+from isthmus.simulators.dynamics.limits import Limits
 from isthmus.simulators.dynamics.schema import PLATFORM_TABLES, STANDARD_TABLES, Column, Table, copied
 from isthmus.simulators.dynamics.store import Row, Store
 from isthmus.simulators.dynamics.trouble import Trouble
 from isthmus.simulators.dynamics.values import Reference, Value, parse, to_json
 from isthmus.simulators.dynamics.work import Actor, Work
 
-MESSAGES = ("Create", "Update", "Delete", "CreateMultiple", "UpdateMultiple", "UpsertMultiple")
+MESSAGES = ("Create", "Update", "Delete", "CreateMultiple", "UpdateMultiple", "UpsertMultiple", "Merge")
 
 
 class Organization(Trouble):
     """One organisation with its Entra tenant.
 
     `tenant`, `client_id` and `client_secret` are the credentials of the application user `application_user`; `person`
-    is a user of flesh and blood; `tracked` are the tables with change tracking. `tables` are declared as data
-    (schema.py); `token_lifetime` is in seconds.
+    is a user of flesh and blood; `tracked` are the tables with change tracking; `limits` protect the service. `tables`
+    are declared as data (schema.py); `token_lifetime` is in seconds.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Organization(Trouble):
         self.store = Store(own, lambda: _guid(self._ids))
         self.tracked = {one.name for one in own.values() if not one.internal}
         self.links_valid_from = 0
+        self.limits = Limits(clock)
         self.tenant, self.client_id, self.organization_id = (_guid(self._ids) for _ in range(3))
         self.client_secret = f"sim-secret-{self._ids.getrandbits(64):016x}"
         self.organization_name = f"unq{self.organization_id.replace('-', '')[:29]}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from isthmus.simulators.dynamics import faults
 from isthmus.simulators.dynamics.calls import Call, key_pairs, literal, segments, split_target
@@ -108,7 +109,7 @@ def table_of_collection(store: Store, collection: str) -> Table:
 
 def resolve(store: Store, uri: str) -> tuple[Table, Key]:
     """`/accounts(…)`, `accounts(…)` or an absolute URL."""
-    path = split_target(uri)[0] if "/api/data/" in uri else uri.lstrip("/")
+    path = split_target(uri)[0] if "/api/data/" in uri else unquote(uri.lstrip("/"))
     parts = segments(path)
     if len(parts) != 1 or parts[0].key is None:
         raise faults.invalid(f"The URI '{uri}' is not valid.")

@@ -32,6 +32,7 @@ from isthmus.simulators.dynamics.values import GUID
 from isthmus.simulators.dynamics.work import Work
 
 PAGE = 5000
+MERGED = ("account", "contact")
 REPRESENTATION = "return=representation"
 UNKNOWN_OPTIONS = ("$expand", "$apply", "$skip", "$search", "fetchXml", "sql", "savedQuery", "userQuery")
 
@@ -119,6 +120,25 @@ def bulk(work: Work, table: Table, action: str, call: Call) -> Reply:
     for one in targets:
         _upsert_target(work, table, one, create=action == "UpsertMultiple")
     return Reply(204)
+
+
+def merge(work: Work, call: Call) -> Reply:
+    """The Merge action."""
+    body = call.json()
+    winner, loser = (_merged(work, body.get(name), name) for name in ("Target", "Subordinate"))
+    if winner.table is not loser.table or winner.id == loser.id:
+        raise faults.invalid("Target and Subordinate must be two rows of one table.")
+    content = {n: v for n, v in (body.get("UpdateContent") or {}).items() if n != "@odata.type"}
+    work.merge(winner, loser, read_body(work.store, winner.table, content))
+    return Reply(204)
+
+
+def _merged(work: Work, named: Any, parameter: str) -> Row:
+    kind = str((named or {}).get("@odata.type", "")).removeprefix("#").removeprefix("Microsoft.Dynamics.CRM.")
+    if kind not in MERGED:
+        raise faults.invalid(f"{parameter}: the Merge message does not support entities of type '{kind}'.")
+    table = work.store.tables[kind]
+    return found(work.store, table, str(named.get(table.primary_id)).lower())
 
 
 def bulk_delete(work: Work, queries: Sequence[Mapping[str, Any]], job_id: str) -> Reply:

@@ -117,6 +117,12 @@ def _system_columns(name: str) -> tuple[Column, ...]:
     )
 
 
+def _merge_columns(name: str) -> tuple[Column, Column]:
+    """What a merge leaves on its loser."""
+    master = Column("masterid", "lookup", targets={"masterid": name}, writable=False)
+    return Column("merged", "bool", default=False, writable=False), master
+
+
 def _currency_columns() -> tuple[Column, ...]:
     return (
         lookup("transactioncurrencyid", transactioncurrencyid="transactioncurrency"),
@@ -160,6 +166,7 @@ ACCOUNT = table(
     text("address1_city", 80),
     text("address1_postalcode", 20),
     text("address1_country", 80),
+    *_merge_columns("account"),
     choice("industrycode", "Accounting", "Agriculture and Non-petrol Natural Resource Extraction", "Broadcasting"),
     text("isthmus_id", 100),
     keys={"isthmus_key": ("isthmus_id",)},
@@ -183,6 +190,7 @@ CONTACT = table(
         targets={"parentcustomerid_account": "account", "parentcustomerid_contact": "contact"},
         on_delete="cascade",
     ),
+    *_merge_columns("contact"),
     text("isthmus_id", 100),
     keys={"isthmus_key": ("isthmus_id",)},
     computed={"fullname": ("firstname", "lastname")},

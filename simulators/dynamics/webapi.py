@@ -105,6 +105,8 @@ class WebApi:
         if (call.method, path[0].name) == ("POST", "BulkDelete"):
             queries, job = call.json().get("QuerySet", []), self._environment.operation_id()
             return lambda work: records.bulk_delete(work, queries, job)
+        if (call.method, path[0].name) == ("POST", "Merge"):
+            return lambda work: records.merge(work, call)
         table = table_of_collection(self._environment.store, path[0].name)
         key, action = path[0].key, _action(path)
         if call.method == "POST" and key is None and action in BULK:

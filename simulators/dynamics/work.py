@@ -17,7 +17,7 @@ from isthmus.simulators.dynamics.schema import Column, Table
 from isthmus.simulators.dynamics.store import Row, Store
 from isthmus.simulators.dynamics.values import Reference, Value
 
-Message = Literal["Create", "Update", "Delete"]
+Message = Literal["Create", "Update", "Delete", "Merge"]
 STATE_COLUMNS = frozenset({"statecode", "statuscode"})
 
 
@@ -34,12 +34,13 @@ class Actor:
 @dataclass(frozen=True, slots=True)
 class Event:
     """What happened to one row. `submitted`: the columns that the caller named; `row`: the row after, or, for a
-    delete, before."""
+    delete, before; `subordinate`: the loser of a merge."""
 
     message: Message
     row: Row
     submitted: Mapping[str, Value]
     at: datetime
+    subordinate: str | None = None
 
 
 class Work:
@@ -82,6 +83,15 @@ class Work:
                     self.delete(child)
             else:
                 self.update(child, {column.name: None})
+
+    def merge(self, winner: Row, loser: Row, content: Mapping[str, Value]) -> None:
+        """The loser is deactivated and names its master, what referred to it refers to the winner (dynamics.md §3.6)."""
+        old, new = (Reference(row.table.name, row.id) for row in (loser, winner))
+        for child, column in list(self.store.referring(old)):
+            self.update(child, {column.name: new})
+        self.update(loser, {"statecode": 1, "statuscode": 2, "merged": True, "masterid": new})
+        after = self.update(winner, content) if content else winner
+        self.events.append(Event("Merge", after, content, self.at, loser.id))
 
     def hide(self) -> None:
         """Until `reveal` others see the rows as they were before: the transaction is still under way."""

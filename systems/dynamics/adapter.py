@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 
+from isthmus.codecs.change import Value
 from isthmus.config.errors import PermanentError, PlatformError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.dynamics import checks, feed, records
+from isthmus.systems.dynamics import writes as writes_
 from isthmus.systems.dynamics.session import DynamicsConfig, Session
 from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
-from isthmus.systems.singly import singly
 
 __all__ = ["Dynamics", "DynamicsConfig"]
 
@@ -56,12 +57,11 @@ class Dynamics:
 
     async def write(self, writes: Sequence[Write]) -> list[Written | PlatformError]:
         """Update by id, else upsert by the alternate key; ConflictError where `if_version` is no longer the version."""
-        return await singly(self._write, writes)
+        return await writes_.write(self._environment, self._objects, writes)
 
-    async def _write(self, write: Write) -> Written:
-        if write.references:
-            raise PermanentError("references by external id are not built yet", code="UNSUPPORTED")
-        return await records.write(self._environment, self._mapping(write.object), write)
+    async def merge(self, object: str, winner: str, loser: str, fields: Mapping[str, Value]) -> None:
+        """Make one row of two, with these values on the winner; only of accounts, contacts, leads and incidents."""
+        await writes_.merge(self._environment, self._mapping(object), winner, loser, fields)
 
     async def check(self) -> list[Finding]:
         """Token, application user, tables, columns, alternate keys; never raises."""
@@ -72,7 +72,4 @@ class Dynamics:
         raise PermanentError("dynamics cannot be provisioned yet", code="UNSUPPORTED")
 
     def _mapping(self, object: str) -> SystemMapping:
-        try:
-            return self._objects[object]
-        except KeyError:
-            raise PermanentError(f"dynamics {object} is not mapped", code="UNMAPPED") from None
+        return writes_.mapped(self._objects, object)

@@ -13,6 +13,7 @@ from typing import Any
 
 from isthmus.config.errors import AuthError, TransientError
 from isthmus.systems.dynamics.errors import login_error, web_api_error
+from isthmus.systems.dynamics.throttle import Throttle
 from isthmus.systems.http import Answer, Http, Token, Tokens, call
 
 EARLY_SECONDS = 60.0
@@ -51,6 +52,7 @@ class Session:
         self.config = config
         self.http = Http(config.ca_file)
         self.tokens = Tokens(self._login)
+        self.throttle = Throttle()
 
     async def open(self) -> None:
         """Connect and log in; AuthError where the login is refused."""
@@ -63,9 +65,30 @@ class Session:
         await self.http.close()
 
     async def call(self, method: str, path: str, *, headers: dict[str, str] | None = None, **options: Any) -> Answer:
-        """`path` below `/api/data/vN.N/`, percent-encoded; any status."""
-        full = f"/api/data/{self.config.api_version}/{path}"
-        return await call(self.http, self.tokens, method, full, headers={**ODATA, **(headers or {})}, **options)
+        """`path` below `/api/data/vN.N/`, percent-encoded; any status. TransientError also where the platform asked for a
+        pause that is not over."""
+        await self.throttle.enter()
+        try:
+            answer = await call(
+                self.http, self.tokens, method, self.root + path, headers={**ODATA, **(headers or {})}, **options
+            )
+        finally:
+            await self.throttle.leave()
+        self.note(answer)
+        return answer
+
+    def note(self, answer: Answer) -> None:
+        """Learn from an answer how much the platform will take."""
+        if answer.status == 429:
+            fault = web_api_error(answer.status, answer.json(), answer.retry_after)
+            self.throttle.refused(fault.code, answer.retry_after)
+        elif answer.status < 500:
+            self.throttle.accepted()
+
+    @property
+    def root(self) -> str:
+        """The Web API's path on its host."""
+        return f"/api/data/{self.config.api_version}/"
 
     async def get(self, path: str) -> dict[str, Any]:
         """The JSON object of a 200; the error of the table for anything else."""

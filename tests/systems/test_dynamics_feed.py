@@ -183,11 +183,14 @@ async def test_a_table_without_change_tracking_stops_no_other(environment: Dynam
 
 
 async def test_it_waits_as_long_as_it_is_told_to(environment: DynamicsEnvironment, served: Served) -> None:
-    async with opened(environment, served) as system, asyncio.timeout(10):
-        async with aclosing(cast(Any, system.changes(None))) as feed:
-            await anext(feed)
-            environment.create("account", {"name": "a"})
-            environment.fail_next(2, 429, "0x80072322", retry_after=0.3, scope="reads")
-            started = asyncio.get_running_loop().time()
-            assert names(await anext(feed)) == ["a"]
-            assert asyncio.get_running_loop().time() - started >= 0.6
+    async with (
+        opened(environment, served) as system,
+        aclosing(cast(Any, system.changes(None))) as feed,
+        asyncio.timeout(10),
+    ):
+        await anext(feed)
+        environment.create("account", {"name": "a"})
+        environment.fail_next(2, 429, "0x80072322", retry_after=0.3, scope="reads")
+        started = asyncio.get_running_loop().time()
+        assert names(await anext(feed)) == ["a"]
+        assert asyncio.get_running_loop().time() - started >= 0.6
