@@ -84,7 +84,10 @@ def stages(settings: Settings, mappings: Mappings, systems: Sequence[System], fa
 
     return [
         source.stage(named, mappings, owner, faults),
-        *(reread.stage(system, hint_reader(name), versioned=name == "dynamics") for name, system in named.items()),
+        *(
+            reread.stage(system, hint_reader(name, mappings), versioned=name == "dynamics")
+            for name, system in named.items()
+        ),
         intake.stage(list(named), mappings, _tags(settings)),
         identify.stage(mappings),
         merge.stage(mappings),

@@ -96,6 +96,15 @@ class DynamicsEnvironment(Organization):
         work.delete(self.found(object, record_id))
         self._commit(work)
 
+    def merge(
+        self, object: str, winner: str, loser: str, fields: Mapping[str, Any], *, user: str | None = None
+    ) -> None:
+        """A person makes one row of two."""
+        work = self.begin(self.actor(user))
+        content = self._typed_by_people(object, fields)
+        work.merge(self.found(object, winner), self.found(object, loser), content)
+        self._commit(work)
+
     # -- webhooks
 
     def register_webhook(
