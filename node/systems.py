@@ -33,12 +33,14 @@ def _salesforce(settings: SalesforceSettings) -> SalesforceConfig:
 def _dynamics(settings: DynamicsSettings) -> DynamicsConfig:
     return DynamicsConfig(
         url=settings.url,
-        authority=settings.authority,
+        authority=settings.issuer,
         tenant=settings.tenant,
         client_id=settings.client_id,
-        client_secret=settings.client_secret.get_secret_value(),
+        client_secret=settings.client_secret.get_secret_value() if settings.client_secret else "",
         api_version=settings.api_version,
         scope=settings.scope,
         ca_file=settings.ca_file,
         feed_seconds=settings.feed_seconds,
+        secret_file=settings.secret_file,
+        certificate_file=settings.certificate_file,
     )

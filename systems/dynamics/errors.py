@@ -1,4 +1,4 @@
-"""What Dataverse's failures mean: Web API statuses and codes, Entra's token errors, in one place.
+"""What Dataverse's failures mean: Web API statuses and codes, in one place.
 
 Promises: pure; every failure becomes one of the `PlatformError`s; a code that nobody knows is judged by its status.
 """
@@ -56,14 +56,3 @@ def _kind(status: int, code: str) -> type[PlatformError]:
     if status >= 500 or status in RETRIED_STATUSES:
         return TransientError
     return PermanentError
-
-
-def login_error(status: int, body: Any, retry_after: float | None = None) -> PlatformError:
-    """The error for a refused token request; never holds what was sent (dynamics.md §3.1)."""
-    if status >= 500 or status in RETRIED_STATUSES:
-        return TransientError(f"Entra answers {status}", code=f"HTTP_{status}", retry_after=retry_after)
-    told = body if isinstance(body, dict) else {}
-    code = str(told.get("error", status))
-    # The first line says what is wrong; the rest is trace ids.
-    reason = str(told.get("error_description", "")).partition("\r\n")[0].partition("\n")[0]
-    return AuthError(f"Entra refuses the login: {code} {reason}"[:LONGEST_MESSAGE].rstrip(), code=code)

@@ -1,22 +1,20 @@
 """Logging in to a Dataverse environment and calling its Web API (dynamics.md §3.1, §3.2).
 
-Promises: a token is used until a minute before it ends; one login however many callers; the secret stays in here.
+Promises: one login however many callers; the secret stays in here.
 """
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from isthmus.config.errors import AuthError, TransientError
-from isthmus.systems.dynamics.errors import login_error, web_api_error
+from isthmus.config.errors import TransientError
+from isthmus.systems.dynamics.errors import web_api_error
 from isthmus.systems.dynamics.throttle import Throttle
+from isthmus.systems.entra import Credentials, login
 from isthmus.systems.http import Answer, Http, Token, Tokens, call
 
-EARLY_SECONDS = 60.0
 ODATA = {
     "Accept": "application/json",
     "OData-Version": "4.0",
@@ -30,19 +28,22 @@ UNCACHED = {"If-None-Match": "null"}
 class DynamicsConfig:
     """How to reach an environment. `authority` issues the tokens; `scope` None is `<url>/.default`; `api_version` as
     `v9.2`; `ca_file` is a PEM to trust instead of the system's; `client_name` is the tag on our writes; `feed_seconds`
-    lie between two looks at what changed, None: never; `page_rows` is the size of a page."""
+    lie between two looks at what changed, None: never; `page_rows` is the size of a page. The app
+    proves itself as systems/entra.py says."""
 
     url: str
     authority: str
     tenant: str
     client_id: str
-    client_secret: str = field(repr=False)
+    client_secret: str = field(default="", repr=False)
     api_version: str = "v9.2"
     scope: str | None = None
     ca_file: Path | None = None
     client_name: str = "isthmus"
     feed_seconds: float | None = 60.0
     page_rows: int = 1000
+    secret_file: Path | None = None
+    certificate_file: Path | None = None
 
 
 class Session:
@@ -102,24 +103,14 @@ class Session:
 
     async def _login(self) -> Token:
         config = self.config
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": config.client_id,
-            "client_secret": config.client_secret,
-            "scope": config.scope or f"{config.url}/.default",
-        }
-        asked = time.monotonic()
-        answer = await self.http.request("POST", f"{config.authority}/{config.tenant}/oauth2/v2.0/token", data=form)
-        told = answer.json()
-        if answer.status != 200:
-            raise login_error(answer.status, told, answer.retry_after)
-        return _token(config.url, told, asked)
-
-
-def _token(base: str, told: Any, asked: float) -> Token:
-    match told:
-        case {"access_token": str(value), "expires_in": int() | str() | Decimal() as seconds}:
-            lifetime = float(seconds)
-            # A token that lives shorter than our margin is still good for half its life.
-            return Token(base, value, asked + max(lifetime - EARLY_SECONDS, lifetime / 2))
-    raise AuthError("Entra's answer has no token", code="LOGIN_ANSWER")
+        scope = config.scope or f"{config.url}/.default"
+        known = Credentials(
+            config.authority,
+            config.tenant,
+            config.client_id,
+            config.client_secret,
+            scope,
+            config.secret_file,
+            config.certificate_file,
+        )
+        return await login(self.http, config.url, known)

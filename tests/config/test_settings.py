@@ -172,3 +172,34 @@ def test_a_worker_that_listens_everywhere_is_reached_by_its_hosts_name() -> None
     node = load_settings(node={"http_host": "0.0.0.0", "http_port": 1001}).node
     assert node.own_url == f"http://{socket.gethostname()}:1001"
     assert node.model_copy(update={"advertised_url": "https://lamp"}).own_url == "https://lamp"
+
+
+@pytest.mark.parametrize(
+    ("more", "issuer"),
+    [
+        ({}, "https://login.microsoftonline.com"),
+        ({"url": "https://o.crm9.dynamics.com"}, "https://login.microsoftonline.com"),
+        ({"url": "https://o.crm.microsoftdynamics.us", "cloud": "usgov"}, "https://login.microsoftonline.us"),
+        ({"url": "https://o.crm.appsplatform.us", "cloud": "usgovdod"}, "https://login.microsoftonline.us"),
+        ({"url": "https://o.crm.dynamics.cn", "cloud": "china"}, "https://login.partner.microsoftonline.cn"),
+        ({"authority": "https://localhost:1"}, "https://localhost:1"),
+    ],
+)
+def test_each_cloud_logs_in_at_its_own_authority(more: dict[str, str], issuer: str) -> None:
+    settings = Settings.model_validate({"dynamics": {**DYNAMICS, **more}})
+    assert settings.dynamics is not None
+    assert settings.dynamics.issuer == issuer
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"url": "https://o.crm.dynamics.cn"}, "of the cloud china"),
+        ({"cloud": "usgov"}, "of the cloud public"),
+        ({"secret_file": "s"}, "give one of"),
+        ({"client_secret": None}, "give one of"),
+    ],
+)
+def test_a_secret_goes_to_no_other_cloud_and_there_is_one_proof(more: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        Settings.model_validate({"dynamics": {**DYNAMICS, **more}})

@@ -15,7 +15,7 @@ from isthmus.config.mapping import SystemMapping, load_mappings
 from isthmus.simulators.dynamics import DynamicsEnvironment, Served, serve_dynamics
 from isthmus.systems.dynamics.adapter import Dynamics, DynamicsConfig
 from isthmus.systems.dynamics.records import fitting, query
-from isthmus.systems.dynamics.session import _token
+from isthmus.systems.entra import token
 from isthmus.systems.protocol import Write
 
 OBJECTS = load_mappings().objects("dynamics")
@@ -172,13 +172,13 @@ async def test_a_token_is_kept_and_renewed_before_its_end() -> None:
 
 @pytest.mark.parametrize(("lifetime", "used"), [(3599, 3539.0), ("3599", 3539.0), (30, 15.0)])
 def test_a_token_is_used_until_shortly_before_its_end(lifetime: object, used: float) -> None:
-    token = _token("http://localhost", {"access_token": "x", "expires_in": lifetime}, asked=100.0)
-    assert token.expires_at == 100.0 + used
+    found = token("http://localhost", {"access_token": "x", "expires_in": lifetime}, asked=100.0)
+    assert found.expires_at == 100.0 + used
 
 
 def test_an_answer_without_a_token_is_an_auth_error() -> None:
     with pytest.raises(AuthError):
-        _token("http://localhost", None, asked=0.0)
+        token("http://localhost", None, asked=0.0)
 
 
 async def test_https_with_the_environments_own_certificates(environment: DynamicsEnvironment) -> None:

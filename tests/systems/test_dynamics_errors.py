@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from isthmus.config.errors import AuthError, ConflictError, PermanentError, PlatformError, TransientError
-from isthmus.systems.dynamics.errors import login_error, web_api_error
+from isthmus.systems.dynamics.errors import web_api_error
+from isthmus.systems.entra import login_error
 
 
 def one(code: str, message: str = "It failed.") -> dict[str, Any]:
