@@ -17,6 +17,7 @@ from cryptography.x509 import load_pem_x509_certificate
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
+from joserfc.jws import JWSRegistry
 
 from isthmus.simulators.dynamics import faults
 
@@ -30,6 +31,15 @@ class Application:
     client_id: str
     client_secret: str
     user_id: str
+
+
+class _Assertions(JWSRegistry):
+    """Assertions carry their certificate in the header."""
+
+    max_header_length = 16_384
+
+    def __init__(self) -> None:
+        super().__init__(algorithms=["PS256", "RS256"])
 
 
 class Refused(Exception):
@@ -136,7 +146,7 @@ class Authority:
             key = load_pem_x509_certificate(pem.encode()).public_key()
             public = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
             try:
-                claims = jwt.decode(form["client_assertion"], RSAKey.import_key(public), algorithms=["PS256", "RS256"])
+                claims = jwt.decode(form["client_assertion"], RSAKey.import_key(public), registry=_Assertions())
             except JoseError:
                 continue
             self._current(client_id, claims.claims)
