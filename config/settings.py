@@ -130,7 +130,14 @@ class WebhookSettings(Declared):
     name: str = Field(
         default="code", min_length=1, description="The header's or parameter's name; `code` for kind `key`."
     )
-    keys: tuple[SecretStr, ...] = Field(min_length=1, description="Values that are valid now; two while rotating.")
+    keys: tuple[SecretStr, ...] = Field(
+        min_length=1,
+        description="Values that are valid now; two while rotating, the newest first.",
+    )
+    url: Url | None = Field(
+        default=None,
+        description="Where Dynamics reaches this node, `https://<node>/webhooks/dynamics`; only to provision it.",
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

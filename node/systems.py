@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from isthmus.config.mapping import Mappings
-from isthmus.config.settings import DynamicsSettings, SalesforceSettings, Settings
+from isthmus.config.settings import DynamicsSettings, SalesforceSettings, Settings, WebhookSettings
 from isthmus.systems.dynamics.adapter import Dynamics, DynamicsConfig
+from isthmus.systems.dynamics.session import Webhook
 from isthmus.systems.protocol import System
 from isthmus.systems.salesforce.adapter import Salesforce, SalesforceConfig
 
@@ -43,4 +44,11 @@ def _dynamics(settings: DynamicsSettings) -> DynamicsConfig:
         feed_seconds=settings.feed_seconds,
         secret_file=settings.secret_file,
         certificate_file=settings.certificate_file,
+        webhook=_webhook(settings.webhook),
     )
+
+
+def _webhook(settings: WebhookSettings | None) -> Webhook | None:
+    if settings is None or settings.url is None:
+        return None
+    return Webhook(settings.url, settings.kind, settings.name, settings.keys[0].get_secret_value())

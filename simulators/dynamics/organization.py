@@ -21,6 +21,7 @@ from isthmus.simulators.dynamics.trouble import Trouble
 from isthmus.simulators.dynamics.values import Reference, Value, parse, to_json
 from isthmus.simulators.dynamics.work import Actor, Work
 
+PRIVILEGES = ("Create", "Read", "Write", "Delete", "Append", "AppendTo", "Assign", "Share")
 MESSAGES = ("Create", "Update", "Delete", "CreateMultiple", "UpdateMultiple", "UpsertMultiple", "Merge")
 
 
@@ -28,8 +29,9 @@ class Organization(Trouble):
     """One organisation with its Entra tenant.
 
     `tenant`, `client_id` and `client_secret` are the credentials of the application user `application_user`; `person`
-    is a user of flesh and blood; `tracked` are the tables with change tracking; `limits` protect the service. `tables`
-    are declared as data (schema.py); `token_lifetime` is in seconds.
+    is a user of flesh and blood; `tracked` are the tables with change tracking; `limits` protect the service; the
+    application user sees no row that is `hidden`. `tables` are declared as data (schema.py); `token_lifetime` is in
+    seconds.
     """
 
     def __init__(
@@ -47,6 +49,8 @@ class Organization(Trouble):
         own = {one.name: copied(one) for one in (*PLATFORM_TABLES, *tables)}
         self.store = Store(own, lambda: _guid(self._ids))
         self.tracked = {one.name for one in own.values() if not one.internal}
+        self.pending: set[tuple[str, str]] = set()
+        self.hidden: set[str] = set()
         self.links_valid_from = 0
         self.limits = Limits(clock)
         self.tenant, self.client_id, self.organization_id = (_guid(self._ids) for _ in range(3))
@@ -77,6 +81,14 @@ class Organization(Trouble):
     def expire_links(self) -> None:
         """Every delta link given out so far is refused from now on, as after the days of the organisation's setting."""
         self.links_valid_from = self.store.version = self.store.version + 1
+
+    def keys_built(self) -> None:
+        """The indexes of new alternate keys are ready."""
+        self.pending.clear()
+
+    def audit(self, *tables: str) -> None:
+        """These tables are audited from now on."""
+        self.store.audited.update(tables)
 
     # -- for the edges of this package
 
@@ -129,6 +141,9 @@ class Organization(Trouble):
             own = self._insert("sdkmessage", {"name": message})
             for table in self.tables():
                 self._insert("sdkmessagefilter", {"primaryobjecttypecode": table.name, "sdkmessageid": own})
+        for table in self.tables():
+            for verb in PRIVILEGES:
+                self._insert("privilege", {"name": f"prv{verb}{table.name.capitalize()}"})
 
     def _register_endpoint(self, url: str, kind: str, secret: str) -> str:
         auth_type = webhooks.AUTH_TYPES[kind]

@@ -64,7 +64,8 @@ class Table:
 
     def by_wire_name(self, name: str) -> Column | None:
         """The column that Web API JSON calls so."""
-        column = self.columns.get(name[1:-6] if name.startswith("_") and name.endswith("_value") else name)
+        plain = name[1:-6] if name.startswith("_") and name.endswith("_value") else name
+        column = self.columns.get(plain) or self.columns.get(name)
         return column if column is not None and column.wire_name == name else None
 
     def by_navigation(self, name: str) -> Column | None:
@@ -223,6 +224,19 @@ PLATFORM_TABLES = (
         Column("messageformat", "picklist", options={1: "Binary XML", 2: "Json", 3: "Text XML"}, default=2),
     ),
     internal("sdkmessage", "name", text("name", 256)),
+    internal("role", "name", text("name", 100), lookup("businessunitid", businessunitid="businessunit")),
+    internal("privilege", "name", text("name", 100)),
+    internal("roleprivileges", "depth", Column("roleid", "guid"), Column("privilegeid", "guid"), text("depth", 20)),
+    internal("systemuserroles", "userid", Column("userid", "guid"), Column("roleid", "guid")),
+    internal(
+        "audit",
+        "objecttypecode",
+        # Shown as a lookup is, though what it refers to is gone.
+        Column("_objectid_value", "guid"),
+        text("objecttypecode"),
+        Column("operation", "picklist", options={1: "Create", 2: "Update", 3: "Delete", 4: "Access"}),
+        Column("createdon", "datetime", writable=False),
+    ),
     internal(
         "sdkmessagefilter",
         "name",

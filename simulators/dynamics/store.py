@@ -48,6 +48,7 @@ class Store:
         self._rows: dict[str, dict[str, Row]] = {name: {} for name in tables}
         self._keys: dict[Key, str] = {}
         self.version = FIRST_VERSION
+        self.audited: set[str] = set()
         self._graves: dict[str, dict[str, int]] = {name: {} for name in tables}
         self._hidden: dict[tuple[str, str], Row | None] = {}
         self._floors: list[int] = []
@@ -131,6 +132,11 @@ class Store:
         else:
             self._graves[before.table.name].pop(before.id, None)
             self._set(before)
+
+    def index(self, table: Table, key: str) -> None:
+        """Take the rows that are there into a new alternate key."""
+        for row in self.all(table.name):
+            self._keys.update((one, row.id) for one in self._keys_of(table, row.values) if one[1] == key)
 
     def referring(self, target: Reference) -> Iterator[tuple[Row, Column]]:
         """The rows that refer to a row through a lookup that cares about its deletion."""

@@ -84,7 +84,7 @@ def _since(organization: Organization, call: Call) -> int | None:
 
 
 def _changed(organization: Organization, table: Table, after: int) -> list[Row]:
-    rows = organization.store.committed(table.name)
+    rows = (row for row in organization.store.committed(table.name) if row.id not in organization.hidden)
     return sorted((row for row in rows if row.version > after), key=lambda row: row.version)
 
 

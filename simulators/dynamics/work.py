@@ -18,6 +18,7 @@ from isthmus.simulators.dynamics.store import Row, Store
 from isthmus.simulators.dynamics.values import Reference, Value
 
 Message = Literal["Create", "Update", "Delete", "Merge"]
+DELETED = 3
 STATE_COLUMNS = frozenset({"statecode", "statuscode"})
 
 
@@ -77,6 +78,8 @@ class Work:
         self.store.remove(row)
         self._undo.append((row, None))
         self._raise("Delete", row, {})
+        if row.table.name in self.store.audited:
+            self._audit(row)
         for child, column in list(self.store.referring(Reference(row.table.name, row.id))):
             if column.on_delete == "cascade":
                 if self.store.get(child.table.name, child.id) is child:
@@ -105,6 +108,11 @@ class Work:
         """The transaction has ended, this way or that."""
         self.store.reveal(self._hidden, self._floor)
         self._hidden.clear()
+
+    def _audit(self, row: Row) -> None:
+        """What stays of a deletion where the table is audited."""
+        about: dict[str, Value] = {"_objectid_value": row.id, "objecttypecode": row.table.name, "operation": DELETED}
+        self.create(self.store.tables["audit"], about)
 
     def undo(self) -> None:
         """Put everything back."""

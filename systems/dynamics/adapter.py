@@ -10,9 +10,9 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from isthmus.codecs.change import Value
-from isthmus.config.errors import PermanentError, PlatformError
+from isthmus.config.errors import PlatformError
 from isthmus.config.mapping import SystemMapping
-from isthmus.systems.dynamics import checks, feed, records
+from isthmus.systems.dynamics import checks, feed, provision, records, scan
 from isthmus.systems.dynamics import writes as writes_
 from isthmus.systems.dynamics.session import DynamicsConfig, Session
 from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
@@ -51,9 +51,10 @@ class Dynamics:
         return await records.read(self._environment, self._mapping(object), record_ids)
 
     async def scan(self, object: str, since: str | None = None) -> AsyncIterator[Row]:
-        """Not built yet."""
-        raise PermanentError(f"dynamics {object} cannot be scanned yet", code="UNSUPPORTED")
-        yield
+        """Every row now, or those changed since a time; what went since then only where the table is audited (scan.py)."""
+        async with contextlib.aclosing(scan.scan(self._environment, self._mapping(object), since)) as rows:
+            async for row in rows:
+                yield row
 
     async def write(self, writes: Sequence[Write]) -> list[Written | PlatformError]:
         """Update by id, else upsert by the alternate key; ConflictError where `if_version` is no longer the version."""
@@ -68,8 +69,9 @@ class Dynamics:
         return await checks.check(self._environment, self._objects)
 
     async def provision(self, apply: bool) -> list[Finding]:
-        """Not built yet."""
-        raise PermanentError("dynamics cannot be provisioned yet", code="UNSUPPORTED")
+        """Column, key and change tracking of each table, the webhook and its steps, our role (provision.py)."""
+        await self._environment.open()
+        return await provision.provision(self._environment, self._objects, apply)
 
     def _mapping(self, object: str) -> SystemMapping:
         return writes_.mapped(self._objects, object)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from isthmus.config.errors import TransientError
 from isthmus.systems.dynamics.errors import web_api_error
@@ -25,11 +25,21 @@ UNCACHED = {"If-None-Match": "null"}
 
 
 @dataclass(frozen=True, slots=True)
+class Webhook:
+    """Where the environment is to send its webhooks, and how they prove themselves (dynamics.md §1.2)."""
+
+    url: str
+    kind: Literal["key", "header", "query"]
+    name: str
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class DynamicsConfig:
     """How to reach an environment. `authority` issues the tokens; `scope` None is `<url>/.default`; `api_version` as
     `v9.2`; `ca_file` is a PEM to trust instead of the system's; `client_name` is the tag on our writes; `feed_seconds`
     lie between two looks at what changed, None: never; `page_rows` is the size of a page. The app
-    proves itself as systems/entra.py says."""
+    proves itself as systems/entra.py says; `webhook` is what `provision` sets up."""
 
     url: str
     authority: str
@@ -44,6 +54,7 @@ class DynamicsConfig:
     page_rows: int = 1000
     secret_file: Path | None = None
     certificate_file: Path | None = None
+    webhook: Webhook | None = None
 
 
 class Session:
@@ -91,9 +102,9 @@ class Session:
         """The Web API's path on its host."""
         return f"/api/data/{self.config.api_version}/"
 
-    async def get(self, path: str) -> dict[str, Any]:
+    async def get(self, path: str, headers: dict[str, str] | None = None) -> dict[str, Any]:
         """The JSON object of a 200; the error of the table for anything else."""
-        answer = await self.call("GET", path, headers=UNCACHED)
+        answer = await self.call("GET", path, headers={**UNCACHED, **(headers or {})})
         told = answer.json()
         if answer.status != 200:
             raise web_api_error(answer.status, told, answer.retry_after)
