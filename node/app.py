@@ -88,7 +88,10 @@ def stages(settings: Settings, mappings: Mappings, systems: Sequence[System], fa
         intake.stage(list(named), mappings, _tags(settings)),
         identify.stage(mappings),
         merge.stage(mappings),
-        *(deliver.stage(system, mappings, patience, hinted=hint_reader(system.name) is not None) for system in systems),
+        *(
+            deliver.stage(system, mappings, patience, hinted=hint_reader(system.name, mappings) is not None)
+            for system in systems
+        ),
     ]
 
 
@@ -137,7 +140,7 @@ def _faust(settings: Settings) -> App:
 
 def _hints(settings: Settings, mappings: Mappings, topics: Topics, systems: Sequence[System]) -> dict[str, Hints]:
     """The door of every system that sends hints."""
-    named = [system.name for system in systems if hint_reader(system.name) is not None]
+    named = [system.name for system in systems if hint_reader(system.name, mappings) is not None]
     return {
         name: Hints(
             settings.kafka.bootstrap,

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from isthmus.config.mapping import Mappings
-from isthmus.config.settings import DynamicsSettings, OperationsSettings, SalesforceSettings, Settings
+from isthmus.config.settings import (
+    DynamicsSettings,
+    OperationsSettings,
+    SalesforceSettings,
+    Settings,
+    WebhookSettings,
+)
 from isthmus.systems.dynamics.adapter import Dynamics, DynamicsConfig
+from isthmus.systems.dynamics.session import Webhook
 from isthmus.systems.operations.adapter import Operations, OperationsConfig
 from isthmus.systems.protocol import System
 from isthmus.systems.salesforce.adapter import Salesforce, SalesforceConfig
@@ -42,13 +49,17 @@ def _salesforce(settings: SalesforceSettings) -> SalesforceConfig:
 def _dynamics(settings: DynamicsSettings) -> DynamicsConfig:
     return DynamicsConfig(
         url=settings.url,
-        authority=settings.authority,
+        authority=settings.issuer,
         tenant=settings.tenant,
         client_id=settings.client_id,
-        client_secret=settings.client_secret.get_secret_value(),
+        client_secret=settings.client_secret.get_secret_value() if settings.client_secret else "",
         api_version=settings.api_version,
         scope=settings.scope,
         ca_file=settings.ca_file,
+        feed_seconds=settings.feed_seconds,
+        secret_file=settings.secret_file,
+        certificate_file=settings.certificate_file,
+        webhook=_webhook(settings.webhook),
     )
 
 
@@ -63,3 +74,9 @@ def _operations(settings: OperationsSettings) -> OperationsConfig:
         scope=settings.scope,
         ca_file=settings.ca_file,
     )
+
+
+def _webhook(settings: WebhookSettings | None) -> Webhook | None:
+    if settings is None or settings.url is None:
+        return None
+    return Webhook(settings.url, settings.kind, settings.name, settings.keys[0].get_secret_value())

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from isthmus.codecs.arrival import Reread
 from isthmus.codecs.change import Change, Value
 from isthmus.config.errors import DecodeError, PlatformError
 
@@ -19,12 +20,14 @@ class Delivery:
     """One message of a change stream: its changes, the position after it, and the original.
 
     `position` is opaque text to hand back to `changes`. A message that cannot be decoded has `error` and no changes.
+    `reads`: records to be read back, or that a feed has read, where a platform tells states rather than changes.
     """
 
     changes: tuple[Change, ...]
     position: str
     raw: bytes
     error: DecodeError | None = None
+    reads: tuple[Reread, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,15 @@ class DynamicsEnvironment(Organization):
         work.delete(self.found(object, record_id))
         self._commit(work)
 
+    def merge(
+        self, object: str, winner: str, loser: str, fields: Mapping[str, Any], *, user: str | None = None
+    ) -> None:
+        """A person makes one row of two."""
+        work = self.begin(self.actor(user))
+        content = self._typed_by_people(object, fields)
+        work.merge(self.found(object, winner), self.found(object, loser), content)
+        self._commit(work)
+
     # -- webhooks
 
     def register_webhook(
@@ -214,7 +223,10 @@ class DynamicsEnvironment(Organization):
         return Posting(step, operation, event.message, event.row.table.name, event.row.id, headers, query, body)
 
     def _commit(self, work: Work) -> None:
-        self.send(self.plan(work))
+        outgoing = self.plan(work)
+        if outgoing.synchronous:
+            work.hide()
+        self.send(outgoing)
 
     def _typed_by_people(self, object: str, fields: Mapping[str, Any]) -> dict[str, Value]:
         columns = self.table(object).columns

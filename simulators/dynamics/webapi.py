@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from isthmus.simulators.dynamics import faults, metadata, records
+from isthmus.simulators.dynamics import customizing, faults, metadata, records, tracking
 from isthmus.simulators.dynamics.calls import Call, Reply, Segment, fault_reply, segments
 from isthmus.simulators.dynamics.environment import DynamicsEnvironment, Outgoing
 from isthmus.simulators.dynamics.payloads import table_of_collection
@@ -46,15 +46,21 @@ class WebApi:
             ]
             return Reply(200, {}, {"@odata.context": f"{call.base}/$metadata", "value": values})
         if path[0].name == "EntityDefinitions":
-            return metadata.answer(store, path, call)
+            return metadata.answer(self._environment, path, call)
         if path[0].name == "WhoAmI":
             return self._who_am_i(call)
+        if (told := customizing.read(self._environment, path, call)) is not None:
+            return told
         table = table_of_collection(store, path[0].name)
+        if len(path) == 2 and path[1].name == "$count" and "$deltatoken" in call.query:
+            return tracking.count(self._environment, table, call)
         if len(path) > 1:
             raise faults.no_resource(path[1].name)
         if path[0].key is None:
-            return records.read_many(store, table, call)
-        return records.read_one(store, table, path[0].key, call)
+            if tracking.wanted(call):
+                return tracking.answer(self._environment, table, call)
+            return records.read_many(store, table, call, self._environment.hidden)
+        return records.read_one(store, table, path[0].key, call, self._environment.hidden)
 
     async def together(self, calls: list[Call], build: Callable[[Call, list[Reply]], Call]) -> list[Reply]:
         """Carry out writes: all of them, or none and Fault. `build` completes a call from the earlier replies."""
@@ -84,7 +90,14 @@ class WebApi:
         if outgoing.synchronous:
             if environment.courier is None:
                 raise faults.Fault(500, "0x80040216")
-            await environment.courier.post_now(outgoing.synchronous)
+            work.hide()
+            try:
+                await environment.courier.post_now(outgoing.synchronous)
+            except faults.Fault:
+                work.undo()
+                raise
+            finally:
+                work.reveal()
         environment.send(Outgoing(work, (), outgoing.asynchronous))
 
     def _handler(self, call: Call) -> Handler:
@@ -94,6 +107,10 @@ class WebApi:
         if (call.method, path[0].name) == ("POST", "BulkDelete"):
             queries, job = call.json().get("QuerySet", []), self._environment.operation_id()
             return lambda work: records.bulk_delete(work, queries, job)
+        if (custom := customizing.write(self._environment, path, call)) is not None:
+            return custom
+        if (call.method, path[0].name) == ("POST", "Merge"):
+            return lambda work: records.merge(work, call)
         table = table_of_collection(self._environment.store, path[0].name)
         key, action = path[0].key, _action(path)
         if call.method == "POST" and key is None and action in BULK:

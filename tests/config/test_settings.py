@@ -214,3 +214,34 @@ def test_a_secret_or_a_key_may_be_a_file(given: dict[str, str]) -> None:
     settings = load_settings(salesforce={"login_url": "https://a.example", "client_id": "x", **given})
     assert settings.salesforce is not None
     assert settings.salesforce.client_secret is None
+
+
+@pytest.mark.parametrize(
+    ("more", "issuer"),
+    [
+        ({}, "https://login.microsoftonline.com"),
+        ({"url": "https://o.crm9.dynamics.com"}, "https://login.microsoftonline.com"),
+        ({"url": "https://o.crm.microsoftdynamics.us", "cloud": "usgov"}, "https://login.microsoftonline.us"),
+        ({"url": "https://o.crm.appsplatform.us", "cloud": "usgovdod"}, "https://login.microsoftonline.us"),
+        ({"url": "https://o.crm.dynamics.cn", "cloud": "china"}, "https://login.partner.microsoftonline.cn"),
+        ({"authority": "https://localhost:1"}, "https://localhost:1"),
+    ],
+)
+def test_each_cloud_logs_in_at_its_own_authority(more: dict[str, str], issuer: str) -> None:
+    settings = Settings.model_validate({"dynamics": {**DYNAMICS, **more}})
+    assert settings.dynamics is not None
+    assert settings.dynamics.issuer == issuer
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"url": "https://o.crm.dynamics.cn"}, "of the cloud china"),
+        ({"cloud": "usgov"}, "of the cloud public"),
+        ({"secret_file": "s"}, "give one of"),
+        ({"client_secret": None}, "give one of"),
+    ],
+)
+def test_a_secret_goes_to_no_other_cloud_and_there_is_one_proof(more: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        Settings.model_validate({"dynamics": {**DYNAMICS, **more}})

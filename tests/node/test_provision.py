@@ -68,7 +68,7 @@ def test_it_says_what_is_missing_makes_it_and_finds_it_there(
     assert cli.run(["provision", "--config", config, "--json"]) == 0
     answers = orjson.loads(capsys.readouterr().out)
     assert {answer["state"] for answer in answers} == {"ok"}
-    assert "salesforce Account change events" in [answer["name"] for answer in answers]
+    assert "salesforce change events of Account" in [answer["name"] for answer in answers]
     assert org.rows("CustomField") == made
 
 

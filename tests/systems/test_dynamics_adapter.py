@@ -14,7 +14,7 @@ from isthmus.config.errors import AuthError, ConflictError, PermanentError, Tran
 from isthmus.config.mapping import SystemMapping, load_mappings
 from isthmus.simulators.dynamics import DynamicsEnvironment, Served, serve_dynamics
 from isthmus.systems.dynamics.adapter import Dynamics, DynamicsConfig
-from isthmus.systems.dynamics.records import _ids_a_request, query
+from isthmus.systems.dynamics.records import fitting, query
 from isthmus.systems.entra import token
 from isthmus.systems.protocol import Write
 
@@ -58,8 +58,9 @@ def account(fields: dict[str, Any], record_id: str | None, version: str | None =
     return Write("account", key, record_id, fields, version)
 
 
-async def test_the_change_stream_ends_at_once(dynamics: Dynamics) -> None:
-    assert [delivery async for delivery in dynamics.changes(None)] == []
+async def test_a_feed_that_is_switched_off_ends_at_once(environment: DynamicsEnvironment) -> None:
+    async with joined(environment, feed_seconds=None) as system:
+        assert [delivery async for delivery in system.changes(None)] == []
 
 
 async def test_a_version_sorts_as_the_environment_counts(dynamics: Dynamics, environment: DynamicsEnvironment) -> None:
@@ -224,9 +225,9 @@ def test_a_url_stays_short_however_many_columns() -> None:
         primary_key="accountid",
         fields={f"f{n}": f"column_with_a_long_name_{n}" for n in range(400)},
     )
-    count = _ids_a_request(wide)
-    assert 1 <= count < 100
-    assert len(query(wide, [NOBODY] * count)) < 16_000
+    portions = list(fitting(wide, [NOBODY] * 300))
+    assert 1 <= len(portions[0]) < 100
+    assert all(len(query(wide, portion)) < 16_000 for portion in portions)
 
 
 async def test_a_mapping_without_a_collection_is_refused(environment: DynamicsEnvironment) -> None:
