@@ -27,6 +27,7 @@ from isthmus.systems.dynamics.session import Session
 from isthmus.systems.http import Answer
 from isthmus.systems.plain import chunks
 from isthmus.systems.protocol import Reference, Write, Written
+from isthmus.systems.waves import waves
 
 BATCH = 50
 BULK_AT_LEAST = 100
@@ -49,24 +50,6 @@ async def write(environment: Session, objects: Objects, writes: Sequence[Write])
         for (_, group), some in zip(groups, told, strict=True):
             answers.update(zip(group, some, strict=True))
     return [answers[number] for number in range(len(writes))]
-
-
-def waves(writes: Sequence[Write]) -> list[list[int]]:
-    """The writes' numbers, those that others refer to first; in a circle one has to go first all the same."""
-    makers = {(one.object, one.external_id): n for n, one in enumerate(writes) if one.record_id is None}
-    depths: dict[int, int] = {}
-
-    def depth(number: int) -> int:
-        if number not in depths:
-            depths[number] = 0
-            named = (makers.get((to.object, to.external_id)) for to in writes[number].references.values())
-            depths[number] = max((depth(one) + 1 for one in named if one is not None), default=0)
-        return depths[number]
-
-    found: dict[int, list[int]] = {}
-    for number in range(len(writes)):
-        found.setdefault(depth(number), []).append(number)
-    return [found[one] for one in sorted(found)]
 
 
 def _groups(objects: Objects, writes: Sequence[Write], wave: Sequence[int]) -> Iterator[tuple[str, Sequence[int]]]:

@@ -6,6 +6,7 @@ Promises: what systems/protocol.py says. Besides a token it holds only which cre
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 
 from isthmus.config.errors import PermanentError, PlatformError
 from isthmus.config.mapping import SystemMapping
@@ -14,6 +15,7 @@ from isthmus.systems.operations.session import OperationsConfig, Session
 from isthmus.systems.operations.writes import Writer
 from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
 from isthmus.systems.singly import singly
+from isthmus.systems.waves import waves
 
 __all__ = ["Operations", "OperationsConfig"]
 
@@ -60,13 +62,21 @@ class Operations:
             yield row
 
     async def write(self, writes: Sequence[Write]) -> list[Written | PlatformError]:
-        """Update by id, else find by our reference and update or create, a few records at once; one answer each, in order.
-        ConflictError where `if_version` is no longer the version; TransientError `IN_DOUBT` where nobody knows whether a
-        create was carried out."""
-        return await singly(self._write, writes, AT_ONCE)
+        """Update by id, else find by our reference and update or create, a few records at once; one answer each, in
+        order; what others refer to goes first. ConflictError where `if_version` is no longer the version; TransientError
+        `IN_DOUBT` where nobody knows whether a create was carried out, `PARENT_MISSING` where a reference is to nothing."""
+        answers: dict[int, Written | PlatformError] = {}
+        for wave in waves(writes):
+            told = await singly(self._write, [writes[number] for number in wave], AT_ONCE)
+            answers.update(zip(wave, told, strict=True))
+        return [answers[number] for number in range(len(writes))]
 
     async def _write(self, write: Write) -> Written:
-        return await self._writer.write(self._mapping(write.object), write)
+        named = {
+            name: await self._writer.named(self._mapping(to.object), to.external_id)
+            for name, to in write.references.items()
+        }
+        return await self._writer.write(self._mapping(write.object), replace(write, fields={**write.fields, **named}))
 
     async def check(self) -> list[Finding]:
         """Token, legal entity, data entities, columns, keys, reference columns; never raises."""

@@ -14,7 +14,7 @@ from isthmus.config.errors import ConflictError, PermanentError, PlatformError, 
 from isthmus.config.mapping import SystemMapping, load_mappings
 from isthmus.simulators.dynamics import DynamicsEnvironment, serve_dynamics
 from isthmus.systems.dynamics.adapter import Dynamics, DynamicsConfig
-from isthmus.systems.dynamics.writes import BULK_AT_LEAST, targets, waves
+from isthmus.systems.dynamics.writes import BULK_AT_LEAST, targets
 from isthmus.systems.protocol import Reference, Write, Written
 
 OBJECTS = load_mappings().objects("dynamics")
@@ -145,12 +145,6 @@ async def test_what_is_referred_to_is_written_first(dynamics: Dynamics, environm
     )
     child, parent = good(await dynamics.write([contact, account("it's a")]))
     assert environment.row("contact", child.record_id)["parentcustomerid"] == parent.record_id
-
-
-def test_a_circle_of_references_ends() -> None:
-    one = Write("account", "1", None, {}, references={"x": Reference("account", "2")})
-    two = Write("account", "2", None, {}, references={"x": Reference("account", "1")})
-    assert sorted(number for wave in waves([one, two]) for number in wave) == [0, 1]
 
 
 # -- many
