@@ -13,6 +13,7 @@ from isthmus.simulators.dynamics import customizing, faults, metadata, records, 
 from isthmus.simulators.dynamics.calls import Call, Reply, Segment, fault_reply, segments
 from isthmus.simulators.dynamics.environment import DynamicsEnvironment, Outgoing
 from isthmus.simulators.dynamics.payloads import table_of_collection
+from isthmus.simulators.dynamics.schema import Table
 from isthmus.simulators.dynamics.work import Work
 
 ACTIONS = "Microsoft.Dynamics.CRM."
@@ -54,6 +55,8 @@ class WebApi:
         table = table_of_collection(store, path[0].name)
         if len(path) == 2 and path[1].name == "$count" and "$deltatoken" in call.query:
             return tracking.count(self._environment, table, call)
+        if len(path) == 2 and path[0].key is not None:
+            return records.read_column(store, table, path[0].key, path[1].name, call)
         if len(path) > 1:
             raise faults.no_resource(path[1].name)
         if path[0].key is None:
@@ -119,11 +122,16 @@ class WebApi:
             return lambda work: records.create(work, table, call)
         if call.method == "PATCH" and key is not None and not path[1:]:
             return lambda work: records.upsert(work, table, key, call)
-        if call.method == "DELETE" and key is not None:
-            if path[1:]:
-                return lambda work: records.clear_column(work, table, key, path[1].name)
+        if call.method == "DELETE" and key is not None and not path[1:]:
             return lambda work: records.delete(work, table, key, call)
+        if call.method in ("PUT", "DELETE") and key is not None and path[1:]:
+            return self._column_handler(call, table, key, path[1].name)
         raise faults.Fault(405, "0x80040227", f"{call.method} is not allowed on {call.path}.")
+
+    def _column_handler(self, call: Call, table: Table, key: str, column: str) -> Handler:
+        if call.method == "PUT":
+            return lambda work: records.put_column(work, table, key, column, call)
+        return lambda work: records.clear_column(work, table, key, column)
 
     def _who_am_i(self, call: Call) -> Reply:
         actor = self._environment.actor(call.application.user_id)

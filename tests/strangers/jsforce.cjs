@@ -1,6 +1,7 @@
 // What jsforce's users do all day, against a simulated org; prints what came of it as JSON.
 // node jsforce.cjs <url> <client id> <client secret>
 const { Connection } = require("jsforce");
+const { StreamingExtension } = require("jsforce/lib/api/streaming");
 
 const [url, clientId, clientSecret] = process.argv.slice(2);
 
@@ -38,14 +39,14 @@ async function main() {
 
   // Composite.
   const base = "/services/data/v60.0";
-  const told = await conn.requestPost(`${base}/composite`, {
+  const whole = await conn.requestPost(`${base}/composite`, {
     allOrNone: true,
     compositeRequest: [
       { method: "PATCH", url: `${base}/sobjects/Account/Isthmus_Id__c/c-9`, referenceId: "a", body: { Name: "Cedar" } },
       { method: "POST", url: `${base}/sobjects/Contact`, referenceId: "c", body: { LastName: "Moss", AccountId: "@{a.id}" } },
     ],
   });
-  found.composite = told.compositeResponse.map((one) => one.httpStatusCode);
+  found.composite = whole.compositeResponse.map((one) => one.httpStatusCode);
 
   // Bulk API 2.0.
   conn.bulk2.pollInterval = 50;
@@ -54,11 +55,23 @@ async function main() {
   const bulk = await conn.bulk2.loadAndWaitForResults({ ...job, pollTimeout: 20000, pollInterval: 50 });
   found.bulk = [bulk.successfulResults.length, bulk.failedResults.length, bulk.unprocessedRecords.length];
   found.why = bulk.failedResults[0].sf__Error.split(":")[0];
-  const stream = await conn.bulk2.query("SELECT Name FROM Account WHERE Isthmus_Id__c LIKE 'b-%'", { pollTimeout: 20000, pollInterval: 50 });
+  // One page: with several, jsforce 3.10 writes to a stream that it has ended.
+  const stream = await conn.bulk2.query("SELECT Name FROM Account WHERE Isthmus_Id__c LIKE 'b-1%'", { pollTimeout: 20000, pollInterval: 50 });
   found.streamed = (await stream.toArray()).map((one) => one.Name).sort()[0];
+
+  // The Streaming API, from the start of what is kept.
+  const told = [];
+  const client = conn.streaming.createClient([new StreamingExtension.Replay("/data/ChangeEvents", -2)]);
+  const heard = new Promise((enough) => {
+    client.subscribe("/data/ChangeEvents", (event) => (told.push(event.payload.ChangeEventHeader.changeType), told.length === 3 && enough()));
+  });
+  await Promise.race([heard, new Promise((_, late) => setTimeout(() => late(new Error("no events")), 20000))]);
+  client.disconnect();
+  found.heard = told.slice(0, 3);
 
   found.limits = conn.limitInfo.apiUsage.limit;
   console.log(JSON.stringify(found));
+  process.exit(0);
 }
 
 main().catch((fault) => {
