@@ -99,32 +99,6 @@ def delete(work: Work, table: Table, key: str, call: Call) -> Reply:
     return Reply(204)
 
 
-def read_column(store: Store, table: Table, key: str, column: str, call: Call) -> Reply:
-    """GET of one property; 204 where it is null."""
-    if column not in table.columns:
-        raise faults.no_resource(column)
-    row = seen(store, table, read_key(table, key))
-    value = show(row, call, column).get(column)
-    context = f"{call.base}/$metadata#{table.collection}({row.id})/{column}"
-    return Reply(204) if value is None else Reply(200, {}, {"@odata.context": context, "value": value})
-
-
-def put_column(work: Work, table: Table, key: str, column: str, call: Call) -> Reply:
-    """PUT of one property: `{"value": …}`."""
-    row = found(work.store, table, read_key(table, key))
-    work.update(row, read_body(work.store, table, {column: call.json().get("value")}))
-    return Reply(204)
-
-
-def clear_column(work: Work, table: Table, key: str, column: str) -> Reply:
-    """DELETE of one property, or of a lookup's `/$ref`: sets it to null."""
-    named = table.by_navigation(column) or table.columns.get(column)
-    if named is None:
-        raise faults.no_resource(column)
-    work.update(found(work.store, table, read_key(table, key)), {named.name: None})
-    return Reply(204)
-
-
 def bulk(work: Work, table: Table, action: str, call: Call) -> Reply:
     """CreateMultiple, UpdateMultiple or UpsertMultiple."""
     targets = call.json().get("Targets")

@@ -17,7 +17,8 @@ Kind = Literal[
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column. `options` label a choice; `states` give each status its state; `targets` map a lookup's navigation
-    properties to tables; a `secret` is never read back; `twin_of` names the money column that a base amount repeats."""
+    properties to tables, `inverse` the properties of those tables that list what refers to a row; a `secret` is never read
+    back; `twin_of` names the money column that a base amount repeats."""
 
     name: str
     kind: Kind = "string"
@@ -25,6 +26,7 @@ class Column:
     options: Mapping[int, str] = field(default_factory=dict)
     states: Mapping[int, int] = field(default_factory=dict)
     targets: Mapping[str, str] = field(default_factory=dict)
+    inverse: Mapping[str, str] = field(default_factory=dict)
     on_delete: Literal["remove_link", "cascade", "nothing"] = "nothing"
     low: int = -2147483648
     high: int = 2147483647
@@ -189,6 +191,7 @@ CONTACT = table(
         "parentcustomerid",
         "lookup",
         targets={"parentcustomerid_account": "account", "parentcustomerid_contact": "contact"},
+        inverse={"contact_customer_accounts": "account", "contact_customer_contacts": "contact"},
         on_delete="cascade",
     ),
     *_merge_columns("contact"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from isthmus.simulators.dynamics import customizing, faults, metadata, records, tracking
+from isthmus.simulators.dynamics import columns, customizing, faults, metadata, records, tracking
 from isthmus.simulators.dynamics.calls import Call, Reply, Segment, fault_reply, segments
 from isthmus.simulators.dynamics.environment import DynamicsEnvironment, Outgoing
 from isthmus.simulators.dynamics.payloads import table_of_collection
@@ -56,7 +56,7 @@ class WebApi:
         if len(path) == 2 and path[1].name == "$count" and "$deltatoken" in call.query:
             return tracking.count(self._environment, table, call)
         if len(path) == 2 and path[0].key is not None:
-            return records.read_column(store, table, path[0].key, path[1].name, call)
+            return columns.read_below(store, table, path[0].key, path[1].name, call)
         if len(path) > 1:
             raise faults.no_resource(path[1].name)
         if path[0].key is None:
@@ -130,8 +130,8 @@ class WebApi:
 
     def _column_handler(self, call: Call, table: Table, key: str, column: str) -> Handler:
         if call.method == "PUT":
-            return lambda work: records.put_column(work, table, key, column, call)
-        return lambda work: records.clear_column(work, table, key, column)
+            return lambda work: columns.put_column(work, table, key, column, call)
+        return lambda work: columns.clear_column(work, table, key, column)
 
     def _who_am_i(self, call: Call) -> Reply:
         actor = self._environment.actor(call.application.user_id)
