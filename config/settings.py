@@ -303,6 +303,11 @@ class Settings(BaseSettings):
     operations: OperationsSettings | None = Field(
         default=None, description="Unset: this node does not talk to Finance & Operations."
     )
+    platforms: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="Further platforms by name, each with the settings of its own package; see docs/platforms.md.",
+        repr=False,
+    )
     pipeline: Pipeline = Field(default_factory=Pipeline, description="How writes are tried again.")
     entities_dir: Path | None = Field(
         default=None, description="A folder of entity mappings. Unset: those that come with us."

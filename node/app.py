@@ -22,6 +22,7 @@ from isthmus.node.hints import Hints
 from isthmus.node.http import Api
 from isthmus.node.members import Members
 from isthmus.node.metrics import Collector
+from isthmus.node.platforms import row_versions
 from isthmus.node.reading import Reading
 from isthmus.node.runtime import Runtime
 from isthmus.node.topics import Topics, create
@@ -96,10 +97,8 @@ def stages(settings: Settings, mappings: Mappings, systems: Sequence[System], fa
 
 
 def _reread(system: System, mappings: Mappings) -> Stage:
-    """Dynamics rows have versions that sort; those of Finance & Operations only tell equal from different."""
-    unordered = system.name == "operations"
-    versioned = unordered or system.name == "dynamics"
-    return reread.stage(system, hint_reader(system.name, mappings), versioned, unordered)
+    told = row_versions(system.name)
+    return reread.stage(system, hint_reader(system.name, mappings), told != "none", told == "unordered")
 
 
 def _tags(settings: Settings) -> dict[str, str]:

@@ -10,6 +10,7 @@ from isthmus.config.settings import (
     Settings,
     WebhookSettings,
 )
+from isthmus.node.platforms import further
 from isthmus.systems.dynamics.adapter import Dynamics, DynamicsConfig
 from isthmus.systems.dynamics.session import Webhook
 from isthmus.systems.operations.adapter import Operations, OperationsConfig
@@ -26,7 +27,7 @@ def open_systems(settings: Settings, mappings: Mappings) -> list[System]:
         systems.append(Dynamics(_dynamics(settings.dynamics), mappings.objects("dynamics")))
     if settings.operations is not None:
         systems.append(Operations(_operations(settings.operations), mappings.objects("operations")))
-    return systems
+    return [*systems, *further(settings, mappings)]
 
 
 def _salesforce(settings: SalesforceSettings) -> SalesforceConfig:

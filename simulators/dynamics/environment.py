@@ -47,8 +47,8 @@ class DynamicsEnvironment(Organization):
 
     What people do is done by `person` unless `user` says otherwise; `tag` is the request's `?tag=`. The knobs of
     trouble.py may be turned at any time. `webhook_timeout` is in seconds, `utc_offset` in minutes (context.py). With
-    `tag_in_parent` the tag is in the ParentContext only (dynamics.md §3.7). `refused` lists the synchronous webhooks
-    that took back what a person wrote.
+    `tag_in_parent` the tag is in the ParentContext only (dynamics.md §3.7). `version` is what it calls itself. `refused`
+    lists the synchronous webhooks that took back what a person wrote.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class DynamicsEnvironment(Organization):
         self.webhook_timeout = webhook_timeout
         self.utc_offset = utc_offset
         self.tag_in_parent = tag_in_parent
+        self.version = "9.2.25104.196"
         self.refused: list[tuple[Posting, str]] = []
         self.outbox: deque[Outgoing] = deque()
         self.courier: Courier | None = None

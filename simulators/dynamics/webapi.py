@@ -48,8 +48,8 @@ class WebApi:
             return Reply(200, {}, {"@odata.context": f"{call.base}/$metadata", "value": values})
         if path[0].name == "EntityDefinitions":
             return metadata.answer(self._environment, path, call)
-        if path[0].name == "WhoAmI":
-            return self._who_am_i(call)
+        if path[0].name in ("WhoAmI", "RetrieveVersion"):
+            return self._who_am_i(call) if path[0].name == "WhoAmI" else _version(call, self._environment.version)
         if (told := customizing.read(self._environment, path, call)) is not None:
             return told
         table = table_of_collection(store, path[0].name)
@@ -149,3 +149,8 @@ class WebApi:
 
 def _action(path: list[Segment]) -> str:
     return path[1].name.removeprefix(ACTIONS) if len(path) == 2 else ""
+
+
+def _version(call: Call, version: str) -> Reply:
+    context = f"{call.base}/$metadata#Microsoft.Dynamics.CRM.RetrieveVersionResponse"
+    return Reply(200, {}, {"@odata.context": context, "Version": version})

@@ -62,6 +62,7 @@ class SalesforceOrg:
         self.public_key = ""
         self.run_as: str | None = username
         self.instance_url: str | None = None
+        self.versions: Iterable[int] = range(45, 67)
         # How the APIs behave: rows a page at most (0: as many as are asked for), looks until a bulk job is done, seconds
         # by which getUpdated lags, and whether batch APIs pass a caller's name on.
         self.page_rows, self.job_looks, self.covered_lag, self.names_batches = 0, 1, 0.0, True

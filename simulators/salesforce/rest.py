@@ -89,7 +89,7 @@ class Rest:
     async def versions(self, request: web.Request) -> web.StreamResponse:
         """The API versions."""
         return web.json_response(
-            [{"label": f"v{n}", "url": f"/services/data/v{n}.0", "version": f"{n}.0"} for n in range(45, 67)]
+            [{"label": f"v{n}", "url": f"/services/data/v{n}.0", "version": f"{n}.0"} for n in self.org.versions]
         )
 
 

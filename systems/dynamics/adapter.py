@@ -16,6 +16,9 @@ from isthmus.systems.dynamics import checks, feed, provision, records, scan
 from isthmus.systems.dynamics import writes as writes_
 from isthmus.systems.dynamics.session import DynamicsConfig, Session
 from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
+from isthmus.systems.versions import Versions
+
+SUPPORTED = Versions("v9.0", "v9.2")
 
 __all__ = ["Dynamics", "DynamicsConfig"]
 
@@ -26,6 +29,7 @@ class Dynamics:
     name = "dynamics"
 
     def __init__(self, config: DynamicsConfig, objects: Mapping[str, SystemMapping]) -> None:
+        SUPPORTED.need(self.name, config.api_version)
         self._environment = Session(config)
         self._objects = objects
 

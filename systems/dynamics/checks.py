@@ -12,6 +12,7 @@ from isthmus.config.errors import IsthmusError, PlatformError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.dynamics.session import Session
 from isthmus.systems.protocol import Finding
+from isthmus.systems.versions import number
 
 TABLE = "LogicalName,EntitySetName,PrimaryIdAttribute,ChangeTrackingEnabled"
 FEWEST_DAYS = 3
@@ -25,11 +26,24 @@ async def check(environment: Session, tables: Mapping[str, SystemMapping]) -> li
         findings = [Finding("token", True, f"{environment.config.authority} gives one")]
     except IsthmusError as fault:
         return [Finding("token", False, str(fault), fault.hint)]
+    findings.append(await _version(environment))
     findings.append(await _who(environment))
     findings.append(await _links(environment))
     for mapping in tables.values():
         findings += await _table(environment, mapping)
     return findings
+
+
+async def _version(environment: Session) -> Finding:
+    """The environment's own version; its API of the same and of earlier minor versions is there."""
+    name, wanted = "API version", environment.config.api_version
+    try:
+        told = str((await environment.get("RetrieveVersion")).get("Version", ""))
+    except PlatformError as fault:
+        return Finding(name, False, str(fault), fault.hint or "set dynamics.api_version to one that is there")
+    if number(told) < number(wanted):
+        return Finding(name, False, f"the environment is {told}, older than {wanted}", "set dynamics.api_version")
+    return Finding(name, True, f"{wanted}, and the environment is {told}")
 
 
 async def _who(environment: Session) -> Finding:

@@ -14,6 +14,10 @@ from isthmus.systems.salesforce import checks, provision, records, scan, stream,
 from isthmus.systems.salesforce.pubsub import Schemas
 from isthmus.systems.salesforce.session import SalesforceConfig, Session, Usage
 from isthmus.systems.salesforce.task import TASK
+from isthmus.systems.versions import Versions
+
+# Composite Graph came with 50.0; newer than 66.0 was never seen here (salesforce.md §4.5).
+SUPPORTED = Versions("50.0", "66.0")
 
 __all__ = ["Salesforce", "SalesforceConfig", "Usage"]
 
@@ -24,6 +28,7 @@ class Salesforce:
     name = "salesforce"
 
     def __init__(self, config: SalesforceConfig, objects: Mapping[str, SystemMapping]) -> None:
+        SUPPORTED.need(self.name, config.api_version)
         self._org = Session(config)
         self._objects = objects
         self._schemas = Schemas()

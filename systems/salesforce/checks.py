@@ -24,6 +24,7 @@ async def check(org: Session, objects: Mapping[str, SystemMapping]) -> list[Find
     except PlatformError as fault:
         return [Finding("login", False, str(fault), fault.hint)]
     found = [Finding("login", True, f"logged in to {token.base}")]
+    found.append(await _version(org))
     there = []
     for mapping in objects.values():
         told = await _object(org, mapping)
@@ -31,6 +32,25 @@ async def check(org: Session, objects: Mapping[str, SystemMapping]) -> list[Find
         # An object that is missing, or may not be seen, is one finding and not two.
         there += [mapping.object] if len(told) > 1 else []
     return [*found, *await channels(org, there)]
+
+
+async def _version(org: Session) -> Finding:
+    """Every org tells which versions it has; old ones are taken away three times a year."""
+    name, wanted = "API version", org.config.api_version
+    try:
+        answer = await org.call("GET", "/services/data/")
+    except PlatformError as fault:
+        return Finding(name, False, str(fault), fault.hint)
+    told = answer.json()
+    offered = [str(one.get("version")) for one in told] if isinstance(told, list) else []
+    if wanted not in offered:
+        return Finding(
+            name,
+            False,
+            f"the org has no {wanted}",
+            f"set salesforce.api_version; its newest is {''.join(offered[-1:])}",
+        )
+    return Finding(name, True, f"the org has {wanted}")
 
 
 async def _object(org: Session, mapping: SystemMapping) -> list[Finding]:
