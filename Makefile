@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 LINKS := .mypy-links/isthmus
 FOLDERS := node agents tables codecs config systems simulators
-SOURCES := $(FOLDERS) tests bench chaos
+SOURCES := $(FOLDERS) tests bench chaos docs/example
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test strangers lint types imports docs stubs bench chaos check clean
@@ -30,7 +30,7 @@ lint: $(READY) ## Style and likely mistakes
 	@$(BIN)/ruff format --check $(SOURCES)
 
 types: $(READY) $(LINKS) ## Types, strictly
-	@$(BIN)/mypy -p isthmus -p chaos
+	@$(BIN)/mypy -p isthmus -p chaos -p shelf
 	@$(BIN)/mypy bench/*.py
 
 imports: $(READY) $(LINKS) ## Imports point down

@@ -23,6 +23,7 @@ from isthmus.systems.http import Answer
 from isthmus.systems.operations.errors import odata_error
 from isthmus.systems.operations.records import Found, collection, pages
 from isthmus.systems.operations.session import EVERY_COMPANY, Session
+from isthmus.systems.plain import plain
 from isthmus.systems.protocol import Write, Written
 
 ETAG = re.compile(r'W/"[^"]*"')
@@ -64,7 +65,7 @@ class Writer:
         known = await self._find(mapping, Write(mapping.object, reference, None, {}))
         if known is None:
             raise TransientError(f"no {mapping.object} carries the reference {reference} yet", code="PARENT_MISSING")
-        return key_of(known)[own[0]]
+        return plain(key_of(known)[own[0]])
 
     # -- create
 

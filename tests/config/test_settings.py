@@ -245,3 +245,19 @@ def test_each_cloud_logs_in_at_its_own_authority(more: dict[str, str], issuer: s
 def test_a_secret_goes_to_no_other_cloud_and_there_is_one_proof(more: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         Settings.model_validate({"dynamics": {**DYNAMICS, **more}})
+
+
+def test_what_stands_below_a_further_platform_is_its_own_from_every_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "isthmus.yaml").write_text("platforms: {lamp: {folder: /lamp}}")
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "platforms__lamp__token").write_text(SECRET)
+    monkeypatch.setenv("ISTHMUS_SECRETS_DIR", str(tmp_path / "secrets"))
+    monkeypatch.setenv("ISTHMUS_PLATFORMS__LAMP__EVERY", "3")
+    settings = load_settings(tmp_path / "isthmus.yaml")
+    assert settings.platforms == {"lamp": {"folder": "/lamp", "every": "3", "token": SECRET}}
+    assert SECRET not in repr(settings)
+    monkeypatch.setenv("ISTHMUS_PLATFORM__LAMP__EVERY", "3")
+    with pytest.raises(ConfigError, match="no such setting"):
+        load_settings(tmp_path / "isthmus.yaml")
