@@ -25,7 +25,7 @@ def stage(mappings: Mappings) -> Stage:
             for unlinked in batch.elements:
                 identify(unit, unlinked, mappings)
 
-    return Stage("identify", (Input("identify", Elements(Unlinked)),), (IDENTITY,), fold, _bury)
+    return Stage("identify", (Input("identify", Elements(Unlinked)),), (IDENTITY,), fold, _bury, at_once=True)
 
 
 def identify(unit: Unit, unlinked: Unlinked, mappings: Mappings) -> None:

@@ -41,7 +41,7 @@ def stage(systems: Sequence[str], mappings: Mappings, tags: Mapping[str, str]) -
 
     changes = Elements(Arrival)
     inputs = (*(Input(f"changes.{name}", changes) for name in systems), Input(LINKS, Elements(Link)))
-    return Stage("intake", inputs, (DEDUP, XREF), fold, bury)
+    return Stage("intake", inputs, (DEDUP, XREF), fold, bury, at_once=True)
 
 
 def learn(unit: Unit, link: Link) -> None:

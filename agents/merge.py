@@ -27,7 +27,7 @@ def stage(mappings: Mappings) -> Stage:
             for item in batch.elements:
                 merge(unit, item, mappings.entities)
 
-    return Stage("merge", (Input("merge", Elements(Linked | Report)),), (GOLDEN,), work, _bury)
+    return Stage("merge", (Input("merge", Elements(Linked | Report)),), (GOLDEN,), work, _bury, at_once=True)
 
 
 def merge(unit: Unit, item: Linked | Report, entities: Mapping[str, EntityMapping]) -> None:

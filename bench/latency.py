@@ -57,14 +57,14 @@ class Ear:
     def __init__(self, bootstrap: str) -> None:
         self.heard: dict[str, float] = {}
         settings = {"bootstrap.servers": bootstrap, "group.id": "latency", "auto.offset.reset": "earliest"}
-        self._consumer = Consumer({**settings, "isolation.level": "read_committed", "fetch.wait.max.ms": 5})
+        self._consumer = Consumer({**settings, "isolation.level": "read_committed"})
         self._consumer.subscribe([f"{NAMESPACE}events.account"])
 
     def listen(self, seconds: float) -> None:
         """For so long."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
-            message = self._consumer.poll(min(left, 0.002))
+            message = self._consumer.poll(left)
             if message is not None and message.error() is None:
                 self.heard.setdefault(json.loads(message.value())["cause"]["change_id"], time.monotonic())
 
@@ -73,7 +73,7 @@ class Ear:
         self._consumer.close()
 
 
-def flood(feed: Feed, ear: Ear, changes: int) -> float:
+def flood(feed: Feed, ear: Ear, worker: subprocess.Popen[bytes], changes: int) -> float:
     """Feed so many at once and wait until nothing more comes; changes a second over the later half."""
     for _ in range(changes):
         feed.tell()
@@ -81,6 +81,8 @@ def flood(feed: Feed, ear: Ear, changes: int) -> float:
     while len(ear.heard) > before:  # an overtaken change makes no event, so nobody knows how many will come
         before = len(ear.heard) if ear.heard else -1
         ear.listen(QUIET_SECONDS)
+        if worker.poll() is not None:
+            raise SystemExit(f"the worker ended ({worker.returncode}): its words stand above")
     times = sorted(ear.heard.values())
     half = len(times) // 2
     return half / (times[-1] - times[half])
@@ -93,7 +95,7 @@ def steady(feed: Feed, ear: Ear, rate: float, seconds: float) -> list[float]:
         while told < (time.monotonic() - begun) * rate:
             feed.tell()
             told += 1
-        ear.listen(0.001)
+        ear.listen(max(0.0, begun + told / rate - time.monotonic()))
     ear.listen(3)
     counted = [
         one for one, at in feed.sent.items() if one not in already and at - begun > seconds / 3 and one in ear.heard
@@ -120,7 +122,7 @@ def main() -> None:
         with subprocess.Popen([sys.executable, str(Path(__file__).with_name("stages.py")), *words]) as worker:
             try:
                 feed, ear = Feed(bootstrap, 10**6), Ear(bootstrap)
-                peak = flood(feed, ear, chosen.flood)
+                peak = flood(feed, ear, worker, chosen.flood)
                 rates = [chosen.rate] if chosen.rate else [100.0, peak / 2]
                 found = [figures(rate, steady(feed, ear, rate, chosen.seconds)) for rate in rates]
                 ear.close()

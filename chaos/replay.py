@@ -22,7 +22,7 @@ from chaos.generator import MAPPINGS
 from chaos.oracle import Memory
 from chaos.topics import PARTITIONS, Read, committed
 from isthmus.agents import merge
-from isthmus.codecs.frames import Broken
+from isthmus.codecs.frames import Broken, in_turn, turn_of
 from isthmus.config.errors import DecodeError
 from isthmus.tables.golden import GOLDEN
 from isthmus.tables.stage import Batch, Stage
@@ -77,7 +77,7 @@ async def _compared(pool: ProcessPoolExecutor, node: Node, wanted: frozenset[Dig
 def compare(node: Node, partition: int, wanted: frozenset[Digest]) -> dict[Digest, Difference]:
     """What differs in a partition, and in words what is wanted."""
     words: dict[Digest, str] = {}
-    expected = _counted(replay(node.namespace, committed(*_at(node, "merge", partition))), wanted, words)
+    expected = _counted(replay(node.namespace, _done(*_at(node, "merge", partition))), wanted, words)
     published = _counted(_published(node, partition), wanted, words)
     differing = {digest for digest in (*expected, *published) if expected[digest] != published[digest]}
     return {
@@ -87,6 +87,12 @@ def compare(node: Node, partition: int, wanted: frozenset[Digest]) -> dict[Diges
 
 def _at(node: Node, topic: str, partition: int) -> tuple[str, str, int]:
     return node.bootstrap, node.namespace + topic, partition
+
+
+def _done(bootstrap: str, topic: str, partition: int) -> Iterator[Read]:
+    """The committed records of a stage's input, in the order in which they were done."""
+    turns = {turn for record in committed(bootstrap, topic, partition) if (turn := turn_of(record.headers)) is not None}
+    return in_turn(committed(bootstrap, topic, partition), turns)
 
 
 def _counted(events: Iterable[Event], wanted: frozenset[Digest], words: dict[Digest, str]) -> Counter[Digest]:

@@ -2,21 +2,23 @@
 
 Promises: `frames_of` never builds a frame over the limit unless a single element is over it, and never reorders;
 `Elements.decode` gives back the elements that were framed, and what is no element of its type as `Broken`, alone. A
-record without our headers has no number: its Kafka offset serves.
+record without our headers has no number: its Kafka offset serves. `in_turn` gives a partition's frames in the order in
+which they were done, which a replay needs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from isthmus.config.errors import DecodeError
 
 FRAME_BYTES = 512 * 1024
-ORIGIN, NUMBER = "origin", "number"
+ORIGIN, NUMBER, TURN = "origin", "number", "turn"
 
 encode = msgspec.json.Encoder(decimal_format="string").encode
 
@@ -40,6 +42,41 @@ def stamp_of(headers: Iterable[tuple[str, bytes]] | None) -> Stamp | None:
         return Stamp(found[ORIGIN].decode(), int(found[NUMBER]))
     except (KeyError, ValueError, AttributeError):
         return None
+
+
+class Headed(Protocol):
+    """A record with headers."""
+
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]:
+        """Names and values."""
+        ...
+
+
+R = TypeVar("R", bound=Headed)
+
+
+def turn_of(headers: Iterable[tuple[str, bytes]] | None) -> int | None:
+    """Which of its partition's numbered frames it was when it was done, from 0; None where Kafka's order says it."""
+    value = dict(headers or ()).get(TURN)
+    return None if value is None else int(value)
+
+
+def in_turn(records: Iterable[R], turns: Container[int]) -> Iterator[R]:
+    """A partition's records in the order in which they were done. A frame that was done before Kafka had it says its turn
+    (`turns` holds all that are said); the others came in Kafka's order, and take the turns that are left."""
+    turn, told, others = 0, dict[int, R](), deque[R]()
+    for record in records:
+        said = turn_of(record.headers)
+        if said is None:
+            others.append(record)
+        else:
+            told[said] = record
+        while turn in told or (turn not in turns and others):
+            one = told.pop(turn) if turn in told else others.popleft()
+            turn += stamp_of(one.headers) is not None
+            yield one
+    yield from others
 
 
 def frames_of(elements: Sequence[Any], limit: int = FRAME_BYTES) -> Iterator[bytes]:

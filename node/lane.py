@@ -1,9 +1,10 @@
 """A lane: the one coroutine that owns a stage's partition, and the unit of work it does again and again.
 
 Promises: takes the records of its partition in their numbered order, once each, however often Faust delivers them; a
-unit's outputs, changelog records and marker are one Kafka transaction, and RocksDB follows it; a record that something
-beneath us dropped is noticed by its number and read again; one element that cannot be worked on is a dead letter and
-stops no other. On any doubt the process ends rather than goes on.
+unit's outputs, changelog records and marker are one Kafka transaction, and RocksDB follows it; other lanes of this worker
+may do their part of the same change in it (node/following.py); a record that something beneath us dropped is noticed by
+its number and read again; one element that cannot be worked on is a dead letter and stops no other. On any doubt the
+process ends rather than goes on.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ import asyncio
 import inspect
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import structlog
 
-from isthmus.codecs.frames import FRAME_BYTES, Broken, encode, stamp_of
+from isthmus.codecs.frames import FRAME_BYTES, TURN, Broken, encode, stamp_of
 from isthmus.config.errors import DecodeError
+from isthmus.node.following import Batches, Downstream, Frame, following, nobody
 from isthmus.node.owners import release
 from isthmus.node.packing import Encoded, Names, Sender, Target, addressed, encoded
 from isthmus.node.writer import Writer
@@ -28,11 +32,14 @@ from isthmus.tables.stage import Batch, Stage, Step, no_step
 from isthmus.tables.store import Store
 from isthmus.tables.unit import Unit, View
 
-WAITING_RECORDS = 32
+WAITING_RECORDS = 256
+WAITING_BYTES = 8 << 20
 UNIT_BYTES = 4 << 20
 REWIND_SECONDS = 5.0
 AWAITED_SECONDS = 30.0
+CATCH_UP_SECONDS = 5.0
 TICK = "tick"
+NOWHERE = -1  # the offset of a record that is not on Kafka yet
 KEPT_DECODED = 4096
 
 log = structlog.get_logger()
@@ -48,8 +55,38 @@ class Gap:
     rewound: float
 
 
+class Foreseen(NamedTuple):
+    """What frames that are about to be written lead to: a unit, its parts, and the records of both for Kafka."""
+
+    unit: Unit
+    parts: Encoded
+    batches: Batches
+
+
+class Waiting(asyncio.Queue[Any]):
+    """The records that wait for a lane: many small ones, or few large ones."""
+
+    def _init(self, maxsize: int) -> None:
+        super()._init(maxsize)
+        self._bytes = 0
+
+    def _put(self, item: Any) -> None:
+        super()._put(item)
+        self._bytes += _size(item)
+
+    def _get(self) -> Any:
+        item = super()._get()
+        self._bytes -= _size(item)
+        return item
+
+    def full(self) -> bool:
+        """Has one more to wait outside?"""
+        return super().full() or self._bytes >= WAITING_BYTES
+
+
 class Lane:
-    """`seek(topic, partition, offset)` rewinds the consumer; `die(reason)` ends the process; `at` hears of each step."""
+    """`seek(topic, partition, offset)` rewinds the consumer; `die(reason)` ends the process; `at` hears of each step;
+    `downstream(lane)`: the lanes that may follow it."""
 
     def __init__(
         self,
@@ -62,12 +99,13 @@ class Lane:
         die: Callable[[BaseException], None],
         frame_bytes: int = FRAME_BYTES,
         at: Step = no_step,
+        downstream: Downstream = nobody,
     ) -> None:
         self.stage = stage
         self.partition = partition
         self.stores = stores
         self.marker = Marker()
-        self.queue: asyncio.Queue[Any] = asyncio.Queue(maxsize=WAITING_RECORDS)
+        self.queue = Waiting(maxsize=WAITING_RECORDS)
         self.last_progress = time.monotonic()
         self.alarm: str | None = None
         self._names = names
@@ -76,6 +114,9 @@ class Lane:
         self._die = die
         self._frame_bytes = frame_bytes
         self._at = at
+        self._downstream = downstream
+        self._working = False
+        self._lagging = False
         self._due: float | None = None
         self._turn = asyncio.Lock()
         self._settling = asyncio.Lock()
@@ -83,7 +124,7 @@ class Lane:
         self._tasks: list[asyncio.Task[None]] = []
         self._known: dict[str, dict[bytes, Any]] = {table.name: {} for table in stage.tables}
         self._sender = Sender(f"{stage.name}-{partition}", partition, stage.tables[0].name)
-        self._topics = {names.topic(name): name for name in stage.topics}
+        self.topics = {names.topic(name): name for name in stage.topics}
         self._elements = {one.topic: one.elements for one in stage.inputs}
 
     # -- life
@@ -104,6 +145,7 @@ class Lane:
 
     def begin(self) -> None:
         """Start working."""
+        self._working = True
         self._due = time.time() if self.stage.ticks else None
         self._tasks.append(asyncio.create_task(self._guard(self._work()), name=str(self)))
         if self.stage.source is not None:
@@ -111,6 +153,7 @@ class Lane:
 
     async def stop(self) -> None:
         """Finish the transaction under way, begin no other, give the partition up and everything back."""
+        self._working = False
         async with self._settling:
             for task in self._tasks:
                 task.cancel()
@@ -166,16 +209,15 @@ class Lane:
             async with self._turn:
                 taken = [event for event in events if await self._take(event)]
                 self._at("taken")
-                await self._fold(taken)
+                await self._fold(taken, idle=not events)
             for event in taken:
                 event.ack()
             self._at("acked")
 
     async def _next(self) -> list[Any]:
-        """At least one record, with those that already wait; none at all when a tick is due first."""
-        patience = None if self._due is None else max(0.0, self._due - time.time())
+        """At least one record, with those that already wait; none at all when a tick or the marker is due first."""
         try:
-            events = [await asyncio.wait_for(self.queue.get(), patience)]
+            events = [await asyncio.wait_for(self.queue.get(), self._patience())]
         except TimeoutError:
             return []
         size = _size(events[0])
@@ -183,6 +225,13 @@ class Lane:
             events.append(self.queue.get_nowait())
             size += _size(events[-1])
         return events
+
+    def _patience(self) -> float | None:
+        """Seconds to wait for a record; None: as long as it takes."""
+        tick = None if self._due is None else max(0.0, self._due - time.time())
+        if self._lagging:
+            return CATCH_UP_SECONDS if tick is None else min(tick, CATCH_UP_SECONDS)
+        return tick
 
     async def _take(self, event: Any) -> bool:
         message = event.message
@@ -194,6 +243,7 @@ class Lane:
             await self._miss(message)
             return False
         if verdict is Verdict.REPEAT:
+            self._lagging |= stamp is not None and self.marker.passed(message.topic, message.offset, stamp)
             event.ack()
             return False
         self._gaps.pop(message.topic, None)
@@ -235,18 +285,14 @@ class Lane:
             return
         gap.rewound = now
         log.warning("a record was dropped beneath us: reading again", lane=str(self), topic=topic)
-        await self._seek(topic, self.partition, self.resume_at(topic) or 0)
-
-    def resume_at(self, topic: str) -> int | None:
-        """The offset after the last record done of an input topic; None where nothing was done yet."""
-        known = self.marker.inputs.get(topic)
-        return None if known is None else known.offset + 1
+        await self._seek(topic, self.partition, self.marker.missing_from(topic, stamp_of(message.headers)))
 
     # -- the work
 
-    async def _fold(self, events: Sequence[Any]) -> None:
+    async def _fold(self, events: Sequence[Any], *, idle: bool) -> None:
+        """`idle`: nothing came; the time to write down how far the marker has come although there was nothing to do."""
         tick = self._due is not None and self._due <= time.time()
-        if not events and not tick:
+        if not events and not tick and not (idle and self._lagging):
             return
         unit, parts = await self._worked(events, tick=tick)
         self._due = unit.due
@@ -298,7 +344,7 @@ class Lane:
         for event in events:
             message = event.message
             unit.place = _place(message)
-            name = self._topics[message.topic]
+            name = self.topics[message.topic]
             elements = self._elements[name]
             if elements is None:
                 yield Batch(name, [message])
@@ -345,14 +391,67 @@ class Lane:
             await self._write(unit, parts)
 
     async def _write(self, unit: Unit, parts: Encoded) -> None:
+        batches = self._addressed(unit, parts)
+        async with following(batches, self._downstream(self)) as followers:
+            offsets = await self._writer.commit(batches)
+            self._at("committed")
+            self.apply(unit, parts, offsets)
+            for lane, its_unit, its_parts in followers:
+                lane.apply(its_unit, its_parts, offsets)
+
+    def _addressed(self, unit: Unit, parts: Encoded) -> Batches:
         self.marker.count(unit.counts)
-        offsets = await self._writer.commit(addressed(parts, self._sender, self._names, self.marker))
-        self._at("committed")
+        self._lagging = False
+        return addressed(parts, self._sender, self._names, self.marker)
+
+    def apply(self, unit: Unit, parts: Encoded, offsets: Mapping[Target, int]) -> None:
+        """Bring RocksDB to what is committed."""
         for table, puts in parts.puts.items():
             self.stores[table].apply(puts.items(), offsets[self._names.changelog(table), self.partition])
         self._remember(unit)
         self.last_progress = time.monotonic()
         self._at("applied")
+
+    # -- following another lane
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """Nobody else works here, and the lane is not stopped, until the block ends."""
+        async with self._turn, self._settling:
+            yield
+
+    async def foresee(self, frames: Sequence[Frame]) -> Foreseen | None:
+        """The work that these frames will be; None where it is better done when Kafka brings them. The lane is held."""
+        if not self._working or self.alarm is not None or self._gaps or not self._are_next(frames):
+            return None
+        unit = self._unit()
+        try:
+            await self._run(unit, list(self._batches(_events(frames, self.partition), unit)))
+            parts = encoded(unit, self._frame_bytes)
+        except Exception:
+            self._forget()
+            return None
+        if any(record.topic == "dead" for record in unit.records):  # a dead letter names the place of what it was
+            self._forget()
+            return None
+        for frame in frames:
+            frame.headers.append((TURN, str(self.marker.turn(frame.topic)).encode()))
+            self.marker.foreseen(frame.topic, frame.stamp)
+        return Foreseen(unit, parts, self._addressed(unit, parts))
+
+    def _are_next(self, frames: Iterable[Frame]) -> bool:
+        first: dict[tuple[str, str], Frame] = {}
+        for frame in frames:
+            first.setdefault((frame.topic, frame.stamp.origin), frame)
+        return all(self.marker.judge(one.topic, NOWHERE, one.stamp) is Verdict.NEXT for one in first.values())
+
+
+def _events(frames: Iterable[Frame], partition: int) -> list[Any]:
+    """Frames as the events that Faust would bring."""
+    return [
+        SimpleNamespace(message=SimpleNamespace(topic=topic, partition=partition, offset=NOWHERE, value=value))
+        for topic, _, value, _ in frames
+    ]
 
 
 def _size(event: Any) -> int:

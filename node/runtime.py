@@ -129,8 +129,24 @@ class Runtime:
     def _lane(self, stage: Stage, partition: int) -> Lane:
         stores = {table.name: Store(self._folder(table.name, partition), self._cache) for table in stage.tables}
         return Lane(
-            stage, partition, self.topics, self._writer, stores, self._seek, self._die, self._frame_bytes, self._at
+            stage,
+            partition,
+            self.topics,
+            self._writer,
+            stores,
+            self._seek,
+            self._die,
+            self._frame_bytes,
+            self._at,
+            self._downstream,
         )
+
+    def _downstream(self, lane: Lane) -> list[Lane]:
+        """The lanes here that may follow this one, in the order of the stages and then of the partitions."""
+        names = list(self.stages)
+        later = [name for name in names[names.index(lane.stage.name) + 1 :] if self.stages[name].at_once]
+        ways = ((name, partition) for name in later for partition in range(self.topics.partitions))
+        return [self.lanes[way] for way in ways if way in self.lanes]
 
     def _everything(self) -> Iterable[tuple[Stage, int]]:
         """Every partition of every stage, ours or not."""
@@ -181,7 +197,7 @@ class Runtime:
     def _examine(self, lane: Lane, logs: Mapping[tuple[str, int], range]) -> None:
         """A lane whose logs do not hold any more what its marker has still to do stands still."""
         for topic, partition in self._inputs([lane]):
-            offset, log_ = lane.resume_at(topic), logs[topic, partition]
+            offset, log_ = lane.marker.resume_at(topic), logs[topic, partition]
             if offset is not None and not log_.start <= offset <= log_.stop:
                 lane.stand_still(
                     f"{topic}/{partition} is done up to {offset}, but holds {log_.start} to {log_.stop}: it was trimmed"
@@ -190,7 +206,7 @@ class Runtime:
 
     async def _resume(self, lane: Lane) -> None:
         for topic, partition in self._inputs([lane]):
-            offset = lane.resume_at(topic)
+            offset = lane.marker.resume_at(topic)
             if offset is not None:
                 await self._seek(topic, partition, offset)
 
@@ -214,7 +230,7 @@ class Runtime:
                     await self._nudge(lane, self.topics.topic(name))
 
     async def _nudge(self, lane: Lane, topic: str) -> None:
-        where, at = TP(topic, lane.partition), lane.resume_at(topic)
+        where, at = TP(topic, lane.partition), lane.marker.resume_at(topic)
         consumer = self._app.consumer
         if not self.ready.is_set() or lane.alarm is not None or where not in consumer.assignment():
             return
@@ -243,4 +259,4 @@ class Runtime:
         """How many offsets of an input topic this lane has not done; exact for a topic without control records."""
         where = TP(topic, lane.partition)
         end = self._app.consumer.highwater(where) if where in self._app.consumer.assignment() else None
-        return max(0, (end or 0) - (lane.resume_at(topic) or 0))
+        return max(0, (end or 0) - (lane.marker.resume_at(topic) or 0))

@@ -6,6 +6,7 @@ existing topic has another number of partitions.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from isthmus.config.errors import ConfigError
 from isthmus.node.packing import RECORD_BYTES
 from isthmus.tables.stage import Stage
 
+KNOWN_SECONDS = 30.0
 WEEK = str(7 * 24 * 3600 * 1000)
 TOPIC_ALREADY_EXISTS = 36
 LARGEST = {"max.message.bytes": str(RECORD_BYTES + (1 << 20))}
@@ -74,10 +76,25 @@ async def create(bootstrap: str, topics: list[NewTopic]) -> None:
 
 async def _compare(admin: AIOKafkaAdminClient, topics: list[NewTopic]) -> None:
     wanted = {topic.name: topic.num_partitions for topic in topics}
-    for found in await admin.describe_topics(list(wanted)):
-        have = len(found["partitions"])
-        if have and have != wanted[found["topic"]]:
+    for name, have in (await _known(admin, list(wanted))).items():
+        if have != wanted[name]:
             raise ConfigError(
-                f"topic {found['topic']} has {have} partitions, {wanted[found['topic']]} are set",
+                f"topic {name} has {have} partitions, {wanted[name]} are set",
                 hint="set node.partitions to what the topics have: it cannot be changed later",
             )
+
+
+async def _known(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:
+    """Each topic's partitions. A broker hears of a new topic a little after the controller has made it."""
+    try:
+        async with asyncio.timeout(KNOWN_SECONDS):
+            while True:
+                found = {one["topic"]: len(one["partitions"]) for one in await admin.describe_topics(names)}
+                if all(found.get(name) for name in names):
+                    return found
+                await asyncio.sleep(0.05)
+    except TimeoutError as fault:
+        raise ConfigError(
+            f"Kafka does not show the topics that it said it has made, such as {names[0]}",
+            hint="may this user describe topics, and are all brokers up?",
+        ) from fault

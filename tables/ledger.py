@@ -33,8 +33,8 @@ class Tally:
         for target, number in marker.outputs.items():
             self.sent[f"{lane}>{target}"] = number
         for topic, known in marker.inputs.items():
-            for origin, number in known.origins.items():
-                self.done[f"{origin}>{topic}/{partition}"] = number + 1
+            for origin, last in known.origins.items():
+                self.done[f"{origin}>{topic}/{partition}"] = last.number + 1
 
     def join(self, other: Mapping[str, Any]) -> None:
         """Count another worker's tally in (its JSON form)."""

@@ -62,6 +62,7 @@ class Stage:
     raises even then goes to `bury` with its bytes, as does what is no element of its topic at all. `source`, for a stage
     that is fed from outside Kafka, runs on the owner of each partition until the partition is taken away. With `ticks`
     the stage gets a batch of topic "tick" when it starts and again whenever the time a unit named as `due` has come.
+    `at_once`: its fold waits for nothing and nobody, so it may be done in the transaction of what feeds it.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Stage:
     bury: Bury
     source: Callable[[Pen], Awaitable[None]] | None = None
     ticks: bool = False
+    at_once: bool = False
 
     @property
     def topics(self) -> tuple[str, ...]:

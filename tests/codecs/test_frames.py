@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.codecs.frames import Broken, Elements, Stamp, encode, frames_of, stamp_of
+from isthmus.codecs.frames import Broken, Elements, Stamp, encode, frames_of, in_turn, stamp_of, turn_of
 from isthmus.config.errors import DecodeError
 
 
@@ -39,3 +42,27 @@ def test_a_stamp_survives_the_headers() -> None:
 def test_bytes_that_are_no_frame_are_an_error_that_names_the_place(value: bytes) -> None:
     with pytest.raises(DecodeError, match="merge/7"):
         Elements(int).decode(value, "merge/7")
+
+
+@dataclass(frozen=True)
+class Done:
+    """A frame as it stands on Kafka; `place` is when it was done."""
+
+    place: int
+    headers: list[tuple[str, bytes]]
+
+
+@given(st.lists(st.sampled_from(["by Kafka", "before", "a stranger's"]), max_size=12), st.randoms())
+def test_frames_are_replayed_in_the_order_in_which_they_were_done(ways: list[str], chance: Random) -> None:
+    done: list[Done] = []
+    for place, way in enumerate(ways):
+        stamp = [] if way == "a stranger's" else Stamp("o", place).headers()
+        numbered = sum(stamp_of(one.headers) is not None for one in done)
+        done.append(Done(place, [*stamp, ("turn", str(numbered).encode())] if way == "before" else stamp))
+    log = [one for one in done if turn_of(one.headers) is None]
+    for one in done:
+        if turn_of(one.headers) is not None:
+            log.insert(chance.randint(0, len(log)), one)
+    replayed = list(in_turn(log, {turn_of(one.headers) for one in log} - {None}))
+    assert sorted(replayed, key=lambda one: one.place) == done
+    assert [one for one in replayed if stamp_of(one.headers)] == [one for one in done if stamp_of(one.headers)]

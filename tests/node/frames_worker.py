@@ -64,8 +64,9 @@ def end(fault: BaseException) -> None:
     os._exit(70)
 
 
-async def main(bootstrap: str, namespace: str, data: Path, total: int, instance: str) -> None:
-    """Runs until every number was counted here (or it is killed or stopped), then says so and exits."""
+async def main(bootstrap: str, namespace: str, data: Path, total: int, instance: str, at_once: bool) -> None:
+    """Runs until every number was counted here (or it is killed or stopped), then says so and exits; `at_once`: may the
+    counting be done in the source's transactions?"""
     app = App(
         f"{namespace}app",
         broker=f"kafka://{bootstrap}",
@@ -83,7 +84,7 @@ async def main(bootstrap: str, namespace: str, data: Path, total: int, instance:
     topics = Topics(namespace, 4)
     runtime = Runtime(app, topics, bootstrap, data, end, standby=True)
     runtime.add(source(total))
-    runtime.add(Stage("count", (Input("numbers", Elements(int)),), (COUNTS,), count, bury))
+    runtime.add(Stage("count", (Input("numbers", Elements(int)),), (COUNTS,), count, bury, at_once=at_once))
     await create(bootstrap, topics.declared(runtime.stages.values(), ["events"]))
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
@@ -100,4 +101,4 @@ def counted(runtime: Runtime) -> int:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]), sys.argv[5]))
+    asyncio.run(main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]), sys.argv[5], "at-once" in sys.argv))

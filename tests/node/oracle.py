@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from isthmus.agents import merge
+from isthmus.codecs.frames import in_turn, turn_of
 from isthmus.config.mapping import Mappings
 from isthmus.tables.golden import GOLDEN, Golden
 from isthmus.tables.stage import Batch
@@ -56,12 +58,23 @@ async def committed(bootstrap: str, topic: str, partitions: int = 4) -> list[Con
         await consumer.stop()
 
 
+def _done(records: Iterable[ConsumerRecord]) -> Iterator[ConsumerRecord]:
+    """A topic's records, a partition's in the order in which they were done."""
+    for _, held in groupby(sorted(records, key=_partition), _partition):
+        some = list(held)
+        yield from in_turn(some, {turn_of(record.headers) for record in some} - {None})
+
+
+def _partition(record: ConsumerRecord) -> int:
+    return record.partition
+
+
 async def replay(bootstrap: str, namespace: str, mappings: Mappings) -> tuple[list[Published], dict[bytes, Golden]]:
     """The events that a pure replay publishes, and the golden records that it ends with."""
     golden = Memory()
     stage = merge.stage(mappings)
     published: list[Published] = []
-    for record in await committed(bootstrap, f"{namespace}merge"):
+    for record in _done(await committed(bootstrap, f"{namespace}merge")):
         unit = Unit({GOLDEN.name: golden})
         elements = stage.inputs[0].elements
         assert elements is not None

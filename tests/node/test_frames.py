@@ -18,9 +18,9 @@ WORKER = Path(__file__).with_name("frames_worker.py")
 TOTAL, KEYS = 20_000, 500
 
 
-async def start(kafka: str, namespace: str, data: Path, name: str = "one") -> asyncio.subprocess.Process:
+async def start(kafka: str, namespace: str, data: Path, name: str = "one", *words: str) -> asyncio.subprocess.Process:
     """A worker process."""
-    arguments = [str(WORKER), kafka, namespace, str(data / name), str(TOTAL), name]
+    arguments = [str(WORKER), kafka, namespace, str(data / name), str(TOTAL), name, *words]
     return await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
 
 
@@ -59,35 +59,39 @@ async def events_at_least(kafka: str, topic: str, number: int) -> None:
         await consumer.stop()
 
 
+@pytest.mark.parametrize("words", [(), ("at-once",)], ids=["stage by stage", "in one transaction"])
 @pytest.mark.parametrize("wiped", [False, True], ids=["disk kept", "disk wiped"])
 async def test_a_worker_killed_again_and_again_loses_and_repeats_nothing(
-    kafka: str, namespace: str, tmp_path: Path, wiped: bool
+    kafka: str, namespace: str, tmp_path: Path, wiped: bool, words: tuple[str, ...]
 ) -> None:
     chance = random.Random(7)
     for kill in range(3):
-        worker = await start(kafka, namespace, tmp_path)
+        worker = await start(kafka, namespace, tmp_path, "one", *words)
         await asyncio.wait_for(events_at_least(kafka, f"{namespace}events", 1 + kill * TOTAL // 5), 60)
         await asyncio.sleep(chance.random() * 0.5)  # not luck: any moment is as good as another to be killed in
         worker.send_signal(signal.SIGKILL)
         await worker.wait()
         if wiped:
             shutil.rmtree(tmp_path)
-    worker = await start(kafka, namespace, tmp_path)
+    worker = await start(kafka, namespace, tmp_path, "one", *words)
     output, _ = await asyncio.wait_for(worker.communicate(), 90)
     assert output.endswith(b"done\n")
 
     await exactly_once(kafka, namespace)
 
 
-async def test_workers_that_come_go_and_die_lose_and_repeat_nothing(kafka: str, namespace: str, tmp_path: Path) -> None:
-    first = await start(kafka, namespace, tmp_path, "one")
+@pytest.mark.parametrize("words", [(), ("at-once",)], ids=["stage by stage", "in one transaction"])
+async def test_workers_that_come_go_and_die_lose_and_repeat_nothing(
+    kafka: str, namespace: str, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    first = await start(kafka, namespace, tmp_path, "one", *words)
     await asyncio.wait_for(events_at_least(kafka, f"{namespace}events", TOTAL // 10), 60)
-    second = await start(kafka, namespace, tmp_path, "two")
+    second = await start(kafka, namespace, tmp_path, "two", *words)
     await asyncio.wait_for(events_at_least(kafka, f"{namespace}events", TOTAL // 3), 60)
     first.send_signal(signal.SIGTERM)
     await asyncio.wait_for(first.wait(), 30)
     await asyncio.wait_for(events_at_least(kafka, f"{namespace}events", TOTAL // 2), 60)
-    third = await start(kafka, namespace, tmp_path, "three")
+    third = await start(kafka, namespace, tmp_path, "three", *words)
     await asyncio.wait_for(events_at_least(kafka, f"{namespace}events", TOTAL * 2 // 3), 60)
     second.send_signal(signal.SIGKILL)
     await second.wait()

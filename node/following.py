@@ -1,0 +1,76 @@
+"""Following: what a unit of work sends to lanes of this worker is worked on at once, and goes along in its transaction.
+
+Promises: a follower's work is a unit of work like any other, only earlier: by the numbers of its frames it is the next
+one, it becomes durable and visible together with what caused it or not at all, and when Kafka brings the same frames they
+are repeats. Where anything is unusual (a frame is missing, an element cannot be worked on) nobody follows, and Kafka
+brings the frames as ever. A frame that was followed says its turn, so that a replay can do a partition's frames in the
+order in which they were done (codecs/frames.py, `in_turn`). A change takes one transaction instead of one a stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from isthmus.codecs.frames import Stamp, stamp_of
+from isthmus.node.packing import Encoded, Entry, Target
+from isthmus.tables.unit import Headers, Unit
+
+if TYPE_CHECKING:
+    from isthmus.node.lane import Lane
+
+Batches = dict[Target, list[Entry]]
+
+
+class Frame(NamedTuple):
+    """A frame that is about to be written: its topic's full name, its number, its bytes, and its headers to be."""
+
+    topic: str
+    stamp: Stamp
+    value: bytes
+    headers: Headers
+
+
+class Follower(NamedTuple):
+    """A lane that follows, and its work; both are held until the transaction is through."""
+
+    lane: Lane
+    unit: Unit
+    parts: Encoded
+
+
+Downstream = Callable[["Lane"], Sequence["Lane"]]
+
+
+def nobody(lane: Lane) -> Sequence[Lane]:
+    """No lane follows."""
+    return ()
+
+
+@asynccontextmanager
+async def following(batches: Batches, lanes: Iterable[Lane]) -> AsyncIterator[list[Follower]]:
+    """Those of the lanes that can follow these batches, which grow by what they do. `lanes`: in the one order in which
+    all take hold of each other, each after all that may feed it."""
+    async with AsyncExitStack() as held:
+        followers: list[Follower] = []
+        for lane in lanes:
+            frames = list(_frames(batches, lane))
+            if not frames:
+                continue
+            await held.enter_async_context(lane.held())
+            foreseen = await lane.foresee(frames)
+            if foreseen is not None:
+                for target, entries in foreseen.batches.items():
+                    batches.setdefault(target, []).extend(entries)
+                followers.append(Follower(lane, foreseen.unit, foreseen.parts))
+        yield followers
+
+
+def _frames(batches: Batches, lane: Lane) -> Iterable[Frame]:
+    """The frames among these entries that are for this lane, an origin's in their order."""
+    for topic in lane.topics:
+        for _, value, headers in batches.get((topic, lane.partition), ()):
+            stamp = stamp_of(headers)
+            if stamp is not None and value is not None:
+                yield Frame(topic, stamp, value, headers)
