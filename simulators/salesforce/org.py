@@ -202,12 +202,19 @@ class SalesforceOrg:
         """Tell of an object's changes from now on; the id of its membership."""
         self.selected.add(object)
         if channel != STANDARD:
-            self.channels.setdefault(f"/data/{channel}", {}).setdefault(object, ())
+            self.channels[f"/data/{channel}"][object] = self.channels[f"/data/{channel}"].get(object, ())
         event = channel_of(object).rpartition("/")[2]
         return self.create("PlatformEventChannelMember", {"SelectedEntity": event, "EventChannel": channel})
 
+    def add_channel(self, name: str) -> str:
+        """Make a custom channel, `…__chn`; the id of it."""
+        self.channels[f"/data/{name}"] = {}
+        told = {"DeveloperName": name.removesuffix("__chn"), "ChannelType": "data", "MasterLabel": name}
+        return self.create("PlatformEventChannel", told)
+
     def carry(self, channel: str, enriched: Mapping[str, tuple[str, ...]]) -> None:
         """A custom channel, `/data/…__chn`, with these objects, each enriched by these fields."""
+        self.add_channel(channel.removeprefix("/data/"))
         self.channels[channel] = dict(enriched)
         for object in enriched:
             self.select(object, channel.removeprefix("/data/"))

@@ -127,6 +127,7 @@ SETUP = (
         Field("PermissionsEdit", "boolean"),
     ),
     _object("CustomField", "00N", Field("DeveloperName"), Field("TableEnumOrId")),
+    _object("PlatformEventChannel", "0YL", Field("DeveloperName"), Field("ChannelType"), Field("MasterLabel")),
     _object("PlatformEventChannelMember", "0v8", Field("SelectedEntity"), Field("EventChannel")),
 )
 STANDARD_OBJECTS = (ACCOUNT, CONTACT, TASK, *SETUP)

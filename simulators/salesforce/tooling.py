@@ -12,7 +12,7 @@ from aiohttp import web
 
 from isthmus.simulators.salesforce.door import Handler
 from isthmus.simulators.salesforce.faults import refused
-from isthmus.simulators.salesforce.org import SalesforceOrg
+from isthmus.simulators.salesforce.org import STANDARD, SalesforceOrg
 from isthmus.simulators.salesforce.queries import Queries
 from isthmus.simulators.salesforce.schema import Field
 
@@ -34,6 +34,8 @@ class Tooling:
             ("GET", "/tooling/query/", self._queries.query),
             ("POST", "/tooling/sobjects/CustomField", self.custom_field),
             ("POST", "/tooling/sobjects/CustomField/", self.custom_field),
+            ("POST", "/tooling/sobjects/PlatformEventChannel", self.channel),
+            ("POST", "/tooling/sobjects/PlatformEventChannel/", self.channel),
             ("POST", "/tooling/sobjects/PlatformEventChannelMember", self.channel_member),
             ("POST", "/tooling/sobjects/PlatformEventChannelMember/", self.channel_member),
         ]
@@ -56,6 +58,20 @@ class Tooling:
         told_of = {"DeveloperName": name.removesuffix("__c"), "TableEnumOrId": object_name}
         return _made(self.org.create("CustomField", told_of))
 
+    async def channel(self, request: web.Request) -> web.StreamResponse:
+        """`{FullName: "Lamp__chn", Metadata: {channelType: "data", label: "Lamp"}}`."""
+        told = await request.json()
+        name, metadata = str(told.get("FullName")), told.get("Metadata") or {}
+        if (
+            not name.endswith("__chn")
+            or metadata.get("channelType") not in ("data", "event")
+            or not metadata.get("label")
+        ):
+            raise refused(400, "INVALID_INPUT", "a channel needs a name in __chn, a type and a label", ("FullName",))
+        if f"/data/{name}" in self.org.channels:
+            raise refused(400, "DUPLICATE_DEVELOPER_NAME", f"There is already a channel named {name}.", ("FullName",))
+        return _made(self.org.add_channel(name))
+
     async def channel_member(self, request: web.Request) -> web.StreamResponse:
         """`{FullName, Metadata: {eventChannel: "ChangeEvents", selectedEntity: "AccountChangeEvent"}}`."""
         metadata: dict[str, Any] = (await request.json()).get("Metadata") or {}
@@ -64,6 +80,8 @@ class Tooling:
         name = f"{name}c" if name.endswith("__") else name
         if not entity.endswith(CHANGE_EVENT) or name not in self.org.objects:
             raise refused(400, "INVALID_INPUT", f"{entity} is no entity that can be selected", ("selectedEntity",))
+        if channel != STANDARD and f"/data/{channel}" not in self.org.channels:
+            raise refused(400, "INVALID_INPUT", f"there is no channel {channel}", ("eventChannel",))
         if name in self.org.selected:
             raise refused(400, "DUPLICATE_VALUE", f"{entity} is already a member of {channel}")
         return _made(self.org.select(name, channel))

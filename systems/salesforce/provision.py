@@ -1,4 +1,4 @@
-"""What a Salesforce org needs for us, and making it: a key field an object, its change events, a permission set.
+"""What a Salesforce org needs for us, and making it: channels, a key field an object, its change events, a permission set.
 
 Promises: nothing is made without `apply`; what is there is left as it is, so doing it again changes nothing; fields of the
 mapping are never made, only opened to us; an answer for everything even where an earlier one is bad.
@@ -14,6 +14,7 @@ from isthmus.config.mapping import SystemMapping
 from isthmus.systems.protocol import Finding
 from isthmus.systems.salesforce import checks, tracking
 from isthmus.systems.salesforce.grants import Grants, make
+from isthmus.systems.salesforce.heard import CUSTOM
 from isthmus.systems.salesforce.session import Session
 from isthmus.systems.salesforce.task import TASK
 
@@ -22,13 +23,14 @@ BY_HAND = "give the user Customize Application and Manage Profiles and Permissio
 
 
 async def provision(org: Session, objects: Mapping[str, SystemMapping], apply: bool) -> list[Finding]:
-    """Keys, rights and change events of every mapped object, and the key of tasks for stewards."""
+    """Custom channels; keys, rights and change events of every mapped object; and the key of tasks for stewards."""
     try:
         await org.open()
     except PlatformError as fault:
         return [Finding("login", False, str(fault), fault.hint)]
     grants = Grants(org)
-    findings: list[Finding] = []
+    custom = [channel for channel in org.config.channels if channel.endswith(CUSTOM)]
+    findings = [await tracking.exists(org, channel, apply=apply) for channel in custom]
     for mapping in objects.values():
         findings += await _object(org, mapping, grants, apply)
         findings.append(await tracking.tracked(org, mapping.object, apply=apply))

@@ -1,7 +1,7 @@
-"""Which objects' changes the org tells on our channels: members of them, as the Tooling API lists and makes them.
+"""Our channels, and which objects' changes the org tells on them: their members, as the Tooling API lists and makes both.
 
-Promises: an object that is selected already is left as it is. Listing needs View Setup and Configuration, making needs
-Customize Application.
+Promises: a channel that is there and an object that is selected already are left as they are. Listing needs View Setup and
+Configuration, making needs Customize Application.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from isthmus.config.errors import PlatformError
 from isthmus.systems.protocol import Finding
-from isthmus.systems.salesforce.errors import rest_error
+from isthmus.systems.salesforce.grants import make
 from isthmus.systems.salesforce.heard import CUSTOM
 from isthmus.systems.salesforce.session import Session
 
@@ -61,11 +61,25 @@ async def tracked(org: Session, object: str, *, apply: bool = False) -> Finding:
     return Finding(name, False, f"are not told on {' or '.join(may)}", SELECT)
 
 
+async def exists(org: Session, channel: str, *, apply: bool = False) -> Finding:
+    """Is there this custom channel, `/data/…__chn`? With `apply` there is from now on."""
+    name, own = f"change events {channel}", channel.removeprefix("/data/").removesuffix(CUSTOM)
+    query = f"SELECT Id FROM PlatformEventChannel WHERE DeveloperName = '{own}'"
+    try:
+        if (await org.get(f"/tooling/query?q={quote(query)}"))["records"]:
+            return Finding(name, True, "is there")
+        if apply:
+            metadata = {"channelType": "data", "label": own.replace("_", " ")}
+            await make(org, "/tooling/sobjects/PlatformEventChannel", {"FullName": own + CUSTOM, "Metadata": metadata})
+            return Finding(name, True, "is there from now on")
+    except PlatformError as fault:
+        return Finding(name, False, str(fault), fault.hint or BY_HAND)
+    return Finding(name, False, "is missing", "make the channel, or run isthmus provision --apply")
+
+
 async def _select(org: Session, event: str, channel: str) -> None:
     member = {
         "FullName": f"{channel.replace('__', '_')}_{event.replace('__', '_')}",
         "Metadata": {"eventChannel": channel, "selectedEntity": event},
     }
-    answer = await org.call("POST", "/tooling/sobjects/PlatformEventChannelMember", json=member)
-    if answer.status not in (200, 201):
-        raise rest_error(answer.status, answer.json(), answer.retry_after)
+    await make(org, "/tooling/sobjects/PlatformEventChannelMember", member)

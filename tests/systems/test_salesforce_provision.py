@@ -37,7 +37,7 @@ def bad(findings: list[Finding]) -> set[str]:
 def setup(org: SalesforceOrg) -> Mapping[str, Any]:
     """All that an administrator would see."""
     kept = ("PermissionSet", "PermissionSetAssignment", "ObjectPermissions", "FieldPermissions", "CustomField")
-    return {name: org.rows(name) for name in (*kept, "PlatformEventChannelMember")}
+    return {name: org.rows(name) for name in (*kept, "PlatformEventChannel", "PlatformEventChannelMember")}
 
 
 async def test_what_is_missing_is_told_and_nothing_is_made(org: SalesforceOrg) -> None:
@@ -134,8 +134,14 @@ async def test_an_org_that_cannot_be_logged_in_to_is_a_finding(org: SalesforceOr
     assert (finding.name, finding.ok) == ("login", False)
 
 
-async def test_members_of_a_custom_channel_are_made_there(org: SalesforceOrg) -> None:
+async def test_a_custom_channel_is_made_with_its_members_and_then_heard(org: SalesforceOrg) -> None:
     async with joined(org, channels=("/data/Bridge__chn",)) as salesforce:
-        await salesforce.provision(True)
+        assert {"change events /data/Bridge__chn", "change events of Account"} <= bad(await salesforce.provision(False))
+        assert "change events /data/Bridge__chn" in bad(await salesforce.check())
+        assert bad(await salesforce.provision(True)) == set()
+        before = setup(org)
+        assert bad(await salesforce.provision(True)) == bad(await salesforce.check()) == set()
+    assert setup(org) == before
     members = {(row["EventChannel"], row["SelectedEntity"]) for row in org.rows("PlatformEventChannelMember").values()}
     assert members == {("Bridge__chn", "AccountChangeEvent"), ("Bridge__chn", "ContactChangeEvent")}
+    assert [row["DeveloperName"] for row in org.rows("PlatformEventChannel").values()] == ["Bridge"]
