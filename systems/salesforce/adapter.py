@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from isthmus.config.errors import PermanentError, PlatformError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
-from isthmus.systems.salesforce import checks, provision, records, scan, stream, write
+from isthmus.systems.salesforce import checks, overflow, provision, records, scan, stream, write
 from isthmus.systems.salesforce.pubsub import Schemas
 from isthmus.systems.salesforce.session import SalesforceConfig, Session, Usage
 from isthmus.systems.salesforce.task import TASK
@@ -42,8 +42,10 @@ class Salesforce:
         await self._org.close()
 
     def changes(self, position: str | None) -> AsyncIterator[Delivery]:
-        """Deliveries after `position`, for ever; ReplayLost where the org has forgotten it, or another transport's."""
-        return stream.follow(self._org, position, self._schemas)
+        """Deliveries after `position`, for ever; ReplayLost where the org has forgotten it, or another transport's. What an
+        overflow hides comes as reads."""
+        followed = stream.follow(self._org, position, self._schemas)
+        return overflow.opened(followed, position, self.scan, self._objects)
 
     async def read(self, object: str, record_ids: Sequence[str]) -> list[Row]:
         """The mapped columns now, one Row an id; versions are None. PermanentError where nothing is mapped."""

@@ -1,6 +1,6 @@
 """Every recorded message of both platforms, and messages of our own in the same forms: each goes the way it would go.
 
-The recorded ones are beside the repository on machines that have them, or where ISTHMUS_SAMPLES says; the own ones are
+The recorded ones are beside the repository on machines that have them, or where SAMPLES says; the own ones are
 always there, in `own/`.
 """
 
@@ -17,7 +17,7 @@ import of_dynamics
 import of_salesforce
 import pytest
 
-RECORDED = Path(os.environ.get("ISTHMUS_SAMPLES") or Path(__file__).parents[3] / "shared" / "samples")
+RECORDED = Path(os.environ.get("SAMPLES") or Path(__file__).parents[3] / "shared" / "samples")
 OWN = Path(__file__).with_name("own")
 CHECKS: dict[str, dict[str, Callable[[Any], Awaitable[None]]]] = {
     "salesforce": dict(of_salesforce.CHECKS),
