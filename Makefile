@@ -4,10 +4,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 LINKS := .mypy-links/isthmus
 FOLDERS := node agents tables codecs config systems simulators
-SOURCES := $(FOLDERS) tests bench chaos
+SOURCES := $(FOLDERS) tests bench chaos docs/example
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types imports docs stubs bench chaos check clean
+.PHONY: help setup demo test strangers lint types imports docs stubs bench chaos check clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,12 +20,17 @@ demo: $(READY) ## A day played on this machine; ARGS="--once --json"
 test: $(READY) ## The tests; ARGS="tests/node -k kafka"
 	@$(BIN)/python -m pytest $(ARGS)
 
+strangers: $(READY) ## The simulated platforms through clients that others wrote; fetches those in Node
+	@npm install --silent --prefix tests/strangers --no-audit --no-fund --no-package-lock || \
+		echo "npm cannot fetch the clients in Node: they are skipped where they are not there"
+	@$(BIN)/python -m pytest tests/strangers -rs $(ARGS)
+
 lint: $(READY) ## Style and likely mistakes
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/ruff format --check $(SOURCES)
 
 types: $(READY) $(LINKS) ## Types, strictly
-	@$(BIN)/mypy -p isthmus -p chaos
+	@$(BIN)/mypy -p isthmus -p chaos -p shelf
 	@$(BIN)/mypy bench/*.py
 
 imports: $(READY) $(LINKS) ## Imports point down

@@ -7,7 +7,6 @@ A write that met another version than expected is not forced: the record is read
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,15 +18,15 @@ from isthmus.codecs.change import Value
 from isthmus.codecs.dead import dead_letter
 from isthmus.codecs.frames import Elements, encode
 from isthmus.codecs.linked import Report
-from isthmus.config.errors import AuthError, ConflictError, PermanentError, PlatformError, TransientError
+from isthmus.config.errors import AuthError, ConflictError, PlatformError, TransientError
 from isthmus.config.mapping import Mappings, SystemMapping
 from isthmus.systems.protocol import System, Write, Written
+from isthmus.systems.singly import unforeseen
 from isthmus.tables.deliveries import DUE, Deliveries, Parked, Patience, deliveries
 from isthmus.tables.golden import DesiredWrite
 from isthmus.tables.stage import Batch, Input, Stage
 from isthmus.tables.unit import Unit
 
-AT_ONCE = 16
 BACKLOG = 200
 
 log = structlog.get_logger()
@@ -104,21 +103,29 @@ def _first_due(unit: Unit, table: Deliveries) -> float | None:
 
 
 async def carry_out(system: System, mappings: Mappings, attempts: Sequence[Attempt]) -> list[Outcome]:
-    """Carry out writes of different records concurrently."""
-    gate = asyncio.Semaphore(AT_ONCE)
+    """Carry out writes of different records, all of them in one call; the adapter knows how its platform likes it."""
+    if not attempts:
+        return []
+    targets = [mappings.entities[attempt.wish.entity].systems[system.name] for attempt in attempts]
+    writes = [to_write(attempt.wish, target) for attempt, target in zip(attempts, targets, strict=True)]
+    answers = await _answers(system, writes)
+    return [Outcome(attempt, answer) for attempt, answer in zip(attempts, answers, strict=True)]
 
-    async def one(attempt: Attempt) -> Outcome:
-        async with gate:
-            target = mappings.entities[attempt.wish.entity].systems[system.name]
-            try:
-                return Outcome(attempt, await system.write(to_write(attempt.wish, target)))
-            except PlatformError as fault:
-                return Outcome(attempt, fault)
-            except Exception as fault:
-                log.exception("a write failed in a way nobody foresaw", system=system.name)
-                return Outcome(attempt, PermanentError(repr(fault), code="UNEXPECTED"))
 
-    return await asyncio.gather(*(one(attempt) for attempt in attempts))
+async def _answers(system: System, writes: Sequence[Write]) -> list[Written | PlatformError]:
+    try:
+        answers = await system.write(writes)
+        if len(answers) != len(writes):
+            raise RuntimeError(f"{len(writes)} writes have {len(answers)} answers")
+        return answers
+    except PlatformError as fault:
+        return [fault] * len(writes)
+    except Exception as fault:
+        log.exception("writes failed in a way nobody foresaw", system=system.name, writes=len(writes))
+        if len(writes) == 1:
+            return [unforeseen(fault)]
+    # One of them may be to blame: a repeat is harmless, and the others need not suffer.
+    return [answer for write in writes for answer in await _answers(system, [write])]
 
 
 def to_write(wish: DesiredWrite, target: SystemMapping) -> Write:

@@ -143,5 +143,8 @@ def canonical_change(arrival: Arrival, mapping: EntityMapping, canonical: str, t
     )
 
 
-def _tagged(change: Change, tag: str) -> bool:
-    return tag in (change.origin or "")
+def _tagged(change: Change, tag: str) -> bool | None:
+    """None where the origin names nobody: batch APIs may not pass our name on (salesforce.md §4.3, §8)."""
+    origin = change.origin or ""
+    nameless = "/api/rest/" in origin and "client=" not in origin
+    return True if tag in origin else None if nameless else False

@@ -1,7 +1,9 @@
-"""reread: reads records back, in batches, when a webhook hinted at them, a gap hid them or a write met another version.
+"""reread: reads records back, in batches, when a webhook hinted at them, a gap hid them or a write met another version;
+and takes in what a feed has read already.
 
 Promises: a hint is never believed, only the row it points to; reads of a record are serialised, so versions only grow;
-a read that fails for now is tried until it succeeds, and the hint waits in Kafka meanwhile.
+a read that fails for now is tried until it succeeds, and the hint waits in Kafka meanwhile. What a full read did not
+meet is asked for id by id; where it is more than a set share, none of it is taken for deleted.
 """
 
 from __future__ import annotations
@@ -10,8 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import stamina
+import structlog
 
-from isthmus.codecs.arrival import Arrival, Reread, native_key
+from isthmus.codecs.arrival import Arrival, Found, Reread, native_key
 from isthmus.codecs.change import Operation
 from isthmus.codecs.dead import dead_letter
 from isthmus.codecs.frames import Elements, encode
@@ -21,6 +24,10 @@ from isthmus.tables.rows import KnownRow, news, numbered, read_change, rows
 from isthmus.tables.stage import Batch, Input, Stage
 from isthmus.tables.unit import Table, Unit
 
+SWEPT_AT_LEAST = 10
+SWEPT_SHARE = 0.1
+
+log = structlog.get_logger()
 Understand = Callable[[Any], Sequence[Reread]]
 
 
@@ -33,9 +40,16 @@ def stage(system: System, understand: Understand | None, versioned: bool, unorde
 
     async def fold(unit: Unit, batches: Sequence[Batch]) -> None:
         requests = [request for batch in batches for request in _requests(unit, name, batch, understand)]
-        for object_ in dict.fromkeys(request.object for request in requests):
-            some = [request for request in requests if request.object == object_]
+        for request in requests:
+            if request.found is not None:
+                _take(unit, table, name, request, request.found)
+        asked = [request for request in requests if request.found is None and not request.swept]
+        for object_ in dict.fromkeys(request.object for request in asked):
+            some = [request for request in asked if request.object == object_]
             await _read(unit, system, some, table if versioned else None, unordered)
+        for request in requests:
+            if request.swept:
+                sweep(unit, table, name, request)
 
     def bury(unit: Unit, raw: bytes, fault: Exception) -> None:
         _bury(unit, name, "unknown", fault, raw)
@@ -63,6 +77,12 @@ async def _read(
     try:
         found = {row.record_id: row for row in await _patiently(system, requests[0].object, ids)}
     except PermanentError as fault:
+        if len(ids) > 1:
+            # What is refused in company is asked for alone, so that one row costs no other.
+            for record_id in ids:
+                alone = [one for one in requests if one.record_id == record_id]
+                await _read(unit, system, alone, table, unordered)
+            return
         for request in requests:
             _bury(unit, system.name, request.object, fault, encode(request))
         return
@@ -100,11 +120,41 @@ def _versioned(unit: Unit, table: Table[KnownRow], system: str, request: Reread,
     read = KnownRow(row.version or "", row.exists)
     if unordered and row.exists:
         read = numbered(known, read, row.fields)
-    told = news(system, request, known, read, row.fields, row.changed_at or request.at)
-    if told is not None:
-        change, remembered = told
+    change, remembered = news(system, request, known, read, row.fields, row.changed_at or request.at)
+    if remembered is not None and remembered != known:
         unit.put(table, key, remembered)
+    if change is not None:
         _send(unit, system, Arrival(change, request.correlation, whole=row.exists, answers=request.answers))
+
+
+def _take(unit: Unit, table: Table[KnownRow], system: str, request: Reread, found: Found) -> None:
+    """What a feed has read."""
+    row = Row(request.record_id, True, found.fields, found.version, found.changed_at)
+    _versioned(unit, table, system, request, row, unordered=False)
+
+
+def sweep(unit: Unit, table: Table[KnownRow], system: str, request: Reread) -> None:
+    """A full read is over: ask for each record that it did not meet, unless they are too many to be believed."""
+    prefix = f"{request.object}:".encode()
+    stored = ((key, table.decode(raw)) for key, raw in unit.views[table.name].scan(prefix))
+    living = {key: row.full < request.full for key, row in stored if row.exists}
+    keys = [key for key, unmet in living.items() if unmet and _still_unmet(unit, table, key, request.full)]
+    missing = [key.removeprefix(prefix).decode() for key in keys]
+    if len(missing) > max(SWEPT_AT_LEAST, SWEPT_SHARE * len(living)):
+        text = f"a full read met {len(missing)} of {len(living)} known {request.object} rows no more"
+        fault = PlatformError(text, code="TOO_MANY_GONE", hint="may the application user still read every row?")
+        log.critical("none of them is taken for deleted", system=system, fault=text)
+        _bury(unit, system, request.object, fault, encode(request))
+        return
+    for record_id in missing:
+        ask = Reread(request.object, record_id, request.correlation)
+        unit.send(f"rereads.{system}", native_key(system, record_id), ask)
+
+
+def _still_unmet(unit: Unit, table: Table[KnownRow], key: bytes, full: int) -> bool:
+    """The same with what this unit of work has put already."""
+    row = unit.get(table, key)
+    return row is not None and row.exists and row.full < full
 
 
 def _as_asked(unit: Unit, system: str, request: Reread, row: Row) -> None:

@@ -11,19 +11,20 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import count
 from typing import cast
 
 import stamina
 import structlog
 
-from isthmus.codecs.arrival import Arrival, native_key
+from isthmus.codecs.arrival import Arrival, Reread, native_key
 from isthmus.codecs.dead import dead_letter
 from isthmus.config.errors import PlatformError, ReplayLost
 from isthmus.config.mapping import Mappings
 from isthmus.systems.protocol import Delivery, System
 from isthmus.tables.positions import POSITIONS
 from isthmus.tables.stage import Batch, Input, Pen, Stage
-from isthmus.tables.unit import Unit
+from isthmus.tables.unit import Unit, partition_of
 
 FROM_THE_START = "-2"
 UNIT_DELIVERIES = 500
@@ -96,6 +97,9 @@ async def _listen(system: System, position: str, waiting: asyncio.Queue[Delivery
     async with contextlib.aclosing(cast(AsyncGenerator[Delivery, None], system.changes(position))) as deliveries:
         async for delivery in deliveries:
             await waiting.put(delivery)
+            if delivery.reads:
+                # A page of a feed is large, and its platform is asked for the next only when this one is durable.
+                await waiting.join()
 
 
 async def _write(
@@ -122,4 +126,25 @@ def record(unit: Unit, system: str, mappings: Mappings, deliveries: Iterable[Del
             if mappings.of_object(system, change.entity) is not None:
                 arrival = Arrival(change, correlation=change.transaction or change.change_id)
                 unit.send(f"changes.{system}", native_key(system, change.record_id), arrival)
+        for read in delivery.reads:
+            if mappings.of_object(system, read.object) is not None:
+                _ask(unit, system, read)
         unit.put(POSITIONS, system.encode(), delivery.position)
+
+
+def _ask(unit: Unit, system: str, read: Reread) -> None:
+    if not read.swept:
+        unit.send(f"rereads.{system}", native_key(system, read.record_id), read)
+        return
+    for key in every_partition(unit.partitions):
+        unit.send(f"rereads.{system}", key, read)
+
+
+def every_partition(partitions: int) -> list[bytes]:
+    """A key for each partition, in their order."""
+    found: dict[int, bytes] = {}
+    for number in count():
+        if len(found) == partitions:
+            break
+        found.setdefault(partition_of(b"%d" % number, partitions), b"%d" % number)
+    return [found[partition] for partition in range(partitions)]

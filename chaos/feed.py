@@ -13,7 +13,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from chaos.generator import MAPPINGS, MATCH, Deliveries, native_id
+from isthmus.config.errors import PlatformError
 from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
+from isthmus.systems.singly import singly
 
 GATE_SECONDS = 0.02
 
@@ -46,8 +48,16 @@ class Feed:
         """Nothing here asks for a read."""
         return [Row(record_id, False, {}) for record_id in record_ids]
 
-    async def write(self, write: Write) -> Written:
-        """Carry it out: the id, and no version."""
+    async def scan(self, object: str, since: str | None = None) -> AsyncIterator[Row]:
+        """Nothing here asks for all."""
+        for row in await self.read(object, ()):
+            yield row
+
+    async def write(self, writes: Sequence[Write]) -> list[Written | PlatformError]:
+        """Carry them out: the ids, and no versions."""
+        return await singly(self._write, writes)
+
+    async def _write(self, write: Write) -> Written:
         if seconds := self._pause():
             await asyncio.sleep(seconds)
         return Written(write.record_id or self._new(write), None, created=write.record_id is None)
@@ -60,4 +70,8 @@ class Feed:
 
     async def check(self) -> list[Finding]:
         """Nothing to find."""
+        return []
+
+    async def provision(self, apply: bool) -> list[Finding]:
+        """Nothing to make."""
         return []

@@ -5,6 +5,8 @@ Promises: each survives its JSON; unknown keys are ignored, so neighbouring vers
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from isthmus.codecs.change import Change, Value
@@ -26,13 +28,23 @@ class Arrival(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     answers: str | None = None
 
 
+class Found(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A record as a feed read it: own field names to plain values, None is null."""
+
+    fields: Mapping[str, Value]
+    version: str
+    changed_at: str | None = None
+
+
 class Reread(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Ask for a record to be read: after a webhook's hint, a gap, or a write that met another version.
 
     `version` is what the read is at least as new as, for a platform whose reads carry none. `nonce` makes the answer a
     change of its own even where the record did not change. `holds`: we made this record, at `version` and with this in
     it; should it be gone before anybody read it, it is still known whose end that is. `at` is when that happened which
-    led here, RFC 3339, for a platform whose reads do not tell when a record changed.
+    led here, RFC 3339, for a platform whose reads do not tell when a record changed. A feed has read it already: `found`;
+    with `quiet` it is to be known and is no news yet. `full` is the number of the full read that met it. With `swept` it
+    names no record: all that full read number `full` met has been said, so what it did not meet may be gone.
     """
 
     object: str
@@ -43,6 +55,10 @@ class Reread(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     nonce: str | None = None
     holds: dict[str, Value] | None = None
     at: str | None = None
+    found: Found | None = None
+    quiet: bool = False
+    full: int = 0
+    swept: bool = False
 
 
 class Unlinked(msgspec.Struct, frozen=True, gc=False):

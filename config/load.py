@@ -46,6 +46,10 @@ def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
         raise ConfigError(f"settings: {fault}", hint="lists and sections in a variable are written as JSON") from None
 
 
+# What stands below it is known to the packages of those platforms alone.
+OPEN = f"platforms{NESTED}"
+
+
 def _file(config: Path | None) -> Path | None:
     named = config or (Path(os.environ["ISTHMUS_CONFIG"]) if os.environ.get("ISTHMUS_CONFIG") else None)
     file = named or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
@@ -88,7 +92,7 @@ def _check_names(environ: Mapping[str, str], secrets: Path | None) -> None:
 
 
 def _check_name(place: str, name: str, known: list[str]) -> None:
-    if name not in known:
+    if name not in known and not name.lower().removeprefix(PREFIX.lower()).startswith(OPEN):
         raise ConfigError(f"{place}: there is no such setting{_nearest(name, known)}")
 
 

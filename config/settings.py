@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
@@ -20,6 +20,7 @@ from pydantic_settings import (
     SettingsConfigDict,
     YamlConfigSettingsSource,
 )
+from yarl import URL
 
 from isthmus.config.mapping import Declared
 
@@ -106,11 +107,24 @@ class NodeSettings(Declared):
 
 
 class SalesforceSettings(Declared):
-    """A Salesforce org; an app with the client credentials flow (salesforce.md §3)."""
+    """A Salesforce org; an app with the client credentials flow or the JWT bearer flow (salesforce.md §3). Files are read
+    again at each login, so a secret or key is changed without a restart."""
 
     login_url: Url = Field(description="The org's own domain, `https://<my-domain>.my.salesforce.com`.")
     client_id: str = Field(min_length=1, description="The connected app's consumer key.")
-    client_secret: SecretStr = Field(min_length=1, description="The connected app's consumer secret.")
+    client_secret: SecretStr | None = Field(
+        default=None, min_length=1, description="The connected app's consumer secret; or one of the files below."
+    )
+    client_secret_file: Path | None = Field(default=None, description="A file that holds the consumer secret.")
+    private_key_file: Path | None = Field(
+        default=None, description="An RSA private key, PEM, to log in by JWT instead; needs `username`."
+    )
+    username: str | None = Field(default=None, min_length=1, description="The integration user, for JWT.")
+    audience: Url = Field(
+        default="https://login.salesforce.com",
+        description="For JWT; `https://test.salesforce.com` for a sandbox.",
+    )
+    allow_duplicates: bool = Field(default=False, description="Save records that a duplicate rule only warns of.")
     api_version: str = Field(default="60.0", pattern=r"^\d{2}\.0$", description="The API version.")
     transport: Literal["pubsub", "cometd"] = Field(
         default="pubsub",
@@ -127,6 +141,15 @@ class SalesforceSettings(Declared):
         default="isthmus", min_length=1, description="How our own writes are named in change events."
     )
 
+    @model_validator(mode="after")
+    def _one_credential(self) -> Self:
+        given = [self.client_secret, self.client_secret_file, self.private_key_file]
+        if sum(one is not None for one in given) != 1:
+            raise ValueError("set one of client_secret, client_secret_file and private_key_file")
+        if (self.private_key_file is None) != (self.username is None):
+            raise ValueError("private_key_file and username go together")
+        return self
+
 
 class WebhookSettings(Declared):
     """How Dynamics shows that a webhook is its own (dynamics.md §1.2)."""
@@ -137,7 +160,14 @@ class WebhookSettings(Declared):
     name: str = Field(
         default="code", min_length=1, description="The header's or parameter's name; `code` for kind `key`."
     )
-    keys: tuple[SecretStr, ...] = Field(min_length=1, description="Values that are valid now; two while rotating.")
+    keys: tuple[SecretStr, ...] = Field(
+        min_length=1,
+        description="Values that are valid now; two while rotating, the newest first.",
+    )
+    url: Url | None = Field(
+        default=None,
+        description="Where Dynamics reaches this node, `https://<node>/webhooks/dynamics`; only to provision it.",
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -148,18 +178,63 @@ class WebhookSettings(Declared):
         return self
 
 
+class Cloud(NamedTuple):
+    """One of Microsoft's clouds: who issues its tokens, and how its environments' addresses end."""
+
+    authority: str
+    domain: str
+
+
+# GCC, with addresses in crm9.dynamics.com, logs in at the public cloud.
+CLOUDS = {
+    "public": Cloud("https://login.microsoftonline.com", ".dynamics.com"),
+    "usgov": Cloud("https://login.microsoftonline.us", ".crm.microsoftdynamics.us"),
+    "usgovdod": Cloud("https://login.microsoftonline.us", ".crm.appsplatform.us"),
+    "china": Cloud("https://login.partner.microsoftonline.cn", ".crm.dynamics.cn"),
+}
+
+
 class DynamicsSettings(Declared):
-    """A Dataverse environment; an app registration with a client secret (dynamics.md §2)."""
+    """A Dataverse environment; an app registration with a client secret or a certificate (dynamics.md §3.1)."""
 
     url: Url = Field(description="The environment, `https://<org>.crm.dynamics.com`.")
-    authority: Url = Field(default="https://login.microsoftonline.com", description="Who issues tokens.")
+    cloud: Literal["public", "usgov", "usgovdod", "china"] = Field(
+        default="public", description="The cloud that it is in; GCC is in the public one."
+    )
+    authority: Url | None = Field(default=None, description="Who issues tokens. Unset: the cloud's own.")
     tenant: str = Field(min_length=1, description="The Entra tenant's id.")
     client_id: str = Field(min_length=1, description="The app registration's id.")
-    client_secret: SecretStr = Field(min_length=1, description="The app registration's secret.")
+    client_secret: SecretStr | None = Field(default=None, min_length=1, description="The app registration's secret.")
+    secret_file: Path | None = Field(
+        default=None,
+        description="A file with the secret instead, read at each login; one a line, the newest first, while rotating.",
+    )
+    certificate_file: Path | None = Field(
+        default=None, description="A private key and its certificate instead, PEM, read at each login."
+    )
     scope: str | None = Field(default=None, description="The token's scope. Unset: `<url>/.default`.")
     api_version: str = Field(default="v9.2", pattern=r"^v\d+\.\d+$", description="The Web API version.")
     ca_file: Path | None = Field(default=None, description="Certificates to trust instead of the system's, PEM.")
     webhook: WebhookSettings | None = Field(default=None, description="Unset: no webhook is accepted.")
+    feed_seconds: Seconds | None = Field(
+        default=60.0,
+        description="Seconds between two looks at what change tracking tells; `null`: never, webhooks alone.",
+    )
+
+    @model_validator(mode="after")
+    def _proves_itself(self) -> Self:
+        given = [name for name in ("client_secret", "secret_file", "certificate_file") if getattr(self, name)]
+        if len(given) != 1:
+            raise ValueError("give one of client_secret, secret_file and certificate_file")
+        ends = {name for name, cloud in CLOUDS.items() if (URL(self.url).host or "").endswith(cloud.domain)}
+        if ends and self.cloud not in ends:
+            raise ValueError(f"the address is of the cloud {min(ends)}: set cloud to it")
+        return self
+
+    @property
+    def issuer(self) -> str:
+        """Who issues tokens."""
+        return self.authority or CLOUDS[self.cloud].authority
 
 
 class OperationsSettings(Declared):
@@ -227,6 +302,11 @@ class Settings(BaseSettings):
     dynamics: DynamicsSettings | None = Field(default=None, description="Unset: this node does not talk to Dynamics.")
     operations: OperationsSettings | None = Field(
         default=None, description="Unset: this node does not talk to Finance & Operations."
+    )
+    platforms: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="Further platforms by name, each with the settings of its own package; see docs/platforms.md.",
+        repr=False,
     )
     pipeline: Pipeline = Field(default_factory=Pipeline, description="How writes are tried again.")
     entities_dir: Path | None = Field(

@@ -22,6 +22,7 @@ from isthmus.node.hints import Hints
 from isthmus.node.http import Api
 from isthmus.node.members import Members
 from isthmus.node.metrics import Collector
+from isthmus.node.platforms import row_versions
 from isthmus.node.reading import Reading
 from isthmus.node.runtime import Runtime
 from isthmus.node.topics import Topics, create
@@ -88,15 +89,16 @@ def stages(settings: Settings, mappings: Mappings, systems: Sequence[System], fa
         intake.stage(list(named), mappings, _tags(settings)),
         identify.stage(mappings),
         merge.stage(mappings),
-        *(deliver.stage(system, mappings, patience, hinted=hint_reader(system.name) is not None) for system in systems),
+        *(
+            deliver.stage(system, mappings, patience, hinted=hint_reader(system.name, mappings) is not None)
+            for system in systems
+        ),
     ]
 
 
 def _reread(system: System, mappings: Mappings) -> Stage:
-    """Dynamics rows have versions that sort; those of Finance & Operations only tell equal from different."""
-    unordered = system.name == "operations"
-    versioned = unordered or system.name == "dynamics"
-    return reread.stage(system, hint_reader(system.name, mappings), versioned, unordered)
+    told = row_versions(system.name)
+    return reread.stage(system, hint_reader(system.name, mappings), told != "none", told == "unordered")
 
 
 def _tags(settings: Settings) -> dict[str, str]:
@@ -137,7 +139,7 @@ def _faust(settings: Settings) -> App:
 
 def _hints(settings: Settings, mappings: Mappings, topics: Topics, systems: Sequence[System]) -> dict[str, Hints]:
     """The door of every system that sends hints."""
-    named = [system.name for system in systems if hint_reader(system.name) is not None]
+    named = [system.name for system in systems if hint_reader(system.name, mappings) is not None]
     return {
         name: Hints(
             settings.kafka.bootstrap,

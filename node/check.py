@@ -137,7 +137,7 @@ async def _systems(settings: Settings, mappings: Mappings) -> list[Answer]:
 
 
 def _opened(settings: Settings, mappings: Mappings) -> list[System]:
-    if settings.salesforce is None and settings.dynamics is None:
+    if not (settings.salesforce or settings.dynamics or settings.operations or settings.platforms):
         return []
     # Here, not above: the adapters bring their client libraries along.
     from isthmus.node.systems import open_systems

@@ -88,6 +88,23 @@ def check(*, config: Config = None, as_json: AsJson = False) -> int:
     return run_check(settings, as_json=as_json)
 
 
+@app.command
+def provision(
+    *,
+    config: Config = None,
+    apply: Annotated[bool, Parameter(negative=(), help="Make what is missing.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Say what both platforms need for this node and whether it is there; with --apply, make it."""
+    import logging
+
+    from isthmus.config.load import load_settings
+    from isthmus.node.provision import run_provision
+
+    logging.disable(logging.CRITICAL)
+    return run_provision(load_settings(config), apply=apply, as_json=as_json)
+
+
 @table.command
 def get(name: str, key: str, *, config: Config = None) -> int:
     """Print a table's value for a key, as the running workers hold it."""

@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -34,6 +35,7 @@ from isthmus.simulators.salesforce import SalesforceOrg, serve_pubsub, serve_sal
 
 CALM_SECONDS = 1.5
 SETTLE_SECONDS = 300.0
+NOTHING_MORE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass
@@ -68,13 +70,15 @@ class Theatre:
 
 
 @contextlib.asynccontextmanager
-async def theatre(folder: Path, *, bootstrap: str, namespace: str, seed: int = 1) -> AsyncIterator[Theatre]:
-    """Both simulators, connected to a worker that is ready."""
+async def theatre(
+    folder: Path, *, bootstrap: str, namespace: str, seed: int = 1, more: Mapping[str, str] = NOTHING_MORE
+) -> AsyncIterator[Theatre]:
+    """Both simulators, connected to a worker that is ready; `more` are further variables for it."""
     org, environment = SalesforceOrg(seed=seed), DynamicsEnvironment(seed=seed)
     async with serve_salesforce(org) as url, serve_pubsub(org) as pubsub, serve_dynamics(environment) as dynamics:
         code = secrets.token_urlsafe(16)
         settings = worker_settings(folder, bootstrap, namespace, org, url, environment, dynamics.http_url, code)
-        settings |= listening_by(pubsub.url)
+        settings |= {**listening_by(pubsub.url), **more}
         async with Worker(settings, folder / "worker.log") as worker:
             door = f"{worker.url}/webhooks/dynamics"
             environment.register_webhook(door, auth=("WebhookKey", code))

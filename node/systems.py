@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from isthmus.config.mapping import Mappings
-from isthmus.config.settings import DynamicsSettings, OperationsSettings, SalesforceSettings, Settings
+from isthmus.config.settings import (
+    DynamicsSettings,
+    OperationsSettings,
+    SalesforceSettings,
+    Settings,
+    WebhookSettings,
+)
+from isthmus.node.platforms import further
 from isthmus.systems.dynamics.adapter import Dynamics, DynamicsConfig
+from isthmus.systems.dynamics.session import Webhook
 from isthmus.systems.operations.adapter import Operations, OperationsConfig
 from isthmus.systems.protocol import System
 from isthmus.systems.salesforce.adapter import Salesforce, SalesforceConfig
@@ -19,14 +27,19 @@ def open_systems(settings: Settings, mappings: Mappings) -> list[System]:
         systems.append(Dynamics(_dynamics(settings.dynamics), mappings.objects("dynamics")))
     if settings.operations is not None:
         systems.append(Operations(_operations(settings.operations), mappings.objects("operations")))
-    return systems
+    return [*systems, *further(settings, mappings)]
 
 
 def _salesforce(settings: SalesforceSettings) -> SalesforceConfig:
     return SalesforceConfig(
         login_url=settings.login_url,
         client_id=settings.client_id,
-        client_secret=settings.client_secret.get_secret_value(),
+        client_secret="" if settings.client_secret is None else settings.client_secret.get_secret_value(),
+        client_secret_file=settings.client_secret_file,
+        private_key_file=settings.private_key_file,
+        username=settings.username or "",
+        audience=settings.audience,
+        allow_duplicates=settings.allow_duplicates,
         api_version=settings.api_version,
         channels=settings.channels,
         client_name=settings.client_name,
@@ -37,13 +50,17 @@ def _salesforce(settings: SalesforceSettings) -> SalesforceConfig:
 def _dynamics(settings: DynamicsSettings) -> DynamicsConfig:
     return DynamicsConfig(
         url=settings.url,
-        authority=settings.authority,
+        authority=settings.issuer,
         tenant=settings.tenant,
         client_id=settings.client_id,
-        client_secret=settings.client_secret.get_secret_value(),
+        client_secret=settings.client_secret.get_secret_value() if settings.client_secret else "",
         api_version=settings.api_version,
         scope=settings.scope,
         ca_file=settings.ca_file,
+        feed_seconds=settings.feed_seconds,
+        secret_file=settings.secret_file,
+        certificate_file=settings.certificate_file,
+        webhook=_webhook(settings.webhook),
     )
 
 
@@ -58,3 +75,9 @@ def _operations(settings: OperationsSettings) -> OperationsConfig:
         scope=settings.scope,
         ca_file=settings.ca_file,
     )
+
+
+def _webhook(settings: WebhookSettings | None) -> Webhook | None:
+    if settings is None or settings.url is None:
+        return None
+    return Webhook(settings.url, settings.kind, settings.name, settings.keys[0].get_secret_value())

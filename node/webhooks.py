@@ -6,6 +6,7 @@ Promises: a body that is not understood is a DecodeError for the reader's dead l
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -15,6 +16,7 @@ from isthmus.codecs.arrival import Reread
 from isthmus.config.errors import DecodeError
 from isthmus.config.mapping import Mappings, SystemMapping
 from isthmus.config.settings import Settings
+from isthmus.node.hints import Name, Named
 from isthmus.systems.dynamics.webhook import Keys, authenticate, hint
 from isthmus.systems.operations import events
 
@@ -37,36 +39,39 @@ def _keys(settings: Settings, system: str) -> Keys | None:
     return Keys(webhook.kind, tuple(key.get_secret_value() for key in webhook.keys), webhook.name)
 
 
-def hint_reader(system: str, mappings: Mappings | None = None) -> Understand | None:
+def hint_reader(system: str, mappings: Mappings) -> Understand | None:
     """How a system's raw hints become read requests; None for a system that sends none."""
     if system == "operations":
-        objects = mappings.objects(system) if mappings is not None else {}
-        return lambda message: understand_event(message, objects)
-    return understand if system == "dynamics" else None
+        return partial(understand_event, mappings.objects(system))
+    return partial(understand, mappings) if system == "dynamics" else None
 
 
-def name_reader(system: str, mappings: Mappings) -> Callable[[bytes], str | None]:
-    """How a body tells the record it is about; the same record that `hint_reader` asks for."""
-    objects = mappings.objects(system)
-    return record_named if system == "dynamics" else lambda body: event_record(body, objects)
+def name_reader(system: str, mappings: Mappings) -> Name:
+    """How a body names itself: by the record that `hint_reader` asks for."""
+    return record_named if system == "dynamics" else partial(event_record, mappings.objects(system))
 
 
-def understand(message: Any) -> Sequence[Reread]:
-    """The records that a webhook hints at."""
+def understand(mappings: Mappings, message: Any) -> Sequence[Reread]:
+    """The records that a webhook hints at; those of tables that are not mapped, such as the other end of an Associate,
+    are passed over."""
     headers = {name: value.decode() for name, value in message.headers or ()}
-    return [Reread(h.object, h.record_id, h.correlation or h.change_id) for h in hint(message.value, headers)]
+    return [
+        Reread(one.object, one.record_id, one.correlation or one.change_id)
+        for one in hint(message.value, headers)
+        if mappings.of_object("dynamics", one.object) is not None
+    ]
 
 
-def record_named(body: bytes) -> str | None:
-    """The record a body is about; None where it does not say."""
+def record_named(body: bytes) -> Named | None:
+    """The record a body is about, the first of several; None where it does not say."""
     try:
         hints = hint(body, {})
     except DecodeError:
         return None
-    return hints[0].record_id if hints else None
+    return Named(hints[0].record_id, hints[0].change_id) if hints else None
 
 
-def understand_event(message: Any, objects: Mapping[str, SystemMapping]) -> Sequence[Reread]:
+def understand_event(objects: Mapping[str, SystemMapping], message: Any) -> Sequence[Reread]:
     """The record that an event of Finance & Operations hints at. The answer is a change of its own, under the event's
     id, so that a second delivery is known for what it is."""
     found = events.hint(message.value, objects)
@@ -75,10 +80,10 @@ def understand_event(message: Any, objects: Mapping[str, SystemMapping]) -> Sequ
     return [Reread(found.object, found.record_id, found.correlation, nonce=found.change_id, at=found.at)]
 
 
-def event_record(body: bytes, objects: Mapping[str, SystemMapping]) -> str | None:
+def event_record(objects: Mapping[str, SystemMapping], body: bytes) -> Named | None:
     """The record an event is about; None where it does not say."""
     try:
         found = events.hint(body, objects)
     except DecodeError:
         return None
-    return None if found is None else found.record_id
+    return None if found is None else Named(found.record_id, found.change_id)

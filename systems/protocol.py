@@ -1,17 +1,18 @@
 """The one protocol every platform's adapter speaks, and the values that cross it.
 
-Promises: at most eight methods; every method may be repeated without harm; failures are the `PlatformError`s of
+Promises: at most ten methods; every method may be repeated without harm; failures are the `PlatformError`s of
 config/errors.py and nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from isthmus.codecs.arrival import Reread
 from isthmus.codecs.change import Change, Value
-from isthmus.config.errors import DecodeError
+from isthmus.config.errors import DecodeError, PlatformError
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +20,14 @@ class Delivery:
     """One message of a change stream: its changes, the position after it, and the original.
 
     `position` is opaque text to hand back to `changes`. A message that cannot be decoded has `error` and no changes.
+    `reads`: records to be read back, or that a feed has read, where a platform tells states rather than changes.
     """
 
     changes: tuple[Change, ...]
     position: str
     raw: bytes
     error: DecodeError | None = None
+    reads: tuple[Reread, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +45,25 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """A record that is known by its external id; it may be one that the same call writes."""
+
+    object: str
+    external_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
     """Bring one record to these values (None clears). With `record_id` the record is updated, else upserted by
-    `external_id`. `if_version`: refuse with ConflictError unless the record still has that version."""
+    `external_id`. `if_version`: refuse with ConflictError unless the record still has that version. `references`: lookup
+    fields whose record has to be found by its external id, by field name."""
 
     object: str
     external_id: str
     record_id: str | None
     fields: Mapping[str, Value]
     if_version: str | None = None
+    references: Mapping[str, Reference] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +77,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of `isthmus check`."""
+    """One line of `isthmus check` or `isthmus provision`."""
 
     name: str
     ok: bool
@@ -90,8 +103,17 @@ class System(Protocol):
     async def read(self, object: str, record_ids: Sequence[str]) -> list[Row]:
         """The mapped columns of these records now, one Row an id, in any order, missing ones with exists=False."""
 
-    async def write(self, write: Write) -> Written:
-        """Carry out one write. Repeating it is harmless."""
+    def scan(self, object: str, since: str | None = None) -> AsyncIterator[Row]:
+        """Every record of an object as it is now (with `since`, RFC 3339: those changed or deleted since then; a deleted
+        one has exists=False), each once, in no order; pages are fetched as they are asked for."""
+
+    async def write(self, writes: Sequence[Write]) -> list[Written | PlatformError]:
+        """Carry out writes of different records, however many; one answer each, in order. Chosen by number: single
+        calls, composite/batch, bulk. Repeating it is harmless."""
 
     async def check(self) -> list[Finding]:
         """Can we do our work here? One finding a question; never raises."""
+
+    async def provision(self, apply: bool) -> list[Finding]:
+        """What the platform needs for us (key fields, change tracking, channels, webhook steps, roles), each with whether
+        it is there; with `apply` it is made."""

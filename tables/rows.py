@@ -2,7 +2,8 @@
 
 Promises: a row that is gone becomes a delete whose version sorts after every version it had, also where we made it and it
 went before anybody read it; one that never was there is no change at all, so a webhook of a rolled-back transaction does
-no harm.
+no harm. What a feed says again of a version that is known is no change either, so a webhook and the feed tell a change
+once between them.
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ _sorted = msgspec.json.Encoder(order="sorted")
 
 
 class KnownRow(msgspec.Struct, frozen=True, gc=False):
-    """The last read of a record."""
+    """The last read of a record. `told`: a change told of it; before that it is known only so that its going and its
+    changing can be noticed. `full`: the number of the last full read that met it."""
 
     version: str
     exists: bool = True
+    told: bool = True
+    full: int = 0
 
 
 def rows(system: str) -> Table[KnownRow]:
@@ -51,19 +55,37 @@ def news(
     row: KnownRow,
     fields: Mapping[str, Value],
     changed_at: str | None,
-) -> tuple[Change, KnownRow] | None:
-    """The change that a read tells of (the whole row), and what to remember; None where there never was such a record."""
-    if row.exists:
-        operation: Operation = "update" if known is not None and known.exists else "create"
-        newest = known if known is not None and known.version > row.version else row
-        return read_change(system, request, operation, fields, row.version, changed_at), newest
+) -> tuple[Change | None, KnownRow | None]:
+    """The change that a read tells of (the whole row), and what to remember; None where there is nothing to tell, or to
+    remember: there never was such a record."""
+    if not row.exists:
+        return _gone(system, request, known)
+    newest = known if known is not None and known.version > row.version else row
+    told = known is not None and known.told
+    remembered = KnownRow(newest.version, newest.exists, told, max(request.full, known.full if known else 0))
+    if request.found is not None and not _is_news(request, known, row):
+        return None, remembered
+    operation: Operation = "update" if known is not None and (known.exists or newest is known) else "create"
+    change = read_change(system, request, operation, fields, row.version, changed_at)
+    return change, msgspec.structs.replace(remembered, told=True)
+
+
+def _is_news(request: Reread, known: KnownRow | None, row: KnownRow) -> bool:
+    """Does what a feed found say anything that nobody knew?"""
+    if known is None:
+        return not request.quiet
+    return row.version > known.version or (request.nonce is not None and known.told and row.version == known.version)
+
+
+def _gone(system: str, request: Reread, known: KnownRow | None) -> tuple[Change | None, KnownRow | None]:
     last = known or _made(request)
     if last is None or not last.exists:
-        return None
-    gone = KnownRow(last.version + ".deleted", exists=False)
-    # Who has read it knows whose it was.
-    held = request.holds or {} if known is None else {}
-    return read_change(system, request, "delete", held, gone.version, None), gone
+        return None, None
+    # Who has heard of it knows whose it was.
+    held = request.holds or {} if known is None or not known.told else {}
+    told = last.told or bool(held)
+    gone = KnownRow(last.version + ".deleted", False, told, last.full)
+    return (read_change(system, request, "delete", held, gone.version, None) if told else None), gone
 
 
 def _made(request: Reread) -> KnownRow | None:

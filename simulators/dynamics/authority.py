@@ -6,12 +6,22 @@ Promises: a token is valid until its time or `expire_tokens`; refusals carry Ent
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509 import load_pem_x509_certificate
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import RSAKey
+from joserfc.jws import JWSRegistry
+
 from isthmus.simulators.dynamics import faults
+
+ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +31,15 @@ class Application:
     client_id: str
     client_secret: str
     user_id: str
+
+
+class _Assertions(JWSRegistry):
+    """Assertions carry their certificate in the header."""
+
+    max_header_length = 16_384
+
+    def __init__(self) -> None:
+        super().__init__(algorithms=["PS256", "RS256"])
 
 
 class Refused(Exception):
@@ -49,11 +68,26 @@ class Authority:
         self.now = clock
         self._chance = random.Random(f"tokens/{seed}")
         self._applications: dict[str, Application] = {}
+        self._secrets: dict[str, set[str]] = {}
+        self._certificates: dict[str, list[str]] = {}
         self._tokens: dict[str, tuple[Application, datetime]] = {}
 
     def register(self, application: Application) -> None:
         """Let an application ask for tokens."""
         self._applications[application.client_id] = application
+        self._secrets[application.client_id] = {application.client_secret}
+
+    def add_secret(self, client_id: str, secret: str) -> None:
+        """One more secret that is valid, as when one is to be renewed."""
+        self._secrets[client_id].add(secret)
+
+    def remove_secret(self, client_id: str, secret: str) -> None:
+        """This secret is valid no more."""
+        self._secrets[client_id].discard(secret)
+
+    def add_certificate(self, client_id: str, pem: str) -> None:
+        """One more certificate whose key may sign for the application."""
+        self._certificates.setdefault(client_id, []).append(pem)
 
     def issue(self, form: dict[str, str]) -> str:
         """A token for a client_credentials request (dynamics.md §3.1), or Refused."""
@@ -64,7 +98,7 @@ class Authority:
         if grant != "client_credentials":
             message = f"The app requested an unsupported grant type '{grant}'."
             raise Refused(400, "unsupported_grant_type", 70003, message)
-        application = self._proven(form.get("client_id", ""), form.get("client_secret", ""))
+        application = self._proven(form)
         scope = form.get("scope", "")
         if not scope.endswith("/.default"):
             message = (
@@ -91,12 +125,38 @@ class Authority:
             raise faults.Fault(401, "0x80044302", "The access token is missing, invalid or expired.")
         return application
 
-    def _proven(self, client_id: str, secret: str) -> Application:
+    def _proven(self, form: dict[str, str]) -> Application:
+        client_id = form.get("client_id", "")
         application = self._applications.get(client_id)
         if application is None:
             message = f"Application with identifier '{client_id}' was not found in the directory '{self.tenant}'."
             raise Refused(400, "unauthorized_client", 700016, message)
-        if secret != application.client_secret:
+        if "client_assertion" in form:
+            self._signed(client_id, form)
+        elif form.get("client_secret", "") not in self._secrets[client_id]:
             message = f"Invalid client secret provided for the app '{client_id}'."
             raise Refused(401, "invalid_client", 7000215, message)
         return application
+
+    def _signed(self, client_id: str, form: dict[str, str]) -> None:
+        """An assertion signed by a registered certificate's key, for this tenant and not yet out of date."""
+        if form.get("client_assertion_type") != ASSERTION:
+            raise Refused(400, "invalid_request", 900144, "The client_assertion_type is not valid.")
+        for pem in self._certificates.get(client_id, []):
+            key = load_pem_x509_certificate(pem.encode()).public_key()
+            public = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+            try:
+                claims = jwt.decode(form["client_assertion"], RSAKey.import_key(public), registry=_Assertions())
+            except JoseError:
+                continue
+            self._current(client_id, claims.claims)
+            return
+        message = "Client assertion failed signature validation. The key was not found."
+        raise Refused(401, "invalid_client", 700027, message)
+
+    def _current(self, client_id: str, claims: dict[str, Any]) -> None:
+        meant = str(claims.get("aud", "")).endswith(f"/{self.tenant}/oauth2/v2.0/token")
+        ours = claims.get("iss") == claims.get("sub") == client_id and meant
+        if not ours or float(claims.get("exp", 0)) <= time.time():
+            message = "Client assertion is not within its valid time range, or not for this application."
+            raise Refused(401, "invalid_client", 700024, message)

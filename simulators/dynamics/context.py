@@ -60,7 +60,7 @@ def execution_context(event: Event, envelope: Envelope) -> dict[str, Any]:
     """The whole context of an event, its ParentContext included."""
     return {
         **_frame(event, envelope),
-        "InputParameters": _bag({"Target": _target(event)}),
+        "InputParameters": _bag(_merge_inputs(event) if event.subordinate else {"Target": _target(event)}),
         "OutputParameters": _bag({"id": event.row.id}) if event.message == "Create" else [],
         "OwningExtension": _owner(envelope.step_id, None if envelope.asynchronous else envelope.step_name),
         "ParentContext": _parent(event, envelope),
@@ -131,6 +131,16 @@ def _state_inputs(event: Event) -> dict[str, Any] | None:
         return None
     state, status = (_option(event.row.get(name)) for name in ("statecode", "statuscode"))
     return {"EntityMoniker": _reference(event.row.table.name, event.row.id), "State": state, "Status": status}
+
+
+def _merge_inputs(event: Event) -> dict[str, Any]:
+    row = event.row
+    return {
+        "Target": _reference(row.table.name, row.id),
+        "SubordinateId": event.subordinate,
+        "UpdateContent": _entity(row.table, row.id, event.submitted),
+        "PerformParentingChecks": False,
+    }
 
 
 def _target(event: Event) -> dict[str, Any]:

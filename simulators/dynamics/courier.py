@@ -86,8 +86,10 @@ class HttpCourier:
                 await self._attempt(posting)
             except Undelivered as failure:
                 outgoing.work.undo()
+                outgoing.work.reveal()
                 self._environment.refused.append((posting, str(failure)))
                 return
+        outgoing.work.reveal()
         self._environment.send(Outgoing(outgoing.work, (), outgoing.asynchronous))
 
     async def _deliver(self, dispatch: Dispatch) -> None:

@@ -47,8 +47,8 @@ class DynamicsEnvironment(Organization):
 
     What people do is done by `person` unless `user` says otherwise; `tag` is the request's `?tag=`. The knobs of
     trouble.py may be turned at any time. `webhook_timeout` is in seconds, `utc_offset` in minutes (context.py). With
-    `tag_in_parent` the tag is in the ParentContext only (dynamics.md §3.7). `refused` lists the synchronous webhooks
-    that took back what a person wrote.
+    `tag_in_parent` the tag is in the ParentContext only (dynamics.md §3.7). `version` is what it calls itself. `refused`
+    lists the synchronous webhooks that took back what a person wrote.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class DynamicsEnvironment(Organization):
         self.webhook_timeout = webhook_timeout
         self.utc_offset = utc_offset
         self.tag_in_parent = tag_in_parent
+        self.version = "9.2.25104.196"
         self.refused: list[tuple[Posting, str]] = []
         self.outbox: deque[Outgoing] = deque()
         self.courier: Courier | None = None
@@ -94,6 +95,15 @@ class DynamicsEnvironment(Organization):
         """A person deletes the row."""
         work = self.begin(self.actor(user, tag))
         work.delete(self.found(object, record_id))
+        self._commit(work)
+
+    def merge(
+        self, object: str, winner: str, loser: str, fields: Mapping[str, Any], *, user: str | None = None
+    ) -> None:
+        """A person makes one row of two."""
+        work = self.begin(self.actor(user))
+        content = self._typed_by_people(object, fields)
+        work.merge(self.found(object, winner), self.found(object, loser), content)
         self._commit(work)
 
     # -- webhooks
@@ -214,7 +224,10 @@ class DynamicsEnvironment(Organization):
         return Posting(step, operation, event.message, event.row.table.name, event.row.id, headers, query, body)
 
     def _commit(self, work: Work) -> None:
-        self.send(self.plan(work))
+        outgoing = self.plan(work)
+        if outgoing.synchronous:
+            work.hide()
+        self.send(outgoing)
 
     def _typed_by_people(self, object: str, fields: Mapping[str, Any]) -> dict[str, Value]:
         columns = self.table(object).columns

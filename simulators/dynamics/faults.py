@@ -20,6 +20,7 @@ MESSAGES = {
     "0x80040216": "An unexpected error occurred.",
     "0x80044150": "Sql error: A database operation failed. Please try again.",
     "0x80044151": "SQL timeout expired.",
+    "0x80044352": "Version stamp associated with the client has expired. Please perform a full sync.",
     "0x80040220": "Principal user is missing a privilege for this operation.",
 }
 

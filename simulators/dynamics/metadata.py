@@ -11,6 +11,7 @@ from typing import Any
 from isthmus.simulators.dynamics import faults
 from isthmus.simulators.dynamics.calls import Call, Reply, Segment, key_pairs, literal
 from isthmus.simulators.dynamics.filters import parse_filter
+from isthmus.simulators.dynamics.organization import Organization
 from isthmus.simulators.dynamics.schema import Column, Table
 from isthmus.simulators.dynamics.store import Store
 from isthmus.simulators.dynamics.values import GUID
@@ -33,16 +34,16 @@ TYPES = {
 }
 
 
-def answer(store: Store, path: list[Segment], call: Call) -> Reply:
+def answer(organization: Organization, path: list[Segment], call: Call) -> Reply:
     """GET below EntityDefinitions; `path` starts with that segment."""
-    head, rest = path[0], path[1:]
+    head, rest, store = path[0], path[1:], organization.store
     if head.key is None:
-        return _list("EntityDefinitions", [definition(table) for table in store.tables.values()], call)
-    table = _table(store, head.key)
+        return _list("EntityDefinitions", [definition(organization, table) for table in store.tables.values()], call)
+    table = table_named(store, head.key)
     if not rest:
-        return _single("EntityDefinitions", definition(table), call)
+        return _single("EntityDefinitions", definition(organization, table), call)
     if rest[0].name == "Keys":
-        return _list("Keys", [alternate_key(table, name) for name in table.keys], call)
+        return _list("Keys", [alternate_key(organization, table, name) for name in table.keys], call)
     if rest[0].name != "Attributes":
         raise faults.no_resource(rest[0].name)
     if rest[0].key is not None:
@@ -52,7 +53,7 @@ def answer(store: Store, path: list[Segment], call: Call) -> Reply:
     return _list("Attributes", [one for one in every if one["@odata.type"].endswith(cast)], call)
 
 
-def definition(table: Table) -> dict[str, Any]:
+def definition(organization: Organization, table: Table) -> dict[str, Any]:
     """A table's EntityMetadata."""
     return {
         "MetadataId": _id(table.name),
@@ -63,7 +64,8 @@ def definition(table: Table) -> dict[str, Any]:
         "PrimaryIdAttribute": table.primary_id,
         "PrimaryNameAttribute": table.primary_name,
         "ObjectTypeCode": table.type_code,
-        "ChangeTrackingEnabled": not table.internal,
+        "ChangeTrackingEnabled": table.name in organization.tracked,
+        "IsAuditEnabled": {"Value": table.name in organization.store.audited},
         "IsCustomEntity": False,
         "IsPrivate": False,
         "DisplayName": _label(table.name.capitalize()),
@@ -100,7 +102,7 @@ def attribute(table: Table, column: Column) -> dict[str, Any]:
     return found
 
 
-def alternate_key(table: Table, name: str) -> dict[str, Any]:
+def alternate_key(organization: Organization, table: Table, name: str) -> dict[str, Any]:
     """An alternate key's EntityKeyMetadata."""
     return {
         "MetadataId": _id(f"{table.name}/{name}"),
@@ -108,12 +110,13 @@ def alternate_key(table: Table, name: str) -> dict[str, Any]:
         "SchemaName": name,
         "EntityLogicalName": table.name,
         "KeyAttributes": list(table.keys[name]),
-        "EntityKeyIndexStatus": "Active",
+        "EntityKeyIndexStatus": "Pending" if (table.name, name) in organization.pending else "Active",
         "DisplayName": _label(name),
     }
 
 
-def _table(store: Store, key: str) -> Table:
+def table_named(store: Store, key: str) -> Table:
+    """The table of a definition's key."""
     wanted = _named(key)
     for table in store.tables.values():
         if wanted in (table.name, _id(table.name)):

@@ -14,20 +14,24 @@ from typing import Any
 from isthmus.simulators.dynamics import faults, webhooks
 from isthmus.simulators.dynamics.authority import Application, Authority
 from isthmus.simulators.dynamics.context import NOBODY
-from isthmus.simulators.dynamics.schema import PLATFORM_TABLES, STANDARD_TABLES, Column, Table
+from isthmus.simulators.dynamics.limits import Limits
+from isthmus.simulators.dynamics.schema import PLATFORM_TABLES, STANDARD_TABLES, Column, Table, copied
 from isthmus.simulators.dynamics.store import Row, Store
 from isthmus.simulators.dynamics.trouble import Trouble
 from isthmus.simulators.dynamics.values import Reference, Value, parse, to_json
 from isthmus.simulators.dynamics.work import Actor, Work
 
-MESSAGES = ("Create", "Update", "Delete", "CreateMultiple", "UpdateMultiple", "UpsertMultiple")
+PRIVILEGES = ("Create", "Read", "Write", "Delete", "Append", "AppendTo", "Assign", "Share")
+MESSAGES = ("Create", "Update", "Delete", "CreateMultiple", "UpdateMultiple", "UpsertMultiple", "Merge")
 
 
 class Organization(Trouble):
     """One organisation with its Entra tenant.
 
     `tenant`, `client_id` and `client_secret` are the credentials of the application user `application_user`; `person`
-    is a user of flesh and blood. `tables` are declared as data (schema.py); `token_lifetime` is in seconds.
+    is a user of flesh and blood; `tracked` are the tables with change tracking; `limits` protect the service; the
+    application user sees no row that is `hidden`. `tables` are declared as data (schema.py); `token_lifetime` is in
+    seconds.
     """
 
     def __init__(
@@ -41,7 +45,14 @@ class Organization(Trouble):
         super().__init__(seed)
         self.now = clock
         self._ids, self._operation_ids = (random.Random(f"{stream}/{seed}") for stream in ("rows", "operations"))
-        self.store = Store({one.name: one for one in (*PLATFORM_TABLES, *tables)}, lambda: _guid(self._ids))
+        # Copies: what an administrator adds to a table here must not show anywhere else.
+        own = {one.name: copied(one) for one in (*PLATFORM_TABLES, *tables)}
+        self.store = Store(own, lambda: _guid(self._ids))
+        self.tracked = {one.name for one in own.values() if not one.internal}
+        self.pending: set[tuple[str, str]] = set()
+        self.hidden: set[str] = set()
+        self.links_valid_from = 0
+        self.limits = Limits(clock)
         self.tenant, self.client_id, self.organization_id = (_guid(self._ids) for _ in range(3))
         self.client_secret = f"sim-secret-{self._ids.getrandbits(64):016x}"
         self.organization_name = f"unq{self.organization_id.replace('-', '')[:29]}"
@@ -70,6 +81,18 @@ class Organization(Trouble):
     def expire_tokens(self) -> None:
         """Every token issued so far is answered with 401 from now on."""
         self.authority.expire_tokens()
+
+    def expire_links(self) -> None:
+        """Every delta link given out so far is refused from now on, as after the days of the organisation's setting."""
+        self.links_valid_from = self.store.version = self.store.version + 1
+
+    def keys_built(self) -> None:
+        """The indexes of new alternate keys are ready."""
+        self.pending.clear()
+
+    def audit(self, *tables: str) -> None:
+        """These tables are audited from now on."""
+        self.store.audited.update(tables)
 
     # -- for the edges of this package
 
@@ -122,6 +145,9 @@ class Organization(Trouble):
             own = self._insert("sdkmessage", {"name": message})
             for table in self.tables():
                 self._insert("sdkmessagefilter", {"primaryobjecttypecode": table.name, "sdkmessageid": own})
+        for table in self.tables():
+            for verb in PRIVILEGES:
+                self._insert("privilege", {"name": f"prv{verb}{table.name.capitalize()}"})
 
     def _register_endpoint(self, url: str, kind: str, secret: str) -> str:
         auth_type = webhooks.AUTH_TYPES[kind]

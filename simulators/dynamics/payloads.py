@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from isthmus.simulators.dynamics import faults
 from isthmus.simulators.dynamics.calls import Call, key_pairs, literal, segments, split_target
@@ -51,6 +52,16 @@ def found(store: Store, table: Table, key: Key) -> Row:
     if row is None:
         raise faults.missing_id(table.name, key) if isinstance(key, str) else faults.missing_key(table.name)
     return row
+
+
+def seen(store: Store, table: Table, key: Key) -> Row:
+    """The row of a key as a reader sees it, or the Fault for a missing one."""
+    row = find(store, table, key)
+    record_id = key if isinstance(key, str) else row.id if row is not None else ""
+    shown = store.committed_row(table.name, record_id)
+    if shown is None:
+        raise faults.missing_id(table.name, key) if isinstance(key, str) else faults.missing_key(table.name)
+    return shown
 
 
 def read_body(store: Store, table: Table, body: Mapping[str, Any]) -> dict[str, Value]:
@@ -98,7 +109,7 @@ def table_of_collection(store: Store, collection: str) -> Table:
 
 def resolve(store: Store, uri: str) -> tuple[Table, Key]:
     """`/accounts(…)`, `accounts(…)` or an absolute URL."""
-    path = split_target(uri)[0] if "/api/data/" in uri else uri.lstrip("/")
+    path = split_target(uri)[0] if "/api/data/" in uri else unquote(uri.lstrip("/"))
     parts = segments(path)
     if len(parts) != 1 or parts[0].key is None:
         raise faults.invalid(f"The URI '{uri}' is not valid.")

@@ -7,7 +7,7 @@ through one `Work`, which the caller commits.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 from urllib.parse import quote
 
@@ -22,6 +22,7 @@ from isthmus.simulators.dynamics.payloads import (
     read_key,
     resolve,
     same_key,
+    seen,
     show,
     value_of,
 )
@@ -31,25 +32,29 @@ from isthmus.simulators.dynamics.values import GUID
 from isthmus.simulators.dynamics.work import Work
 
 PAGE = 5000
+MERGED = ("account", "contact")
 REPRESENTATION = "return=representation"
 UNKNOWN_OPTIONS = ("$expand", "$apply", "$skip", "$search", "fetchXml", "sql", "savedQuery", "userQuery")
 
 
-def read_one(store: Store, table: Table, key: str, call: Call) -> Reply:
-    """GET of one row; 304 where If-None-Match has its version."""
+def read_one(store: Store, table: Table, key: str, call: Call, hidden: Set[str] = frozenset()) -> Reply:
+    """GET of one row; 304 where If-None-Match has its version, 403 where the user may not see it."""
     _refuse_unknown(call)
-    row = found(store, table, read_key(table, key))
+    row = seen(store, table, read_key(table, key))
+    if row.id in hidden:
+        raise faults.Fault(403, "0x80040220")
     if call.condition("if-none-match") == row.etag:
         return Reply(304, {"ETag": row.etag})
     context = f"{call.base}/$metadata#{_projection(table, call)}/$entity"
     return Reply(200, {"ETag": row.etag}, {"@odata.context": context, **show(row, call, call.query.get("$select"))})
 
 
-def read_many(store: Store, table: Table, call: Call) -> Reply:
+def read_many(store: Store, table: Table, call: Call, hidden: Set[str] = frozenset()) -> Reply:
     """GET of a collection: $select, $filter, $orderby, $top, $count, pages by `odata.maxpagesize`."""
     _refuse_unknown(call)
-    rows = _matching(store.all(table.name), call)
-    top, size, start = _number(call, "$top"), int(call.preference("odata.maxpagesize") or PAGE), _start(call)
+    rows = [row for row in _matching(store.committed(table.name), call) if row.id not in hidden]
+    top, size = _number(call, "$top"), int(call.preference("odata.maxpagesize") or PAGE)
+    start = _start(call, rows)
     limited = rows if top is None else rows[:top]
     page = limited[start : start + size]
     body: dict[str, Any] = {"@odata.context": f"{call.base}/$metadata#{_projection(table, call)}"}
@@ -57,7 +62,7 @@ def read_many(store: Store, table: Table, call: Call) -> Reply:
         body["@odata.count"] = min(len(rows), PAGE)
     body["value"] = [show(row, call, call.query.get("$select")) for row in page]
     if start + size < len(limited):
-        body["@odata.nextLink"] = _next_link(table, call, start + size)
+        body["@odata.nextLink"] = _next_link(table, call, start + size, page[-1])
     applied = call.preference("odata.maxpagesize")
     return Reply(200, {"Preference-Applied": f"odata.maxpagesize={applied}"} if applied else {}, body)
 
@@ -94,15 +99,6 @@ def delete(work: Work, table: Table, key: str, call: Call) -> Reply:
     return Reply(204)
 
 
-def clear_column(work: Work, table: Table, key: str, column: str) -> Reply:
-    """DELETE of one property, or of a lookup's `/$ref`: sets it to null."""
-    named = table.by_navigation(column) or table.columns.get(column)
-    if named is None:
-        raise faults.no_resource(column)
-    work.update(found(work.store, table, read_key(table, key)), {named.name: None})
-    return Reply(204)
-
-
 def bulk(work: Work, table: Table, action: str, call: Call) -> Reply:
     """CreateMultiple, UpdateMultiple or UpsertMultiple."""
     targets = call.json().get("Targets")
@@ -118,6 +114,25 @@ def bulk(work: Work, table: Table, action: str, call: Call) -> Reply:
     for one in targets:
         _upsert_target(work, table, one, create=action == "UpsertMultiple")
     return Reply(204)
+
+
+def merge(work: Work, call: Call) -> Reply:
+    """The Merge action."""
+    body = call.json()
+    winner, loser = (_merged(work, body.get(name), name) for name in ("Target", "Subordinate"))
+    if winner.table is not loser.table or winner.id == loser.id:
+        raise faults.invalid("Target and Subordinate must be two rows of one table.")
+    content = {n: v for n, v in (body.get("UpdateContent") or {}).items() if n != "@odata.type"}
+    work.merge(winner, loser, read_body(work.store, winner.table, content))
+    return Reply(204)
+
+
+def _merged(work: Work, named: Any, parameter: str) -> Row:
+    kind = str((named or {}).get("@odata.type", "")).removeprefix("#").removeprefix("Microsoft.Dynamics.CRM.")
+    if kind not in MERGED:
+        raise faults.invalid(f"{parameter}: the Merge message does not support entities of type '{kind}'.")
+    table = work.store.tables[kind]
+    return found(work.store, table, str(named.get(table.primary_id)).lower())
 
 
 def bulk_delete(work: Work, queries: Sequence[Mapping[str, Any]], job_id: str) -> Reply:
@@ -206,17 +221,22 @@ def _number(call: Call, option: str) -> int | None:
     return None if value is None else int(value)
 
 
-def _start(call: Call) -> int:
+def _start(call: Call, rows: Sequence[Row]) -> int:
+    """Where a page begins: after the last row of the one before, wherever that is now; a cookie, not an offset."""
     token = call.query.get("$skiptoken")
+    if not token:
+        return 0
     try:
-        return int(base64.urlsafe_b64decode(token)) if token else 0
+        number, last = base64.urlsafe_b64decode(token).decode().split(":")
+        start = int(number)
     except ValueError:
         raise faults.invalid("The $skiptoken is not valid.") from None
+    return next((index + 1 for index, row in enumerate(rows) if row.id == last), start)
 
 
-def _next_link(table: Table, call: Call, start: int) -> str:
+def _next_link(table: Table, call: Call, start: int, last: Row) -> str:
     kept = "&".join(f"{name}={quote(value)}" for name, value in call.query.items() if name != "$skiptoken")
-    token = base64.urlsafe_b64encode(str(start).encode()).decode()
+    token = base64.urlsafe_b64encode(f"{start}:{last.id}".encode()).decode()
     return f"{call.base}/{table.collection}?{kept}{'&' if kept else ''}$skiptoken={quote(token)}"
 
 

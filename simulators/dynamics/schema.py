@@ -6,7 +6,7 @@ Promises: everything else in this package works from these declarations, so a fu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Kind = Literal[
@@ -17,7 +17,8 @@ Kind = Literal[
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column. `options` label a choice; `states` give each status its state; `targets` map a lookup's navigation
-    properties to tables; a `secret` is never read back; `twin_of` names the money column that a base amount repeats."""
+    properties to tables, `inverse` the properties of those tables that list what refers to a row; a `secret` is never read
+    back; `twin_of` names the money column that a base amount repeats."""
 
     name: str
     kind: Kind = "string"
@@ -25,6 +26,7 @@ class Column:
     options: Mapping[int, str] = field(default_factory=dict)
     states: Mapping[int, int] = field(default_factory=dict)
     targets: Mapping[str, str] = field(default_factory=dict)
+    inverse: Mapping[str, str] = field(default_factory=dict)
     on_delete: Literal["remove_link", "cascade", "nothing"] = "nothing"
     low: int = -2147483648
     high: int = 2147483647
@@ -64,12 +66,18 @@ class Table:
 
     def by_wire_name(self, name: str) -> Column | None:
         """The column that Web API JSON calls so."""
-        column = self.columns.get(name[1:-6] if name.startswith("_") and name.endswith("_value") else name)
+        plain = name[1:-6] if name.startswith("_") and name.endswith("_value") else name
+        column = self.columns.get(plain) or self.columns.get(name)
         return column if column is not None and column.wire_name == name else None
 
     def by_navigation(self, name: str) -> Column | None:
         """The lookup that has this navigation property."""
         return next((column for column in self.columns.values() if name in column.targets), None)
+
+
+def copied(table: Table) -> Table:
+    """The same table, whose columns and keys may be added to."""
+    return replace(table, columns=dict(table.columns), keys=dict(table.keys))
 
 
 def text(name: str, max_length: int = 100) -> Column:
@@ -110,6 +118,12 @@ def _system_columns(name: str) -> tuple[Column, ...]:
         STATE,
         STATUS,
     )
+
+
+def _merge_columns(name: str) -> tuple[Column, Column]:
+    """What a merge leaves on its loser."""
+    master = Column("masterid", "lookup", targets={"masterid": name}, writable=False)
+    return Column("merged", "bool", default=False, writable=False), master
 
 
 def _currency_columns() -> tuple[Column, ...]:
@@ -155,6 +169,7 @@ ACCOUNT = table(
     text("address1_city", 80),
     text("address1_postalcode", 20),
     text("address1_country", 80),
+    *_merge_columns("account"),
     choice("industrycode", "Accounting", "Agriculture and Non-petrol Natural Resource Extraction", "Broadcasting"),
     text("isthmus_id", 100),
     keys={"isthmus_key": ("isthmus_id",)},
@@ -176,8 +191,10 @@ CONTACT = table(
         "parentcustomerid",
         "lookup",
         targets={"parentcustomerid_account": "account", "parentcustomerid_contact": "contact"},
+        inverse={"contact_customer_accounts": "account", "contact_customer_contacts": "contact"},
         on_delete="cascade",
     ),
+    *_merge_columns("contact"),
     text("isthmus_id", 100),
     keys={"isthmus_key": ("isthmus_id",)},
     computed={"fullname": ("firstname", "lastname")},
@@ -210,6 +227,19 @@ PLATFORM_TABLES = (
         Column("messageformat", "picklist", options={1: "Binary XML", 2: "Json", 3: "Text XML"}, default=2),
     ),
     internal("sdkmessage", "name", text("name", 256)),
+    internal("role", "name", text("name", 100), lookup("businessunitid", businessunitid="businessunit")),
+    internal("privilege", "name", text("name", 100)),
+    internal("roleprivileges", "depth", Column("roleid", "guid"), Column("privilegeid", "guid"), text("depth", 20)),
+    internal("systemuserroles", "userid", Column("userid", "guid"), Column("roleid", "guid")),
+    internal(
+        "audit",
+        "objecttypecode",
+        # Shown as a lookup is, though what it refers to is gone.
+        Column("_objectid_value", "guid"),
+        text("objecttypecode"),
+        Column("operation", "picklist", options={1: "Create", 2: "Update", 3: "Delete", 4: "Access"}),
+        Column("createdon", "datetime", writable=False),
+    ),
     internal(
         "sdkmessagefilter",
         "name",

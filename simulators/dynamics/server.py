@@ -124,10 +124,20 @@ class _Edge:
         if isinstance(call_or_reply, Reply):
             return self._respond(request, call_or_reply)
         call = call_or_reply
-        reply = await self._carry_out(call)
+        reply = await self._within_limits(call)
         if call.method != "GET" and reply.status < 400 and self._environment.answer_is_lost() and request.transport:
             request.transport.abort()
         return self._respond(request, reply)
+
+    async def _within_limits(self, call: Call) -> Reply:
+        limits = self._environment.limits
+        refusal = limits.enter()
+        if refusal is not None:
+            return fault_reply(refusal)
+        try:
+            return await self._carry_out(call)
+        finally:
+            limits.leave()
 
     async def _carry_out(self, call: Call) -> Reply:
         if (call.method, call.path) != ("POST", "$batch"):

@@ -1,12 +1,12 @@
 """The rows: in memory, by table and id, with one version sequence for the whole organisation (dynamics.md §2).
 
 Promises: every put takes the next version; alternate keys stay unique, nulls excepted; a row is a value, so an old one
-can be put back.
+can be put back; `committed` shows nothing of a unit of work that is still under way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +47,11 @@ class Store:
         self.new_id = guid
         self._rows: dict[str, dict[str, Row]] = {name: {} for name in tables}
         self._keys: dict[Key, str] = {}
-        self._version = FIRST_VERSION
+        self.version = FIRST_VERSION
+        self.audited: set[str] = set()
+        self._graves: dict[str, dict[str, int]] = {name: {} for name in tables}
+        self._hidden: dict[tuple[str, str], Row | None] = {}
+        self._floors: list[int] = []
 
     def get(self, table: str, record_id: str) -> Row | None:
         """The row, or None."""
@@ -60,6 +64,40 @@ class Store:
     def ids(self, table: str) -> list[str]:
         """The id of every row, oldest first."""
         return list(self._rows[table])
+
+    def committed(self, table: str) -> list[Row]:
+        """Every row as others see it: what is not yet committed is not among them."""
+        if not self._hidden:
+            return self.all(table)
+        rows: dict[str, Row | None] = {**self._rows[table]}
+        rows |= {record_id: row for (name, record_id), row in self._hidden.items() if name == table}
+        return [row for row in rows.values() if row is not None]
+
+    def committed_row(self, table: str, record_id: str) -> Row | None:
+        """A row as others see it."""
+        key = (table, record_id.lower())
+        return self._hidden[key] if key in self._hidden else self.get(table, record_id)
+
+    def deleted(self, table: str) -> dict[str, int]:
+        """The rows that are gone, with the version of their deletion."""
+        return {one: at for one, at in self._graves[table].items() if (table, one) not in self._hidden}
+
+    @property
+    def settled_version(self) -> int:
+        """No unit of work that is still under way has a version up to this one."""
+        return min([self.version, *self._floors])
+
+    def hide(self, before: Mapping[tuple[str, str], Row | None], floor: int) -> None:
+        """Others still see these rows as they were; all versions of the unit of work are above `floor`."""
+        for key, row in before.items():
+            self._hidden.setdefault(key, row)
+        self._floors.append(floor)
+
+    def reveal(self, keys: Iterable[tuple[str, str]], floor: int) -> None:
+        """The unit of work has ended."""
+        for key in keys:
+            self._hidden.pop(key, None)
+        self._floors.remove(floor)
 
     def find(self, table: str, values: Mapping[str, Value]) -> Row | None:
         """The row whose alternate key has these values; LookupError where the table has no such key."""
@@ -76,14 +114,16 @@ class Store:
         for key in self._keys_of(table, present):
             if self._keys.get(key, record_id) != record_id:
                 raise faults.taken(table.name, key[1], table.keys[key[1]])
-        self._version += 1
-        row = Row(table, record_id, self._version, present)
+        self.version += 1
+        row = Row(table, record_id, self.version, present)
+        self._graves[table.name].pop(record_id, None)
         self._set(row)
         return row
 
     def remove(self, row: Row) -> None:
         """Take the row out. The sequence moves on, as a delete is a change like any other."""
-        self._version += 1
+        self.version += 1
+        self._graves[row.table.name][row.id] = self.version
         self._drop(row)
 
     def restore(self, before: Row | None, after: Row | None) -> None:
@@ -94,7 +134,13 @@ class Store:
         if before is None:
             self._drop(subject)
         else:
+            self._graves[before.table.name].pop(before.id, None)
             self._set(before)
+
+    def index(self, table: Table, key: str) -> None:
+        """Take the rows that are there into a new alternate key."""
+        for row in self.all(table.name):
+            self._keys.update((one, row.id) for one in self._keys_of(table, row.values) if one[1] == key)
 
     def referring(self, target: Reference) -> Iterator[tuple[Row, Column]]:
         """The rows that refer to a row through a lookup that cares about its deletion."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from isthmus.simulators.dynamics import faults, metadata, records
+from isthmus.simulators.dynamics import columns, customizing, faults, metadata, records, tracking
 from isthmus.simulators.dynamics.calls import Call, Reply, Segment, fault_reply, segments
 from isthmus.simulators.dynamics.environment import DynamicsEnvironment, Outgoing
 from isthmus.simulators.dynamics.payloads import table_of_collection
+from isthmus.simulators.dynamics.schema import Table
 from isthmus.simulators.dynamics.work import Work
 
 ACTIONS = "Microsoft.Dynamics.CRM."
@@ -46,15 +47,23 @@ class WebApi:
             ]
             return Reply(200, {}, {"@odata.context": f"{call.base}/$metadata", "value": values})
         if path[0].name == "EntityDefinitions":
-            return metadata.answer(store, path, call)
-        if path[0].name == "WhoAmI":
-            return self._who_am_i(call)
+            return metadata.answer(self._environment, path, call)
+        if path[0].name in ("WhoAmI", "RetrieveVersion"):
+            return self._who_am_i(call) if path[0].name == "WhoAmI" else _version(call, self._environment.version)
+        if (told := customizing.read(self._environment, path, call)) is not None:
+            return told
         table = table_of_collection(store, path[0].name)
+        if len(path) == 2 and path[1].name == "$count" and "$deltatoken" in call.query:
+            return tracking.count(self._environment, table, call)
+        if len(path) == 2 and path[0].key is not None:
+            return columns.read_below(store, table, path[0].key, path[1].name, call)
         if len(path) > 1:
             raise faults.no_resource(path[1].name)
         if path[0].key is None:
-            return records.read_many(store, table, call)
-        return records.read_one(store, table, path[0].key, call)
+            if tracking.wanted(call):
+                return tracking.answer(self._environment, table, call)
+            return records.read_many(store, table, call, self._environment.hidden)
+        return records.read_one(store, table, path[0].key, call, self._environment.hidden)
 
     async def together(self, calls: list[Call], build: Callable[[Call, list[Reply]], Call]) -> list[Reply]:
         """Carry out writes: all of them, or none and Fault. `build` completes a call from the earlier replies."""
@@ -84,7 +93,14 @@ class WebApi:
         if outgoing.synchronous:
             if environment.courier is None:
                 raise faults.Fault(500, "0x80040216")
-            await environment.courier.post_now(outgoing.synchronous)
+            work.hide()
+            try:
+                await environment.courier.post_now(outgoing.synchronous)
+            except faults.Fault:
+                work.undo()
+                raise
+            finally:
+                work.reveal()
         environment.send(Outgoing(work, (), outgoing.asynchronous))
 
     def _handler(self, call: Call) -> Handler:
@@ -94,6 +110,10 @@ class WebApi:
         if (call.method, path[0].name) == ("POST", "BulkDelete"):
             queries, job = call.json().get("QuerySet", []), self._environment.operation_id()
             return lambda work: records.bulk_delete(work, queries, job)
+        if (custom := customizing.write(self._environment, path, call)) is not None:
+            return custom
+        if (call.method, path[0].name) == ("POST", "Merge"):
+            return lambda work: records.merge(work, call)
         table = table_of_collection(self._environment.store, path[0].name)
         key, action = path[0].key, _action(path)
         if call.method == "POST" and key is None and action in BULK:
@@ -102,11 +122,16 @@ class WebApi:
             return lambda work: records.create(work, table, call)
         if call.method == "PATCH" and key is not None and not path[1:]:
             return lambda work: records.upsert(work, table, key, call)
-        if call.method == "DELETE" and key is not None:
-            if path[1:]:
-                return lambda work: records.clear_column(work, table, key, path[1].name)
+        if call.method == "DELETE" and key is not None and not path[1:]:
             return lambda work: records.delete(work, table, key, call)
+        if call.method in ("PUT", "DELETE") and key is not None and path[1:]:
+            return self._column_handler(call, table, key, path[1].name)
         raise faults.Fault(405, "0x80040227", f"{call.method} is not allowed on {call.path}.")
+
+    def _column_handler(self, call: Call, table: Table, key: str, column: str) -> Handler:
+        if call.method == "PUT":
+            return lambda work: columns.put_column(work, table, key, column, call)
+        return lambda work: columns.clear_column(work, table, key, column)
 
     def _who_am_i(self, call: Call) -> Reply:
         actor = self._environment.actor(call.application.user_id)
@@ -124,3 +149,8 @@ class WebApi:
 
 def _action(path: list[Segment]) -> str:
     return path[1].name.removeprefix(ACTIONS) if len(path) == 2 else ""
+
+
+def _version(call: Call, version: str) -> Reply:
+    context = f"{call.base}/$metadata#Microsoft.Dynamics.CRM.RetrieveVersionResponse"
+    return Reply(200, {}, {"@odata.context": context, "Version": version})

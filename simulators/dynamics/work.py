@@ -17,7 +17,8 @@ from isthmus.simulators.dynamics.schema import Column, Table
 from isthmus.simulators.dynamics.store import Row, Store
 from isthmus.simulators.dynamics.values import Reference, Value
 
-Message = Literal["Create", "Update", "Delete"]
+Message = Literal["Create", "Update", "Delete", "Merge"]
+DELETED = 3
 STATE_COLUMNS = frozenset({"statecode", "statuscode"})
 
 
@@ -34,12 +35,13 @@ class Actor:
 @dataclass(frozen=True, slots=True)
 class Event:
     """What happened to one row. `submitted`: the columns that the caller named; `row`: the row after, or, for a
-    delete, before."""
+    delete, before; `subordinate`: the loser of a merge."""
 
     message: Message
     row: Row
     submitted: Mapping[str, Value]
     at: datetime
+    subordinate: str | None = None
 
 
 class Work:
@@ -51,6 +53,8 @@ class Work:
         self.at = at
         self.events: list[Event] = []
         self._undo: list[tuple[Row | None, Row | None]] = []
+        self._floor = store.version
+        self._hidden: dict[tuple[str, str], Row | None] = {}
 
     def create(self, table: Table, submitted: Mapping[str, Value], record_id: str | None = None) -> Row:
         """A new row; Fault 412 where the id or an alternate key is taken."""
@@ -74,12 +78,41 @@ class Work:
         self.store.remove(row)
         self._undo.append((row, None))
         self._raise("Delete", row, {})
+        if row.table.name in self.store.audited:
+            self._audit(row)
         for child, column in list(self.store.referring(Reference(row.table.name, row.id))):
             if column.on_delete == "cascade":
                 if self.store.get(child.table.name, child.id) is child:
                     self.delete(child)
             else:
                 self.update(child, {column.name: None})
+
+    def merge(self, winner: Row, loser: Row, content: Mapping[str, Value]) -> None:
+        """The loser is deactivated and names its master, what referred to it refers to the winner (dynamics.md §3.6)."""
+        old, new = (Reference(row.table.name, row.id) for row in (loser, winner))
+        for child, column in list(self.store.referring(old)):
+            self.update(child, {column.name: new})
+        self.update(loser, {"statecode": 1, "statuscode": 2, "merged": True, "masterid": new})
+        after = self.update(winner, content) if content else winner
+        self.events.append(Event("Merge", after, content, self.at, loser.id))
+
+    def hide(self) -> None:
+        """Until `reveal` others see the rows as they were before: the transaction is still under way."""
+        for before, after in self._undo:
+            row = before or after
+            if row is not None:
+                self._hidden.setdefault((row.table.name, row.id), before)
+        self.store.hide(self._hidden, self._floor)
+
+    def reveal(self) -> None:
+        """The transaction has ended, this way or that."""
+        self.store.reveal(self._hidden, self._floor)
+        self._hidden.clear()
+
+    def _audit(self, row: Row) -> None:
+        """What stays of a deletion where the table is audited."""
+        about: dict[str, Value] = {"_objectid_value": row.id, "objecttypecode": row.table.name, "operation": DELETED}
+        self.create(self.store.tables["audit"], about)
 
     def undo(self) -> None:
         """Put everything back."""

@@ -77,7 +77,7 @@ class Cometd:
                 return [self._subscribe(message, session)]
             case "/meta/unsubscribe":
                 session.told.pop(str(message.get("subscription")), None)
-                return [_ok(message, subscription=message.get("subscription"))]
+                return [_ok(message, clientId=message.get("clientId"), subscription=message.get("subscription"))]
             case "/meta/disconnect":
                 self._sessions.pop(session.client_id, None)
                 return [_ok(message)]
@@ -138,7 +138,7 @@ class Cometd:
             )
             return _failed(message, text, subscription=channel)
         self._wake()
-        return _ok(message, subscription=channel)
+        return _ok(message, clientId=session.client_id, subscription=channel)
 
     async def _connect(self, message: Message, session: Session) -> list[Message]:
         if not session.connected:

@@ -6,32 +6,26 @@ the same ids and transaction keys; events stay for replay until they are made to
 
 from __future__ import annotations
 
+import contextlib
 import random
-import string
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from isthmus.simulators.outage import Outage
-from isthmus.simulators.salesforce.events import Event, Transaction, body, event_name, header
-from isthmus.simulators.salesforce.faults import Refused, refused
+from isthmus.simulators.salesforce.events import Event, Transaction, body, channel_of, event_name, header
+from isthmus.simulators.salesforce.faults import Faults, refused
+from isthmus.simulators.salesforce.ids import numbered, to18
+from isthmus.simulators.salesforce.rules import stored, validate
 from isthmus.simulators.salesforce.schema import STANDARD_OBJECTS, Field, Object
+from isthmus.simulators.salesforce.store import Row, Store
 
-BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
-SUFFIX = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 UI = "com/salesforce/api/soap/60.0;client=SfdcInternalAPI/"
 BROWSER_USER = "0055g00000UserAAAA"
+STANDARD = "ChangeEvents"
 API_USER = "0055g00000ApiUserA"
-Row = dict[str, Any]
-
-
-def to18(record_id: str) -> str:
-    """A 15-character id with its case suffix (salesforce.md §5)."""
-    if len(record_id) != 15:
-        return record_id
-    chunks = (record_id[start : start + 5] for start in (0, 5, 10))
-    return record_id + "".join(SUFFIX[sum(1 << k for k, c in enumerate(chunk) if c.isupper())] for chunk in chunks)
 
 
 class SalesforceOrg:
@@ -64,31 +58,48 @@ class SalesforceOrg:
         self.on_event: Callable[[], None] = lambda: None
         self.forget_clients: Callable[[], None] = lambda: None
         self.tokens: set[str] = set()
+        self.logins = 0
+        self.public_key = ""
+        self.run_as: str | None = username
+        self.instance_url: str | None = None
+        self.versions: Iterable[int] = range(45, 67)
+        # How the APIs behave: rows a page at most (0: as many as are asked for), looks until a bulk job is done, seconds
+        # by which getUpdated lags, and whether batch APIs pass a caller's name on.
+        self.page_rows, self.job_looks, self.covered_lag, self.names_batches = 0, 1, 0.0, True
+        self.selected: set[str] = set()
+        self.hidden: set[tuple[str, str]] = set()
         self.oldest_replay = 0
         self.requests = 0
         self._chance = random.Random(seed)
-        self._clock = clock
-        self._rows: dict[str, dict[str, Row]] = {name: {} for name in self.objects}
-        self._bin: dict[str, dict[str, Row]] = {name: {} for name in self.objects}
+        self.clock = clock
+        self._purged: dict[str, dict[str, str]] = {name: {} for name in self.objects}
+        self.faults = Faults()
+        self.store = Store(self.objects)
+        self._rows = {name: self.store.live(name) for name in self.objects}
+        self._bin = {name: self.store.bin(name) for name in self.objects}
         self._ids = 0
         self._replay = 1000
         self._commits = 70_000_000_000
         self._raised = 0
         self._gaps: set[tuple[str, str]] = set()
-        self._failing: list[Refused] = []
+        for one in self.objects.values():
+            if one.tracked:
+                self.select(one.name)
 
     # -- what people do
 
     def create(self, object: str, fields: Mapping[str, Any], *, user: str = BROWSER_USER, origin: str = UI) -> str:
         """A new record; its id."""
         one = self.object(object)
-        self._validate(one, fields, creating=True)
+        validate(one, fields, creating=True)
         now = self._now()
         row: Row = dict.fromkeys(one.fields)
-        row.update({name: _stored(value) for name, value in fields.items()})
+        row.update({name: stored(value) for name, value in fields.items()})
         row |= {"Id": self._new_id(one), "CreatedDate": now, "CreatedById": to18(user[:15])}
         row |= {"LastModifiedDate": now, "LastModifiedById": to18(user[:15]), "SystemModstamp": now}
         self._rows[object][row["Id"]] = row
+        if object in ("PermissionSetAssignment", "FieldPermissions"):
+            self._show()
         self._raise(one, row["Id"], "CREATE", self._transaction(user, origin), self._filled(row))
         return str(row["Id"])
 
@@ -97,19 +108,19 @@ class SalesforceOrg:
     ) -> None:
         """Change fields; None clears. Where nothing differs only LastModifiedDate moves."""
         one, row = self.object(object), self.row(object, record_id)
-        self._validate(one, fields, creating=False)
-        changed = {n: _stored(v) for n, v in fields.items() if _stored(v) != row[n]}
+        validate(one, fields, creating=False)
+        changed = {n: stored(v) for n, v in fields.items() if stored(v) != row[n]}
         now, modifier = self._now(), to18(user[:15])
         extra: Row = {"LastModifiedDate": now}
         if row["LastModifiedById"] != modifier:
             extra["LastModifiedById"] = modifier
-        row |= changed | extra | {"SystemModstamp": now}
+        self._rows[object][row["Id"]] = row | changed | extra | {"SystemModstamp": now}
         self._raise(one, row["Id"], "UPDATE", self._transaction(user, origin), changed | extra)
 
     def delete(self, object: str, record_id: str, *, user: str = BROWSER_USER, origin: str = UI) -> None:
         """Into the recycle bin."""
         one, row = self.object(object), self.row(object, record_id)
-        self._bin[object][row["Id"]] = self._rows[object].pop(row["Id"])
+        self._bin[object][row["Id"]] = self._rows[object].pop(row["Id"]) | {"SystemModstamp": self._now()}
         self._raise(one, row["Id"], "DELETE", self._transaction(user, origin), {})
 
     def undelete(self, object: str, record_id: str, *, user: str = BROWSER_USER, origin: str = UI) -> None:
@@ -117,12 +128,16 @@ class SalesforceOrg:
         one, key = self.object(object), to18(record_id)
         if key not in self._bin[object]:
             raise refused(404, "UNDELETE_FAILED", "entity is not in the recycle bin")
-        row = self._rows[object][key] = self._bin[object].pop(key)
+        row = self._rows[object][key] = self._bin[object].pop(key) | {"SystemModstamp": self._now()}
         self._raise(one, key, "UNDELETE", self._transaction(user, origin), self._filled(row))
 
     def rows(self, object: str) -> dict[str, Row]:
         """The live rows by id."""
-        return dict(self._rows[object])
+        return self._rows[object].whole()
+
+    def deleted(self, object: str) -> dict[str, Row]:
+        """The recycle bin by id; SystemModstamp is when a row went there."""
+        return self._bin[object].whole()
 
     def ids(self, object: str) -> list[str]:
         """The ids of the live rows, oldest first."""
@@ -131,10 +146,19 @@ class SalesforceOrg:
     # -- what REST needs
 
     def object(self, name: str) -> Object:
-        """An object by its name; 404 as REST answers."""
+        """An object by its name, with the fields that may be seen; 404 as REST answers."""
         if name not in self.objects:
             raise refused(404, "NOT_FOUND", "The requested resource does not exist")
-        return self.objects[name]
+        one = self.objects[name]
+        hidden = {field for of, field in self.hidden if of == name}
+        return replace(one, fields={n: f for n, f in one.fields.items() if n not in hidden}) if hidden else one
+
+    def object_of(self, record_id: str) -> str:
+        """The object whose key prefix an id has; 400 MALFORMED_ID."""
+        for one in self.objects.values():
+            if record_id.startswith(one.prefix) and len(record_id) in (15, 18):
+                return one.name
+        raise refused(400, "MALFORMED_ID", f"malformed id {record_id}")
 
     def row(self, object: str, record_id: str) -> Row:
         """A live row; 404 as REST answers."""
@@ -152,23 +176,81 @@ class SalesforceOrg:
         spec = self.object(object).fields.get(field)
         if spec is None or not spec.external_id:
             raise refused(404, "NOT_FOUND", "Provided external ID field does not exist or is not accessible")
-        return [key for key, row in self._rows[object].items() if row[field] == value]
+        return self._rows[object].having(field, value)
 
-    def before_write(self) -> None:
-        """Fail if a test wants this write to fail."""
-        if self._failing:
-            raise self._failing.pop(0)
+    def matching_any(self, object: str, field: str, value: Any) -> list[str]:
+        """Ids of the rows with this value in any field."""
+        return self._rows[object].having(field, value)
+
+    def deletions(self, object: str) -> dict[str, str]:
+        """When each deleted row was deleted, purged ones too."""
+        self.object(object)
+        found = {record_id: row["SystemModstamp"] for record_id, row in self._bin[object].whole().items()}
+        return self._purged[object] | found
+
+    # -- what administrators do
+
+    def add_field(self, object: str, field: Field, *, hidden: bool = False) -> None:
+        """Make a custom field; `hidden`: until a permission set shows it."""
+        one = self.objects[object]
+        self.objects[object] = replace(one, fields={**one.fields, field.name: field})
+        self.store.add_field(object, field)
+        if hidden:
+            self.hidden.add((object, field.name))
+
+    def select(self, object: str, channel: str = STANDARD) -> str:
+        """Tell of an object's changes from now on; the id of its membership."""
+        self.selected.add(object)
+        if channel != STANDARD:
+            self.channels[f"/data/{channel}"][object] = self.channels[f"/data/{channel}"].get(object, ())
+        event = channel_of(object).rpartition("/")[2]
+        return self.create("PlatformEventChannelMember", {"SelectedEntity": event, "EventChannel": channel})
+
+    def add_channel(self, name: str) -> str:
+        """Make a custom channel, `…__chn`; the id of it."""
+        self.channels[f"/data/{name}"] = {}
+        told = {"DeveloperName": name.removesuffix("__chn"), "ChannelType": "data", "MasterLabel": name}
+        return self.create("PlatformEventChannel", told)
+
+    def carry(self, channel: str, enriched: Mapping[str, tuple[str, ...]]) -> None:
+        """A custom channel, `/data/…__chn`, with these objects, each enriched by these fields."""
+        self.add_channel(channel.removeprefix("/data/"))
+        self.channels[channel] = dict(enriched)
+        for object in enriched:
+            self.select(object, channel.removeprefix("/data/"))
+
+    def purge(self, object: str, record_id: str) -> None:
+        """Out of the recycle bin, for ever; no event tells of it (salesforce.md §1.8)."""
+        self._purged[object][to18(record_id)] = self._bin[object].pop(to18(record_id))["SystemModstamp"]
+
+    def _show(self) -> None:
+        """Fields become visible by the permissions of the sets that the API's user has."""
+        assigned = self._rows["PermissionSetAssignment"].whole().values()
+        sets = {row["PermissionSetId"] for row in assigned if row["AssigneeId"] == self.user_id}
+        for row in self._rows["FieldPermissions"].whole().values():
+            if row["ParentId"] in sets and row["PermissionsRead"]:
+                self.hidden.discard((row["SobjectType"], row["Field"].partition(".")[2]))
+
+    @contextlib.contextmanager
+    def all_or_none(self) -> Iterator[None]:
+        """What is written inside is undone, its events too, where an exception leaves it."""
+        told = len(self.events)
+        try:
+            with self.store.all_or_none():
+                yield
+        except BaseException:
+            del self.events[told:]
+            raise
 
     # -- trouble
 
     def fail_next(self, number: int, status: int, body: Any, retry_after: float | None = None) -> None:
         """The next REST writes are answered with this."""
-        headers = {} if retry_after is None else {"Retry-After": str(int(retry_after))}
-        self._failing += [Refused(status, body, headers)] * number
+        self.faults.fail(number, status, body, retry_after, writes=True)
 
     def recover(self) -> None:
         """Forget the failures that are still to come."""
-        self._failing.clear()
+        self.faults.recover()
 
     def gap_next(self, object: str, ids: Iterable[str]) -> None:
         """The next change of these records is told as a GAP_* event, without its body."""
@@ -193,6 +275,8 @@ class SalesforceOrg:
     def _raise(
         self, one: Object, record_id: str, kind: str, transaction: Transaction, values: Mapping[str, Any]
     ) -> None:
+        if one.name not in self.selected:
+            return
         if (one.name, record_id) in self._gaps:
             self._gaps.discard((one.name, record_id))
             kind, values = f"GAP_{kind}", {}
@@ -217,58 +301,15 @@ class SalesforceOrg:
     def _transaction(self, user: str, origin: str) -> Transaction:
         self._commits += self._chance.randint(1, 900)
         key = "-".join(f"{self._chance.getrandbits(bits):0{bits // 4}x}" for bits in (32, 16, 16, 16, 48))
-        return Transaction(key, self._commits, int(self._clock() * 1000), to18(user[:15]), origin)
+        return Transaction(key, self._commits, int(self.clock() * 1000), to18(user[:15]), origin)
 
     def _new_id(self, one: Object) -> str:
         self._ids += 1
-        number, digits = self._ids, ""
-        for _ in range(7):
-            number, rest = divmod(number, 62)
-            digits = BASE62[rest] + digits
-        return to18(f"{one.prefix}5g000{digits}"[:15].ljust(15, "0"))
+        return numbered(one.prefix, self._ids)
 
     def _now(self) -> str:
-        return datetime.fromtimestamp(int(self._clock()), UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        return datetime.fromtimestamp(int(self.clock()), UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
     def _filled(self, row: Row) -> Row:
         hidden = ("Id", "SystemModstamp")
         return {name: value for name, value in row.items() if value is not None and name not in hidden}
-
-    def _validate(self, one: Object, fields: Mapping[str, Any], *, creating: bool) -> None:
-        for name, value in fields.items():
-            spec = one.fields.get(name)
-            if spec is None:
-                raise refused(400, "INVALID_FIELD", f"No such column '{name}' on sobject of type {one.name}", (name,))
-            if not spec.updateable:
-                message = f"Unable to create/update fields: {name}. Please check the security settings of this field"
-                raise refused(400, "INVALID_FIELD_FOR_INSERT_UPDATE", message, (name,))
-            _check(spec, value)
-        lacking = [
-            spec.name
-            for spec in one.fields.values()
-            if spec.required and (_stored(fields.get(spec.name)) is None) and (creating or spec.name in fields)
-        ]
-        if lacking:
-            message = f"Required fields are missing: [{', '.join(lacking)}]"
-            raise refused(400, "REQUIRED_FIELD_MISSING", message, tuple(lacking))
-
-
-def _check(spec: Field, value: Any) -> None:
-    if value is None:
-        return
-    if spec.type in ("int", "currency"):
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            message = f"Cannot deserialize instance of {spec.type} from VALUE_STRING value {value}"
-            raise refused(400, "JSON_PARSER_ERROR", message)
-    elif not isinstance(value, str):
-        raise refused(400, "JSON_PARSER_ERROR", f"Cannot deserialize instance of string from value {value}")
-    elif len(value) > spec.length:
-        message = f"{spec.name}: data value too large: {value[:20]}... (max length={spec.length})"
-        raise refused(400, "STRING_TOO_LONG", message, (spec.name,))
-
-
-def _stored(value: Any) -> Any:
-    """What Salesforce keeps: no outer blanks, and an empty text is nothing."""
-    if isinstance(value, str):
-        return value.strip() or None
-    return value

@@ -21,18 +21,20 @@ class Field:
     external_id: bool = False
     updateable: bool = True
     part_of: tuple[str, str] | None = None
+    refers_to: str = ""
 
 
 @dataclass(frozen=True)
 class Object:
-    """An object with its key prefix."""
+    """An object with its key prefix. `tracked`: it is selected for change data capture from the start."""
 
     name: str
     prefix: str
     fields: Mapping[str, Field]
+    tracked: bool = False
 
 
-def _object(name: str, prefix: str, *fields: Field) -> Object:
+def _object(name: str, prefix: str, *fields: Field, tracked: bool = False) -> Object:
     system = (
         Field("Id", "id", updateable=False),
         Field("CreatedDate", "datetime", updateable=False),
@@ -41,7 +43,7 @@ def _object(name: str, prefix: str, *fields: Field) -> Object:
         Field("LastModifiedById", "reference", updateable=False),
         Field("SystemModstamp", "datetime", updateable=False),
     )
-    return Object(name, prefix, {field.name: field for field in (*system, *fields)})
+    return Object(name, prefix, {field.name: field for field in (*system, *fields)}, tracked)
 
 
 def _address(prefix: str) -> tuple[Field, ...]:
@@ -54,6 +56,7 @@ ACCOUNT = _object(
     "001",
     Field("Name", required=True),
     Field("AccountNumber", length=40),
+    Field("ParentId", "reference", refers_to="Account"),
     Field("Phone", "phone", 40),
     Field("Fax", "phone", 40),
     Field("Website", "url"),
@@ -65,6 +68,7 @@ ACCOUNT = _object(
     *_address("Billing"),
     *_address("Shipping"),
     Field("Isthmus_Id__c", length=36, external_id=True),
+    tracked=True,
 )
 CONTACT = _object(
     "Contact",
@@ -76,11 +80,57 @@ CONTACT = _object(
     Field("Phone", "phone", 40),
     Field("MobilePhone", "phone", 40),
     Field("Title", length=128),
-    Field("AccountId", "reference"),
+    Field("AccountId", "reference", refers_to="Account"),
     *_address("Mailing"),
     Field("Isthmus_Id__c", length=36, external_id=True),
+    tracked=True,
 )
-STANDARD_OBJECTS = (ACCOUNT, CONTACT)
+TASK = _object(
+    "Task",
+    "00T",
+    Field("Subject", "combobox"),
+    Field("Description", "textarea", 32000),
+    Field("Status", "picklist"),
+    Field("Priority", "picklist"),
+    Field("WhatId", "reference"),
+    Field("OwnerId", "reference"),
+    Field("Isthmus_Id__c", length=36, external_id=True),
+)
+# What is set up in an org is rows, too.
+SETUP = (
+    _object("PermissionSet", "0PS", Field("Name", length=80, required=True), Field("Label", length=80)),
+    _object(
+        "PermissionSetAssignment",
+        "0Pa",
+        Field("AssigneeId", "reference", required=True),
+        Field("PermissionSetId", "reference", required=True),
+    ),
+    _object(
+        "ObjectPermissions",
+        "110",
+        Field("ParentId", "reference", required=True),
+        Field("SobjectType", required=True),
+        Field("PermissionsRead", "boolean"),
+        Field("PermissionsCreate", "boolean"),
+        Field("PermissionsEdit", "boolean"),
+        Field("PermissionsDelete", "boolean"),
+        Field("PermissionsViewAllRecords", "boolean"),
+        Field("PermissionsModifyAllRecords", "boolean"),
+    ),
+    _object(
+        "FieldPermissions",
+        "01k",
+        Field("ParentId", "reference", required=True),
+        Field("SobjectType", required=True),
+        Field("Field", required=True),
+        Field("PermissionsRead", "boolean"),
+        Field("PermissionsEdit", "boolean"),
+    ),
+    _object("CustomField", "00N", Field("DeveloperName"), Field("TableEnumOrId")),
+    _object("PlatformEventChannel", "0YL", Field("DeveloperName"), Field("ChannelType"), Field("MasterLabel")),
+    _object("PlatformEventChannelMember", "0v8", Field("SelectedEntity"), Field("EventChannel")),
+)
+STANDARD_OBJECTS = (ACCOUNT, CONTACT, TASK, *SETUP)
 
 
 def describe(one: Object) -> dict[str, Any]:

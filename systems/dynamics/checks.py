@@ -12,21 +12,38 @@ from isthmus.config.errors import IsthmusError, PlatformError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.dynamics.session import Session
 from isthmus.systems.protocol import Finding
+from isthmus.systems.versions import number
 
+TABLE = "LogicalName,EntitySetName,PrimaryIdAttribute,ChangeTrackingEnabled"
+FEWEST_DAYS = 3
 RIGHTS = ("IsValidForUpdate", "IsValidForRead")
 
 
 async def check(environment: Session, tables: Mapping[str, SystemMapping]) -> list[Finding]:
-    """Token, application user, every table with its columns and alternate key."""
+    """Token, application user, change tracking, every table with its columns and alternate key."""
     try:
         await environment.open()
         findings = [Finding("token", True, f"{environment.config.authority} gives one")]
     except IsthmusError as fault:
         return [Finding("token", False, str(fault), fault.hint)]
+    findings.append(await _version(environment))
     findings.append(await _who(environment))
+    findings.append(await _links(environment))
     for mapping in tables.values():
         findings += await _table(environment, mapping)
     return findings
+
+
+async def _version(environment: Session) -> Finding:
+    """The environment's own version; its API of the same and of earlier minor versions is there."""
+    name, wanted = "API version", environment.config.api_version
+    try:
+        told = str((await environment.get("RetrieveVersion")).get("Version", ""))
+    except PlatformError as fault:
+        return Finding(name, False, str(fault), fault.hint or "set dynamics.api_version to one that is there")
+    if number(told) < number(wanted):
+        return Finding(name, False, f"the environment is {told}, older than {wanted}", "set dynamics.api_version")
+    return Finding(name, True, f"{wanted}, and the environment is {told}")
 
 
 async def _who(environment: Session) -> Finding:
@@ -41,7 +58,7 @@ async def _who(environment: Session) -> Finding:
 async def _table(environment: Session, mapping: SystemMapping) -> list[Finding]:
     base = f"EntityDefinitions(LogicalName='{mapping.object}')"
     try:
-        table = await environment.get(f"{base}?$select=LogicalName,EntitySetName,PrimaryIdAttribute")
+        table = await environment.get(f"{base}?$select={TABLE}")
         columns = await environment.get(f"{base}/Attributes?$select=LogicalName,IsValidForUpdate,IsValidForRead")
         keys = await environment.get(f"{base}/Keys?$select=LogicalName,KeyAttributes,EntityKeyIndexStatus")
     except PlatformError as fault:
@@ -50,7 +67,27 @@ async def _table(environment: Session, mapping: SystemMapping) -> list[Finding]:
         _names(mapping, table),
         _columns(mapping, {column["LogicalName"]: column for column in columns.get("value", ())}),
         _key(mapping, keys.get("value", ())),
+        _tracking(mapping, table),
     ]
+
+
+def _tracking(mapping: SystemMapping, table: Mapping[str, Any]) -> Finding:
+    """What webhooks lose is found by change tracking alone (dynamics.md §2)."""
+    on = bool(table.get("ChangeTrackingEnabled"))
+    hint = "turn change tracking on: isthmus provision --apply"
+    return Finding(f"{mapping.object} change tracking", on, "is on" if on else "is off: lost webhooks stay lost", hint)
+
+
+async def _links(environment: Session) -> Finding:
+    """After so many days a link is refused and everything is read again (dynamics.md §4)."""
+    name = "change tracking links"
+    try:
+        told = await environment.get("organizations?$select=expirechangetrackingindays")
+        days = int(told["value"][0]["expirechangetrackingindays"])
+    except (PlatformError, LookupError, TypeError, ValueError):
+        return Finding(name, True, "live for a time that we may not read")
+    hint = "raise the organisation's ExpireChangeTrackingInDays"
+    return Finding(name, days >= FEWEST_DAYS, f"live for {days} days: a longer outage means a full read", hint)
 
 
 def _names(mapping: SystemMapping, table: Mapping[str, Any]) -> Finding:

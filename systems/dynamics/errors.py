@@ -13,6 +13,8 @@ LONGEST_MESSAGE = 500
 
 NOT_FOUND, KEY_NOT_FOUND = "0x80040217", "0x80060891"
 VERSION_MISMATCH, DUPLICATE_KEY = "0x80060882", "0x80040237"
+# Seen as code -2147204270 by several clients of change tracking; dynamics.md §4 has the message.
+EXPIRED_LINK = "0x80044352"
 
 # dynamics.md §3.3, §3.5
 TRANSIENT = {"0x80072321", "0x80072322", "0x80072326", "0x80040216", "0x80044150", "0x80044151"}

@@ -1,63 +1,84 @@
-"""Reading and writing Dataverse rows by the Web API (dynamics.md §3.2).
+"""Reading Dataverse rows by the Web API (dynamics.md §3.2).
 
-Promises: an update never creates, a write may be repeated; a read answers for every id that it was asked for, with the
-row's version as text that sorts as the environment's own order does.
+Promises: a read answers for every id that it was asked for, with the row's version as text that sorts as the
+environment's own order does.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from isthmus.config.errors import ConflictError, PermanentError, PlatformError, TransientError
+from isthmus.codecs.dynamics_batch import BatchRequest
+from isthmus.codecs.dynamics_delta import version_number
+from isthmus.config.errors import PermanentError, PlatformError
 from isthmus.config.mapping import SystemMapping
-from isthmus.systems.dynamics.errors import DUPLICATE_KEY, web_api_error
+from isthmus.systems.dynamics import batch
+from isthmus.systems.dynamics.errors import web_api_error
 from isthmus.systems.dynamics.session import Session
-from isthmus.systems.http import Answer
 from isthmus.systems.plain import chunks, moment, plain
-from isthmus.systems.protocol import Row, Write, Written
+from isthmus.systems.protocol import Row
 
 IDS_A_REQUEST = 100
+CONFIRMED_AT_ONCE = 100
 URL_BYTES = 15_000
-ID_BYTES = 48
 VERSION_DIGITS = 20
 VERSION, CHANGED_AT = "versionnumber", "modifiedon"
 GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-ETAG = re.compile(r'W/"(\d+)"')
-IN_PARENTHESES = re.compile(r"\(([0-9a-f-]{36})\)", re.IGNORECASE)
 
 Found = Mapping[str, Any]
-
-
-# -- read
 
 
 async def read(environment: Session, mapping: SystemMapping, record_ids: Sequence[str]) -> list[Row]:
     """The mapped columns of these rows, one Row an id in the order asked."""
     asked = [record_id for record_id in dict.fromkeys(record_ids) if GUID.fullmatch(record_id)]
     found: dict[str, Found] = {}
-    for some in chunks(asked, _ids_a_request(mapping)):
-        rows = await _pages(environment, query(mapping, some))
+    for some in fitting(mapping, asked):
+        rows = await pages(environment, query(mapping, some))
         found.update({str(row[mapping.primary_key]).lower(): row for row in rows})
+    missing = [record_id for record_id in asked if record_id.lower() not in found]
+    found.update(await _confirmed(environment, mapping, missing))
     return [row(mapping, record_id, found.get(record_id.lower())) for record_id in dict.fromkeys(record_ids)]
 
 
-def query(mapping: SystemMapping, record_ids: Sequence[str]) -> str:
-    """The request for these GUIDs, below the API's root, percent-encoded."""
-    listed = ",".join(f"'{record_id}'" for record_id in record_ids)
-    condition = f"Microsoft.Dynamics.CRM.In(PropertyName='{mapping.primary_key}',PropertyValues=[{listed}])"
-    return f"{collection(mapping)}?$select={_select(mapping)}&$filter={quote(condition)}"
+async def _confirmed(environment: Session, mapping: SystemMapping, missing: Sequence[str]) -> dict[str, Found]:
+    """Of rows that a query did not give, those that are there after all. A query leaves out what we may not see without
+    a word; asked for by its id, the platform says 403 for that and 404 for what is not there."""
+    found: dict[str, Found] = {}
+    for some in chunks(missing, CONFIRMED_AT_ONCE):
+        asked = [
+            BatchRequest("GET", f"{environment.root}{collection(mapping)}({one})?$select={select(mapping)}")
+            for one in some
+        ]
+        for one, answer in zip(some, await batch.send(environment, asked), strict=True):
+            if isinstance(answer, PlatformError):
+                raise answer
+            if answer.status == 200:
+                found[one.lower()] = answer.json()
+            elif answer.status != 404:
+                raise web_api_error(answer.status, answer.json(), answer.retry_after)
+    return found
 
 
-def _select(mapping: SystemMapping) -> str:
+def query(mapping: SystemMapping, values: Sequence[str], column: str | None = None) -> str:
+    """The request for the rows with these values of a column (the primary key), below the API's root,
+    percent-encoded."""
+    listed = ",".join("'" + value.replace("'", "''") + "'" for value in values)
+    condition = f"Microsoft.Dynamics.CRM.In(PropertyName='{column or mapping.primary_key}',PropertyValues=[{listed}])"
+    return f"{collection(mapping)}?$select={select(mapping)}&$filter={quote(condition, safe='')}"
+
+
+def select(mapping: SystemMapping) -> str:
+    """The columns to read: the mapped ones, and what orders and dates a row."""
     return ",".join(dict.fromkeys((mapping.primary_key, *mapping.columns, VERSION, CHANGED_AT)))
 
 
-def _ids_a_request(mapping: SystemMapping) -> int:
-    """As many as fit a URL of 16 KB beside the columns."""
-    return max(1, min(IDS_A_REQUEST, (URL_BYTES - len(_select(mapping))) // ID_BYTES))
+def fitting(mapping: SystemMapping, values: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Values in portions that fit a URL of 16 KB beside the columns."""
+    longest = max((len(quote(value, safe="")) for value in values), default=0) + len("%27%27%2C")
+    return chunks(values, max(1, min(IDS_A_REQUEST, (URL_BYTES - len(select(mapping))) // longest)))
 
 
 def collection(mapping: SystemMapping) -> str:
@@ -69,11 +90,12 @@ def collection(mapping: SystemMapping) -> str:
     return mapping.collection
 
 
-async def _pages(environment: Session, path: str) -> list[Found]:
+async def pages(environment: Session, path: str) -> list[Found]:
+    """Every row of a query."""
     page = await environment.get(path)
     rows: list[Found] = page["value"]
     while next_link := page.get("@odata.nextLink"):
-        page = await environment.get(str(next_link).partition(f"/api/data/{environment.config.api_version}/")[2])
+        page = await environment.get(str(next_link).partition(environment.root)[2])
         rows += page["value"]
     return rows
 
@@ -88,74 +110,5 @@ def row(mapping: SystemMapping, record_id: str, found: Found | None) -> Row:
 
 def version(found: Found) -> str | None:
     """A row's version, padded so that text sorts as numbers do; from the column, else from the ETag."""
-    number = found.get(VERSION)
-    if number is None and (tag := ETAG.fullmatch(str(found.get("@odata.etag")))):
-        number = tag[1]
-    return None if number is None else str(number).zfill(VERSION_DIGITS)
-
-
-# -- write
-
-
-async def write(environment: Session, mapping: SystemMapping, wish: Write) -> Written:
-    """Update by id, or upsert by the alternate key."""
-    condition = _condition(wish)
-    answer = await _send(environment, mapping, wish, condition)
-    if wish.record_id is None and condition is None and _code(answer) == DUPLICATE_KEY:
-        # Two upserts of a new key: the other one has created it by now (dynamics.md §3.2).
-        answer = await _send(environment, mapping, wish, "*")
-    if answer.status not in (200, 201, 204):
-        raise _refusal(answer, wish)
-    return _written(mapping, wish, answer)
-
-
-def _condition(wish: Write) -> str | None:
-    """The If-Match header: the version that must still be there, else any for an update, so that it never creates."""
-    if not wish.if_version:
-        return None if wish.record_id is None else "*"
-    if not wish.if_version.isdecimal():
-        raise ConflictError(f"{wish.if_version!r} is the version of no live row")
-    return f'W/"{int(wish.if_version)}"'
-
-
-async def _send(environment: Session, mapping: SystemMapping, wish: Write, condition: str | None) -> Answer:
-    headers = {"Prefer": "return=representation"} | ({"If-Match": condition} if condition else {})
-    select = f"$select={mapping.primary_key},{VERSION}"
-    path = f"{_path(mapping, wish)}?{select}&tag={quote(environment.config.client_name, safe='')}"
-    return await environment.call("PATCH", path, json=body(mapping, wish), headers=headers)
-
-
-def _path(mapping: SystemMapping, wish: Write) -> str:
-    if wish.record_id is not None:
-        return f"{collection(mapping)}({quote(wish.record_id, safe='')})"
-    value = wish.external_id.replace("'", "''")
-    return f"{collection(mapping)}({mapping.external_id}='{quote(value, safe='')}')"
-
-
-def body(mapping: SystemMapping, wish: Write) -> dict[str, Any]:
-    """The columns to send; never the key that stands in the path."""
-    key = mapping.primary_key if wish.record_id is not None else mapping.external_id
-    return {name: value for name, value in wish.fields.items() if name != key}
-
-
-def _written(mapping: SystemMapping, wish: Write, answer: Answer) -> Written:
-    told = answer.json()
-    found: Found = told if isinstance(told, dict) else {}
-    named = IN_PARENTHESES.search(answer.headers.get("odata-entityid", ""))
-    record_id = found.get(mapping.primary_key) or wish.record_id or (named[1] if named else None)
-    if record_id is None:
-        raise TransientError("Dynamics does not say which row it wrote", code="ANSWER")
-    known = version({"@odata.etag": answer.headers.get("etag"), **found})
-    return Written(str(record_id).lower(), known, created=answer.status == 201)
-
-
-def _code(answer: Answer) -> str:
-    return "" if answer.status < 400 else web_api_error(answer.status, answer.json()).code
-
-
-def _refusal(answer: Answer, wish: Write) -> PlatformError:
-    fault = web_api_error(answer.status, answer.json(), answer.retry_after)
-    if wish.record_id is None and wish.if_version is None and isinstance(fault, ConflictError):
-        # There is no row to read again: an upsert that only updates met one that was deleted meanwhile.
-        return TransientError(str(fault), code=fault.code)
-    return fault
+    number = version_number(found)
+    return str(number).zfill(VERSION_DIGITS) if number else None

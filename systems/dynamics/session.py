@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from isthmus.config.errors import TransientError
 from isthmus.systems.dynamics.errors import web_api_error
+from isthmus.systems.dynamics.throttle import Throttle
 from isthmus.systems.entra import Credentials, login
 from isthmus.systems.http import Answer, Http, Token, Tokens, call
 
@@ -24,19 +25,36 @@ UNCACHED = {"If-None-Match": "null"}
 
 
 @dataclass(frozen=True, slots=True)
+class Webhook:
+    """Where the environment is to send its webhooks, and how they prove themselves (dynamics.md §1.2)."""
+
+    url: str
+    kind: Literal["key", "header", "query"]
+    name: str
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class DynamicsConfig:
     """How to reach an environment. `authority` issues the tokens; `scope` None is `<url>/.default`; `api_version` as
-    `v9.2`; `ca_file` is a PEM to trust instead of the system's; `client_name` is the tag on our writes."""
+    `v9.2`; `ca_file` is a PEM to trust instead of the system's; `client_name` is the tag on our writes; `feed_seconds`
+    lie between two looks at what changed, None: never; `page_rows` is the size of a page. The app
+    proves itself as systems/entra.py says; `webhook` is what `provision` sets up."""
 
     url: str
     authority: str
     tenant: str
     client_id: str
-    client_secret: str = field(repr=False)
+    client_secret: str = field(default="", repr=False)
     api_version: str = "v9.2"
     scope: str | None = None
     ca_file: Path | None = None
     client_name: str = "isthmus"
+    feed_seconds: float | None = 60.0
+    page_rows: int = 1000
+    secret_file: Path | None = None
+    certificate_file: Path | None = None
+    webhook: Webhook | None = None
 
 
 class Session:
@@ -46,6 +64,7 @@ class Session:
         self.config = config
         self.http = Http(config.ca_file)
         self.tokens = Tokens(self._login)
+        self.throttle = Throttle()
 
     async def open(self) -> None:
         """Connect and log in; AuthError where the login is refused."""
@@ -58,13 +77,34 @@ class Session:
         await self.http.close()
 
     async def call(self, method: str, path: str, *, headers: dict[str, str] | None = None, **options: Any) -> Answer:
-        """`path` below `/api/data/vN.N/`, percent-encoded; any status."""
-        full = f"/api/data/{self.config.api_version}/{path}"
-        return await call(self.http, self.tokens, method, full, headers={**ODATA, **(headers or {})}, **options)
+        """`path` below `/api/data/vN.N/`, percent-encoded; any status. TransientError also where the platform asked for a
+        pause that is not over."""
+        await self.throttle.enter()
+        try:
+            answer = await call(
+                self.http, self.tokens, method, self.root + path, headers={**ODATA, **(headers or {})}, **options
+            )
+        finally:
+            await self.throttle.leave()
+        self.note(answer)
+        return answer
 
-    async def get(self, path: str) -> dict[str, Any]:
+    def note(self, answer: Answer) -> None:
+        """Learn from an answer how much the platform will take."""
+        if answer.status == 429:
+            fault = web_api_error(answer.status, answer.json(), answer.retry_after)
+            self.throttle.refused(fault.code, answer.retry_after)
+        elif answer.status < 500:
+            self.throttle.accepted()
+
+    @property
+    def root(self) -> str:
+        """The Web API's path on its host."""
+        return f"/api/data/{self.config.api_version}/"
+
+    async def get(self, path: str, headers: dict[str, str] | None = None) -> dict[str, Any]:
         """The JSON object of a 200; the error of the table for anything else."""
-        answer = await self.call("GET", path, headers=UNCACHED)
+        answer = await self.call("GET", path, headers={**UNCACHED, **(headers or {})})
         told = answer.json()
         if answer.status != 200:
             raise web_api_error(answer.status, told, answer.retry_after)
@@ -75,5 +115,13 @@ class Session:
     async def _login(self) -> Token:
         config = self.config
         scope = config.scope or f"{config.url}/.default"
-        known = Credentials(config.authority, config.tenant, config.client_id, config.client_secret, scope)
+        known = Credentials(
+            config.authority,
+            config.tenant,
+            config.client_id,
+            config.client_secret,
+            scope,
+            config.secret_file,
+            config.certificate_file,
+        )
         return await login(self.http, config.url, known)

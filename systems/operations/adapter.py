@@ -5,8 +5,8 @@ Promises: what systems/protocol.py says. Besides a token it holds only which cre
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 
 from isthmus.config.errors import PermanentError, PlatformError
 from isthmus.config.mapping import SystemMapping
@@ -14,6 +14,8 @@ from isthmus.systems.operations import checks, records
 from isthmus.systems.operations.session import OperationsConfig, Session
 from isthmus.systems.operations.writes import Writer
 from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
+from isthmus.systems.singly import singly
+from isthmus.systems.waves import waves
 
 __all__ = ["Operations", "OperationsConfig"]
 
@@ -59,23 +61,22 @@ class Operations:
         async for row in records.scan(self._environment, self._mapping(object)):
             yield row
 
-    async def write(self, write: Write) -> Written:
-        """Update by id, else find by our reference and update or create. ConflictError where `if_version` is no longer
-        the version; TransientError `IN_DOUBT` where nobody knows whether a create was carried out."""
-        return await self._writer.write(self._mapping(write.object), write)
+    async def write(self, writes: Sequence[Write]) -> list[Written | PlatformError]:
+        """Update by id, else find by our reference and update or create, a few records at once; one answer each, in
+        order; what others refer to goes first. ConflictError where `if_version` is no longer the version; TransientError
+        `IN_DOUBT` where nobody knows whether a create was carried out, `PARENT_MISSING` where a reference is to nothing."""
+        answers: dict[int, Written | PlatformError] = {}
+        for wave in waves(writes):
+            told = await singly(self._write, [writes[number] for number in wave], AT_ONCE)
+            answers.update(zip(wave, told, strict=True))
+        return [answers[number] for number in range(len(writes))]
 
-    async def write_many(self, writes: Sequence[Write]) -> list[Written | PlatformError]:
-        """Carry out writes of different records, a few at once; one answer each, in order."""
-        gate = asyncio.Semaphore(AT_ONCE)
-
-        async def one(write: Write) -> Written | PlatformError:
-            async with gate:
-                try:
-                    return await self.write(write)
-                except PlatformError as fault:
-                    return fault
-
-        return await asyncio.gather(*(one(write) for write in writes))
+    async def _write(self, write: Write) -> Written:
+        named = {
+            name: await self._writer.named(self._mapping(to.object), to.external_id)
+            for name, to in write.references.items()
+        }
+        return await self._writer.write(self._mapping(write.object), replace(write, fields={**write.fields, **named}))
 
     async def check(self) -> list[Finding]:
         """Token, legal entity, data entities, columns, keys, reference columns; never raises."""

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 from weakref import WeakValueDictionary
 
+from isthmus.codecs.change import Value
 from isthmus.codecs.operations_keys import COMPANY, key_of, literal, record_id
 from isthmus.config.errors import ConflictError, DecodeError, PermanentError, PlatformError, TransientError
 from isthmus.config.mapping import SystemMapping
@@ -22,6 +23,7 @@ from isthmus.systems.http import Answer
 from isthmus.systems.operations.errors import odata_error
 from isthmus.systems.operations.records import Found, collection, pages
 from isthmus.systems.operations.session import EVERY_COMPANY, Session
+from isthmus.systems.plain import plain
 from isthmus.systems.protocol import Write, Written
 
 ETAG = re.compile(r'W/"[^"]*"')
@@ -53,6 +55,17 @@ class Writer:
                 self._doubts.pop(name, None)
                 return await self._update(mapping, wish, known)
             return await self._create(mapping, wish, name)
+
+    async def named(self, mapping: SystemMapping, reference: str) -> Value:
+        """How other records name the one that carries a reference: by the one column of its key that is no company.
+        TransientError where there is none yet, PermanentError where its key is of several columns."""
+        own = [name for name in mapping.key_columns if name != COMPANY]
+        if len(own) != 1:
+            raise PermanentError(f"{mapping.object} is named by {', '.join(own)} together", code="UNSUPPORTED")
+        known = await self._find(mapping, Write(mapping.object, reference, None, {}))
+        if known is None:
+            raise TransientError(f"no {mapping.object} carries the reference {reference} yet", code="PARENT_MISSING")
+        return plain(key_of(known)[own[0]])
 
     # -- create
 

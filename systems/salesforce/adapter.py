@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from isthmus.config.errors import PermanentError
+from isthmus.config.errors import PermanentError, PlatformError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
-from isthmus.systems.salesforce import checks, records, stream
+from isthmus.systems.salesforce import checks, overflow, provision, records, scan, stream, write
 from isthmus.systems.salesforce.pubsub import Schemas
-from isthmus.systems.salesforce.session import SalesforceConfig, Session
+from isthmus.systems.salesforce.session import SalesforceConfig, Session, Usage
+from isthmus.systems.salesforce.task import TASK
+from isthmus.systems.versions import Versions
 
-__all__ = ["Salesforce", "SalesforceConfig"]
+# Composite Graph came with 50.0; newer than 66.0 was never seen here (salesforce.md §4.5).
+SUPPORTED = Versions("50.0", "66.0")
+
+__all__ = ["Salesforce", "SalesforceConfig", "Usage"]
 
 
 class Salesforce:
@@ -23,6 +28,7 @@ class Salesforce:
     name = "salesforce"
 
     def __init__(self, config: SalesforceConfig, objects: Mapping[str, SystemMapping]) -> None:
+        SUPPORTED.need(self.name, config.api_version)
         self._org = Session(config)
         self._objects = objects
         self._schemas = Schemas()
@@ -36,20 +42,35 @@ class Salesforce:
         await self._org.close()
 
     def changes(self, position: str | None) -> AsyncIterator[Delivery]:
-        """Deliveries after `position`, for ever; ReplayLost where the org has forgotten it, or another transport's."""
-        return stream.follow(self._org, position, self._schemas)
+        """Deliveries after `position`, for ever; ReplayLost where the org has forgotten it, or another transport's. What an
+        overflow hides comes as reads."""
+        followed = stream.follow(self._org, position, self._schemas)
+        return overflow.opened(followed, position, self.scan, self._objects)
 
     async def read(self, object: str, record_ids: Sequence[str]) -> list[Row]:
         """The mapped columns now, one Row an id; versions are None. PermanentError where nothing is mapped."""
         return await records.read(self._org, self._mapping(object), record_ids)
 
-    async def write(self, write: Write) -> Written:
-        """Update by id, else upsert by external id; the version that comes back is None."""
-        return await records.write(self._org, self._mapping(write.object), write)
+    def scan(self, object: str, since: str | None = None) -> AsyncIterator[Row]:
+        """Every row, or those changed or deleted since; versions are None. ReplayLost where deletions are not told."""
+        return scan.scan(self._org, self._mapping(object), since)
+
+    async def write(self, writes: Sequence[Write]) -> list[Written | PlatformError]:
+        """Update by id, else upsert by external id; the versions that come back are None."""
+        return await write.write(self._org, {TASK.object: TASK, **self._objects}, writes)
 
     async def check(self) -> list[Finding]:
         """Login, objects, fields, change events; never raises."""
         return await checks.check(self._org, self._objects)
+
+    async def provision(self, apply: bool) -> list[Finding]:
+        """Key fields, rights and change events of every mapped object; never raises for what the org refuses."""
+        return await provision.provision(self._org, self._objects, apply)
+
+    @property
+    def usage(self) -> Usage | None:
+        """How much of the org's daily API calls is used, as the last answer told; None before the first."""
+        return self._org.usage
 
     def _mapping(self, object: str) -> SystemMapping:
         try:

@@ -23,23 +23,52 @@ async def check(org: Session, objects: Mapping[str, SystemMapping]) -> list[Find
         token = await org.tokens.current()
     except PlatformError as fault:
         return [Finding("login", False, str(fault), fault.hint)]
-    findings = [Finding("login", True, f"logged in to {token.base}")]
+    found = [Finding("login", True, f"logged in to {token.base}")]
+    found.append(await _version(org))
     there = []
     for mapping in objects.values():
         told = await _object(org, mapping)
-        findings += told
+        found += told
         # An object that is missing, or may not be seen, is one finding and not two.
         there += [mapping.object] if len(told) > 1 else []
-    return [*findings, *await channels(org, there)]
+    return [*found, *await channels(org, there)]
+
+
+async def _version(org: Session) -> Finding:
+    """Every org tells which versions it has; old ones are taken away three times a year."""
+    name, wanted = "API version", org.config.api_version
+    try:
+        answer = await org.call("GET", "/services/data/")
+    except PlatformError as fault:
+        return Finding(name, False, str(fault), fault.hint)
+    told = answer.json()
+    offered = [str(one.get("version")) for one in told] if isinstance(told, list) else []
+    if wanted not in offered:
+        return Finding(
+            name,
+            False,
+            f"the org has no {wanted}",
+            f"set salesforce.api_version; its newest is {''.join(offered[-1:])}",
+        )
+    return Finding(name, True, f"the org has {wanted}")
 
 
 async def _object(org: Session, mapping: SystemMapping) -> list[Finding]:
     try:
-        described = await org.get(f"/sobjects/{mapping.object}/describe")
+        return findings(mapping, await described(org, mapping))
     except PlatformError as fault:
         hint = "let the integration user read and edit the object"
         return [Finding(mapping.object, False, str(fault), fault.hint or hint)]
-    fields = {field["name"]: field for field in described["fields"]}
+
+
+async def described(org: Session, mapping: SystemMapping) -> dict[str, Any]:
+    """The object's fields that we may see, by name."""
+    told = await org.get(f"/sobjects/{mapping.object}/describe")
+    return {field["name"]: field for field in told["fields"]}
+
+
+def findings(mapping: SystemMapping, fields: Mapping[str, Any]) -> list[Finding]:
+    """The key, then the mapped fields."""
     return [_external_id(mapping, fields), _fields(mapping, fields)]
 
 

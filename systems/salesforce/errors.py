@@ -5,6 +5,7 @@ Promises: pure; every failure becomes one of the `PlatformError`s; a code that n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,11 +32,41 @@ RETRY = {
     "UNKNOWN_EXCEPTION",
     "ALL_OR_NONE_OPERATION_ROLLED_BACK",
     "PROCESSING_HALTED",
+    "INVALID_QUERY_LOCATOR",
 }
 WAIT = {"REQUEST_LIMIT_EXCEEDED", "STORAGE_LIMIT_EXCEEDED"}
 CONFLICT = {"ENTITY_IS_DELETED", "NOT_FOUND"}
 AUTH = {"INVALID_SESSION_ID", "INVALID_AUTH_HEADER"}
 RETRIED_STATUSES = {408, 420, 429}
+
+# Codes that begin so.
+FAMILIES = {
+    "INSUFFICIENT_ACCESS": "give the integration user's permission set access to the record, or share it with the user",
+    "INVALID_CROSS_REFERENCE": "the record that is referred to is gone, or may not be seen",
+    "INVALID_EMAIL": "correct the address in its source",
+    "MALFORMED_ID": "the id is none of this object's: look at the mapping",
+    "CANNOT_INSERT_UPDATE": "a trigger or flow refuses the values: its message says why",
+    "API_": "the org's edition, or the integration user, may not use the API",
+}
+STATUS_HINTS = {
+    403: "give the integration user's permission set the right to use the API and the object",
+    410: "the API version or the resource is gone: set another api_version",
+    413: "the request is larger than Salesforce takes",
+    414: "the address is longer than Salesforce takes: use a shorter external id",
+    431: "address and headers are longer than Salesforce takes: use a shorter external id",
+}
+# salesforce.md §3
+LOGIN_HINTS = {
+    "not supported on this domain": "log in at the org's My Domain, not login. or test.",
+    "no client credentials user": "name a run-as user in the app's client credentials flow",
+    "hasn't approved": "pre-authorize the app for the user's profile or permission set",
+    "audience is invalid": "set audience: https://login.salesforce.com, or https://test.salesforce.com for a sandbox",
+    "invalid assertion": "upload the certificate that belongs to the private key to the app",
+    "expired authorization code": "set this machine's clock right",
+}
+
+# A reference by external id whose record is still on its way.
+PARENT_MISSING = re.compile(r"Foreign key external ID: .* not found")
 
 HINTS = {
     "DUPLICATE_VALUE": "another record has this unique value: find out which, link or merge them",
@@ -43,8 +74,15 @@ HINTS = {
     "ENTITY_IS_LOCKED": "an approval locks the record",
     "INVALID_FIELD": "the field is missing, or the integration user may not see it: run isthmus check",
     "INVALID_FIELD_FOR_INSERT_UPDATE": "the integration user may not write the field: run isthmus check",
-    "INSUFFICIENT_ACCESS_OR_READONLY": "give the integration user's permission set access to the record",
+    "DUPLICATE_EXTERNAL_ID": "the external id is not unique: flag the field as Unique and merge the records",
     "MULTIPLE_MATCHES": "the external id is not unique: flag the field as Unique and merge the records",
+    "REQUEST_LIMIT_EXCEEDED": "the org's API calls are spent or too many run at once: look at /limits, ask for more",
+    "STORAGE_LIMIT_EXCEEDED": "the org's storage is full: free some or buy more",
+    "NOT_FOUND": "the record is gone, or the integration user may not see it",
+    "ENTITY_IS_DELETED": "the record is in the recycle bin, or was merged into another",
+    "STRING_TOO_LONG": "the field is shorter than the value: shorten it in its source, or map another field",
+    "REQUIRED_FIELD_MISSING": "map the required fields, or give them defaults in Salesforce",
+    "FIELD_CUSTOM_VALIDATION_EXCEPTION": "a validation rule refuses the values: correct them, or except our user",
 }
 
 
@@ -66,7 +104,8 @@ def rest_error(status: int, body: Any, retry_after: float | None = None) -> Plat
     text = f"Salesforce answers {status} {code}: {message}"[:LONGEST_MESSAGE].rstrip(": ")
     kind = _kind(status, code, message)
     wait = retry_after if retry_after is not None else _wait(code, message)
-    hint = HINTS.get(code)
+    hint = HINTS.get(code) or next((hint for start, hint in FAMILIES.items() if code.startswith(start)), None)
+    hint = hint or STATUS_HINTS.get(status)
     return kind(text, code=code or f"HTTP_{status}", hint=hint, retry_after=wait if kind is TransientError else None)
 
 
@@ -74,7 +113,7 @@ def _kind(status: int, code: str, message: str) -> type[PlatformError]:
     if code in AUTH or status == 401:
         return AuthError
     # A trigger that failed on a lock reports itself, and the lock only in its message.
-    if code in RETRY | WAIT or "UNABLE_TO_LOCK_ROW" in message:
+    if code in RETRY | WAIT or "UNABLE_TO_LOCK_ROW" in message or PARENT_MISSING.match(message):
         return TransientError
     if code in CONFLICT or status == 412:
         return ConflictError
@@ -94,7 +133,7 @@ def login_error(status: int, body: Any, retry_after: float | None = None) -> Pla
     if status >= 500 or status in RETRIED_STATUSES:
         return rest_error(status, body, retry_after)
     code, message = first_error(body)
-    hint = "log in at the org's My Domain, not login. or test." if "not supported on this domain" in message else None
+    hint = next((hint for told, hint in LOGIN_HINTS.items() if told in message), None)
     return AuthError(f"Salesforce refuses the login: {code} {message}".rstrip(), code=code or "AUTH", hint=hint)
 
 

@@ -6,41 +6,77 @@ Promises: calls go to the instance that the login named; one login however many 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 
-from isthmus.codecs.salesforce_event import to18
-from isthmus.config.errors import AuthError, TransientError
-from isthmus.systems.http import Answer, Http, Token, Tokens, call
-from isthmus.systems.salesforce.errors import login_error, rest_error
+import aiohttp
 
-ORG_OF_ID = re.compile(r"/id/(00D[A-Za-z0-9]{12}(?:[A-Za-z0-9]{3})?)/")
-ORG_OF_TOKEN = re.compile(r"(00D[A-Za-z0-9]{12}(?:[A-Za-z0-9]{3})?)!")
+from isthmus.config.errors import TransientError
+from isthmus.systems.http import Answer, Http, Token, Tokens, call
+from isthmus.systems.salesforce.errors import rest_error
+from isthmus.systems.salesforce.login import AUDIENCE, Credential, Key, Secret, log_in
+
+USAGE = re.compile(r"api-usage=(\d+)/(\d+)")
+# Many records in one call run triggers for each; the org itself gives up after ten minutes.
+SLOW = aiohttp.ClientTimeout(total=180.0)
 
 
 @dataclass(frozen=True, slots=True)
 class SalesforceConfig:
-    """How to reach an org. `login_url` is its My Domain; `api_version` as `60.0`; `client_name` marks our
-    writes in change events. `channels` are the change channels; `pubsub_url` is where the Pub/Sub API is, None: listen by
-    CometD."""
+    """How to reach an org. `login_url` is its My Domain; `api_version` as `60.0`; `channels` are the change channels;
+    `pubsub_url` is where the Pub/Sub API is, None: listen by CometD. `client_name` marks our writes in change events;
+    `allow_duplicates` saves what a duplicate rule only warns of. We log in by `private_key_file` and `username` where a
+    key is given, else by the secret, itself or in a file."""
 
     login_url: str
     client_id: str
-    client_secret: str = field(repr=False)
+    client_secret: str = field(default="", repr=False)
     api_version: str = "60.0"
     channels: tuple[str, ...] = ("/data/ChangeEvents",)
     client_name: str = "isthmus"
     pubsub_url: str | None = None
+    allow_duplicates: bool = False
+    client_secret_file: Path | None = None
+    private_key_file: Path | None = None
+    username: str = ""
+    audience: str = AUDIENCE
+
+    @property
+    def credential(self) -> Credential:
+        """What we show at the login."""
+        if self.private_key_file is not None:
+            return Key(self.private_key_file, self.username, self.audience)
+        return Secret(self.client_secret, self.client_secret_file)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """API calls of the last 24 hours, and how many are allowed (`Sforce-Limit-Info`, salesforce.md §4.3)."""
+
+    used: int
+    allowed: int
 
 
 class Session:
-    """An org that we are logged in to."""
+    """An org that we are logged in to. `usage` is what the last answer told of the daily calls, `now` the org's own time
+    at it, `user_id` who we are."""
 
     def __init__(self, config: SalesforceConfig) -> None:
         self.config = config
         self.http = Http()
         self.tokens = Tokens(self._login)
+        self.usage: Usage | None = None
+        self.now = datetime.now(UTC)
+        self.user_id = ""
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """The headers of a write: our name for its change event, and what a duplicate rule may do (§4.3)."""
+        named = {"Sforce-Call-Options": f"client={self.config.client_name}"}
+        return named | ({"Sforce-Duplicate-Rule-Header": "allowSave=true"} if self.config.allow_duplicates else {})
 
     async def open(self) -> None:
         """Connect and log in; AuthError where the login is refused."""
@@ -55,11 +91,15 @@ class Session:
     async def call(self, method: str, path: str, **options: Any) -> Answer:
         """`path` below `/services/data/vNN.N`, percent-encoded, or an absolute one that an answer gave; any status."""
         full = path if path.startswith("/services/") else f"/services/data/v{self.config.api_version}{path}"
-        return await call(self.http, self.tokens, method, full, **options)
+        answer = await call(self.http, self.tokens, method, full, **options)
+        self.now = _date(answer) or datetime.now(UTC)
+        if told := USAGE.search(answer.headers.get("sforce-limit-info", "")):
+            self.usage = Usage(int(told[1]), int(told[2]))
+        return answer
 
-    async def get(self, path: str) -> dict[str, Any]:
+    async def get(self, path: str, **options: Any) -> dict[str, Any]:
         """The JSON object of a 200; the error of the table for anything else."""
-        answer = await self.call("GET", path)
+        answer = await self.call("GET", path, **options)
         told = answer.json()
         if answer.status != 200:
             raise rest_error(answer.status, told, answer.retry_after)
@@ -68,26 +108,14 @@ class Session:
         return told
 
     async def _login(self) -> Token:
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": self.config.client_id,
-            "client_secret": self.config.client_secret,
-        }
-        answer = await self.http.request("POST", f"{self.config.login_url}/services/oauth2/token", data=form)
-        told = answer.json()
-        if answer.status != 200:
-            raise login_error(answer.status, told, answer.retry_after)
-        return _token(told)
+        config = self.config
+        login = await log_in(self.http, config.login_url, config.client_id, config.credential)
+        self.user_id = login.user_id
+        return login.token
 
 
-def _token(told: Mapping[str, Any]) -> Token:
-    match told:
-        case {"access_token": str(value), "instance_url": str(base)}:
-            return Token(base.rstrip("/"), value, tenant=_tenant(told))
-    raise AuthError("Salesforce's login answer has no token", code="LOGIN_ANSWER")
-
-
-def _tenant(told: Mapping[str, Any]) -> str:
-    """The org's id: in the address that tells who logged in (`…/id/<org>/<user>`), and before the `!` of most tokens."""
-    named = ORG_OF_ID.search(str(told.get("id", ""))) or ORG_OF_TOKEN.match(told["access_token"])
-    return to18(named[1]) if named else ""
+def _date(answer: Answer) -> datetime | None:
+    try:
+        return parsedate_to_datetime(answer.headers.get("date", "")).astimezone(UTC)
+    except ValueError:
+        return None

@@ -8,7 +8,7 @@ the same by either transport: the Pub/Sub API where the settings give its addres
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 import stamina
@@ -51,7 +51,7 @@ def transport(config: SalesforceConfig) -> Transport:
     return "cometd" if config.pubsub_url is None else "pubsub"
 
 
-async def follow(org: Session, told: str | None, schemas: Schemas) -> AsyncIterator[Delivery]:
+async def follow(org: Session, told: str | None, schemas: Schemas) -> AsyncGenerator[Delivery, None]:
     """Deliveries after a position (`-2`: all that is kept; None: from now on), for ever.
 
     With None, what happens while a session is lost before its first event is not delivered: there is nothing to go

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 from desk import Desk, items, letters, sent
 
 from isthmus.agents import deliver
-from isthmus.config.errors import ConflictError, PermanentError, TransientError
+from isthmus.config.errors import ConflictError, PermanentError, PlatformError, TransientError
 from isthmus.config.mapping import load_mappings
 from isthmus.systems.protocol import Write, Written
 from isthmus.tables.deliveries import Patience
@@ -22,21 +22,23 @@ LATER = 4e9
 
 @dataclass
 class Target:
-    """A system of which only `write` is asked: answers in order, then success."""
+    """A system of which only `write` is asked: a call's own error, else answers in order, then success."""
 
     name: str = "dynamics"
-    answers: list[Exception] = field(default_factory=list)
+    answers: list[PlatformError] = field(default_factory=list)
+    refuses: Callable[[Sequence[Write]], Exception | None] = lambda writes: None
     written: list[Write] = field(default_factory=list)
-    busy: int = 0
-    busiest: int = 0
+    calls: list[int] = field(default_factory=list)
 
-    async def write(self, write: Write) -> Written:
-        self.busy += 1
-        self.busiest = max(self.busiest, self.busy)
-        await asyncio.sleep(0)
-        self.busy -= 1
+    async def write(self, writes: Sequence[Write]) -> list[Written | PlatformError]:
+        self.calls.append(len(writes))
+        if fault := self.refuses(writes):
+            raise fault
+        return [self.one(write) for write in writes]
+
+    def one(self, write: Write) -> Written | PlatformError:
         if self.answers:
-            raise self.answers.pop(0)
+            return self.answers.pop(0)
         self.written.append(write)
         return Written(write.record_id or "g-new", "00000000000000000007", write.record_id is None)
 
@@ -112,9 +114,8 @@ async def test_patience_ends_in_a_dead_letter_that_merge_hears_of(desk: Desk, ta
     assert desk.counts["dynamics/account"]["delivery_dead"] == 1
 
 
-@pytest.mark.parametrize("fault", [PermanentError("too long"), RuntimeError("nobody foresaw it")])
-async def test_what_fails_for_good_is_a_dead_letter_at_once(desk: Desk, target: Target, fault: Exception) -> None:
-    target.answers = [fault]
+async def test_what_fails_for_good_is_a_dead_letter_at_once(desk: Desk, target: Target) -> None:
+    target.answers = [PermanentError("too long")]
     unit = await desk.work(*wish())
     assert len(letters(unit)) == 1
     assert [one["outcome"] for one in sent(unit, "merge")] == ["refused"]
@@ -129,14 +130,55 @@ async def test_another_version_than_expected_is_not_forced_but_read_again(desk: 
     assert letters(unit) == []
 
 
-async def test_records_are_written_side_by_side_but_not_without_bound(desk: Desk, target: Target) -> None:
-    await desk.work(*(one for number in range(60) for one in wish(1, f"c-{number}")))
-    assert len(target.written) == 60
-    assert 1 < target.busiest <= deliver.AT_ONCE
-
-
 async def test_a_row_that_we_made_where_there_are_only_hints_is_read_at_once(target: Target) -> None:
     hinted = Desk(deliver.stage(target, load_mappings(), Patience(1.0, 4.0, 3), hinted=True))  # type: ignore[arg-type]
     unit = await hinted.work(*wish(1, native_id=None), *wish(1, "c-2"))
     (ask,) = sent(unit, "rereads.dynamics")
     assert (ask["record_id"], ask["version"], ask["holds"]) == ("g-new", "00000000000000000007", {"isthmus_id": "c-1"})
+
+
+async def test_all_writes_of_a_unit_are_one_call_and_each_has_its_own_outcome(desk: Desk, target: Target) -> None:
+    target.answers = [TransientError("locked"), PermanentError("too long"), ConflictError("412")]
+    unit = await desk.work(*(one for number in range(60) for one in wish(1, f"c-{number:02}", f"g{number}")))
+    assert target.calls == [60]
+    assert len(target.written) == 57
+    outcomes = {one["canonical"]: one["outcome"] for one in sent(unit, "merge")}
+    assert "c-00" not in outcomes
+    assert (outcomes["c-01"], outcomes["c-02"], outcomes["c-03"]) == ("refused", "refused", "written")
+    assert [letter["context"]["canonical"] for letter in letters(unit)] == ["c-01"]
+    assert desk.counts["dynamics/account"]["delivery_parked"] == 1
+
+
+async def test_nothing_to_write_is_no_call(desk: Desk, target: Target) -> None:
+    await desk.work(Batch("tick", [LATER]))
+    assert target.calls == []
+
+
+async def test_a_call_that_fails_as_a_whole_parks_all_of_it(desk: Desk, target: Target) -> None:
+    target.refuses = lambda writes: TransientError("the platform does not answer")
+    unit = await desk.work(*wish(1, "c-1"), *wish(1, "c-2"))
+    assert sent(unit, "merge") == []
+    assert desk.counts["dynamics/account"]["delivery_parked"] == 2
+
+
+async def test_an_error_nobody_foresaw_costs_only_the_write_it_is_about(desk: Desk, target: Target) -> None:
+    def unforeseen(writes: Sequence[Write]) -> Exception | None:
+        return RuntimeError("oh") if any(write.fields["name"] == "bad" for write in writes) else None
+
+    target.refuses = unforeseen
+    unit = await desk.work(*wish(1, "c-1"), *wish(1, "c-2", name="bad"), *wish(1, "c-3"))
+    assert [write.fields["isthmus_id"] for write in target.written] == ["c-1", "c-3"]
+    (letter,) = letters(unit)
+    assert letter["context"]["canonical"] == "c-2"
+
+
+async def test_an_adapter_that_forgets_an_answer_is_not_believed(desk: Desk) -> None:
+    class Forgetful(Target):
+        async def write(self, writes: Sequence[Write]) -> list[Written | PlatformError]:
+            return (await super().write(writes))[:1]
+
+    forgetful = Forgetful()
+    desk = Desk(deliver.stage(forgetful, load_mappings(), Patience(1.0, 4.0, 3)))  # type: ignore[arg-type]
+    unit = await desk.work(*wish(1, "c-1"), *wish(1, "c-2"))
+    assert forgetful.calls == [2, 1, 1]
+    assert [one["outcome"] for one in sent(unit, "merge")] == ["written", "written"]

@@ -90,3 +90,18 @@ async def test_what_cannot_be_taken_in_is_a_dead_letter_and_the_next_goes_on(
     assert len(sent(unit, "identify")) == 1
     assert sum(outcomes.get("dead", 0) for outcomes in desk.counts.values()) == 1
     assert sum(outcomes["received"] for outcomes in desk.counts.values()) == 2
+
+
+@pytest.mark.parametrize(
+    ("origin", "ours"),
+    [
+        ("com/salesforce/api/rest/60.0;client=isthmus", True),
+        ("com/salesforce/api/rest/60.0;client=other", False),
+        ("com/salesforce/api/soap/60.0;client=SfdcInternalAPI/", False),
+        ("", False),
+        ("com/salesforce/api/rest/60.0", None),
+    ],
+)
+async def test_a_program_that_is_not_named_may_be_us(desk: Desk, origin: str, ours: bool | None) -> None:
+    unit = await desk.work(*arrived(replace(CHANGE, origin=origin)))
+    assert sent(unit, "identify")[0]["linked"].get("tagged") is ours

@@ -10,7 +10,7 @@ from typing import Any
 from desk import Desk, items, letters, sent
 
 from isthmus.agents import reread
-from isthmus.codecs.arrival import Reread
+from isthmus.codecs.arrival import Found, Reread
 from isthmus.config.errors import DecodeError, PermanentError, TransientError
 from isthmus.systems.protocol import Row
 from isthmus.tables.stage import Batch
@@ -73,7 +73,7 @@ async def test_a_passing_fault_is_tried_again_and_a_lasting_one_is_a_dead_letter
     here = desk(system)
     assert len(sent(await here.work(*asks(Reread("account", "g1", "c"))), "changes.dynamics")) == 1
     assert len(system.asked) == 2
-    system.faults = [PermanentError("no such table")]
+    system.faults = [PermanentError("no such table")] * 3
     unit = await here.work(*asks(Reread("account", "g1", "c"), Reread("account", "g2", "c")))
     assert len(letters(unit)) == 2
     assert here.counts["dynamics/account"] == {"received": 2, "dead": 2}
@@ -110,3 +110,52 @@ async def test_reads_whose_versions_have_no_order_get_one_here_and_an_event_is_h
     numbers = [change["version"].partition(" ")[0].lstrip("0") for change in changes]
     assert numbers == ["1", "2", "2", "2"]
     assert len({change["change_id"] for change in changes}) == 3
+
+
+def fed(record_id: str, version: str = "1", **more: Any) -> Reread:
+    return Reread("account", record_id, "feed", found=Found({"name": "Alder"}, version), **more)
+
+
+async def test_what_a_feed_has_read_costs_no_request_and_is_told_once() -> None:
+    system = Rows({"g1": row("g1")})
+    here = desk(system)
+    unit = await here.work(*asks(fed("g1")))
+    assert [one["change"]["change_id"] for one in sent(unit, "changes.dynamics")] == ["dynamics:account:g1@1"]
+    unit = await here.work(*asks(fed("g1"), fed("g1")))
+    assert sent(unit, "changes.dynamics") == []
+    assert system.asked == []
+
+
+async def test_what_a_full_read_did_not_meet_is_asked_for_and_what_it_met_is_not() -> None:
+    here = desk(Rows({}))
+    await here.work(*asks(*(fed(f"g{n}", full=1) for n in range(4))))
+    unit = await here.work(*asks(fed("g1", full=2), fed("g2", full=2), Reread("account", "", "s", full=2, swept=True)))
+    assert {one["record_id"] for one in sent(unit, "rereads.dynamics")} == {"g0", "g3"}
+    unit = await here.work(*asks(Reread("account", "g0", "s"), Reread("account", "g3", "s")))
+    assert {one["change"]["operation"] for one in sent(unit, "changes.dynamics")} == {"delete"}
+    unit = await here.work(*asks(Reread("account", "", "s", full=2, swept=True)))
+    assert sent(unit, "rereads.dynamics") == [], "what is gone is not asked for again"
+
+
+async def test_more_than_a_share_that_is_met_no_more_is_not_believed() -> None:
+    here = desk(Rows({}))
+    await here.work(*asks(*(fed(f"g{n}", full=1) for n in range(60))))
+    unit = await here.work(*asks(Reread("account", "", "s", full=2, swept=True)))
+    assert sent(unit, "rereads.dynamics") == []
+    (letter,) = letters(unit)
+    assert letter["code"] == "TOO_MANY_GONE"
+    assert "60 of 60" in letter["error"]
+    assert here.counts == {"dynamics/account": {"received": 1, "dead": 1}}
+
+
+async def test_one_row_that_is_refused_costs_no_other() -> None:
+    class Picky(Rows):
+        async def read(self, object: str, record_ids: Sequence[str]) -> list[Row]:
+            if "hidden" in record_ids:
+                raise PermanentError("missing privilege", code="0x80040220")
+            return await super().read(object, record_ids)
+
+    here = desk(Picky({"g1": row("g1")}))
+    unit = await here.work(*asks(Reread("account", "hidden", "c"), Reread("account", "g1", "c")))
+    assert [one["change"]["record_id"] for one in sent(unit, "changes.dynamics")] == ["g1"]
+    assert [letter["code"] for letter in letters(unit)] == ["0x80040220"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from desk import Desk, letters, sent
 
 from isthmus.agents import source
+from isthmus.codecs.arrival import Found, Reread
 from isthmus.codecs.change import Change
 from isthmus.config.errors import DecodeError
 from isthmus.config.mapping import load_mappings
 from isthmus.systems.protocol import Delivery
 from isthmus.tables.positions import POSITIONS
-from isthmus.tables.unit import Unit
+from isthmus.tables.unit import Unit, partition_of
 
 CHANGE = Change("salesforce", "Account", "001a", "update", {"Name": "A"}, (), "1", None, "tx-1", None, "sf:1")
 MAPPINGS = load_mappings()
@@ -43,3 +44,17 @@ def test_a_message_that_cannot_be_decoded_is_a_dead_letter_with_its_bytes_and_th
     assert (letter["original"], letter["encoding"]) == ("//4=", "base64")
     assert desk.counts == {"salesforce/unknown": {"received": 1, "dead": 1}}
     assert desk.tables[POSITIONS.name].values[b"salesforce"] == b'"9"'
+
+
+def test_what_a_feed_read_goes_to_the_reader_of_its_record_and_the_end_of_a_full_read_to_every_reader() -> None:
+    reads = (
+        Reread("account", "g1", "c", found=Found({"name": "A"}, "1")),
+        Reread("shoe", "s1", "c", found=Found({}, "2")),
+        Reread("account", "", "c", full=2, swept=True),
+    )
+    desk = Desk(source.stage({}, MAPPINGS, lambda name: 0, {}))
+    unit = Unit(desk.tables, partitions=5)
+    source.record(unit, "dynamics", MAPPINGS, [Delivery((), "7", b"", reads=reads)])
+    ways = {way: [one.record_id for one in elements] for way, elements in unit.frames.items()}
+    own = partition_of(b"dynamics:g1", 5)
+    assert ways == {("rereads.dynamics", n): ["g1", ""] if n == own else [""] for n in range(5)}

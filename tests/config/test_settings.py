@@ -149,6 +149,7 @@ def test_no_secret_is_ever_printed() -> None:
     settings = load_settings(salesforce=SALESFORCE, dynamics={**DYNAMICS, "webhook": webhook})
     assert SECRET not in f"{settings} {settings!r} {settings.model_dump()} {settings.model_dump_json()}"
     assert settings.salesforce is not None
+    assert settings.salesforce.client_secret is not None
     assert settings.salesforce.client_secret.get_secret_value() == SECRET
 
 
@@ -189,3 +190,74 @@ def test_operations_takes_events_by_several_keys_and_shows_none_of_them() -> Non
 def test_a_company_or_an_event_key_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"operations\."):
         load_settings(operations={**OPERATIONS, **wrong})
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, "set one of"),
+        ({"client_secret": SECRET, "client_secret_file": "/run/secret"}, "set one of"),
+        ({"private_key_file": "/run/key.pem"}, "go together"),
+        ({"client_secret": SECRET, "username": "robot@example.com"}, "go together"),
+    ],
+)
+def test_salesforce_is_logged_in_to_in_one_way(given: dict[str, str], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        load_settings(salesforce={"login_url": "https://a.example", "client_id": "x", **given})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"client_secret_file": "/run/secret"}, {"private_key_file": "/run/key.pem", "username": "robot@example.com"}],
+)
+def test_a_secret_or_a_key_may_be_a_file(given: dict[str, str]) -> None:
+    settings = load_settings(salesforce={"login_url": "https://a.example", "client_id": "x", **given})
+    assert settings.salesforce is not None
+    assert settings.salesforce.client_secret is None
+
+
+@pytest.mark.parametrize(
+    ("more", "issuer"),
+    [
+        ({}, "https://login.microsoftonline.com"),
+        ({"url": "https://o.crm9.dynamics.com"}, "https://login.microsoftonline.com"),
+        ({"url": "https://o.crm.microsoftdynamics.us", "cloud": "usgov"}, "https://login.microsoftonline.us"),
+        ({"url": "https://o.crm.appsplatform.us", "cloud": "usgovdod"}, "https://login.microsoftonline.us"),
+        ({"url": "https://o.crm.dynamics.cn", "cloud": "china"}, "https://login.partner.microsoftonline.cn"),
+        ({"authority": "https://localhost:1"}, "https://localhost:1"),
+    ],
+)
+def test_each_cloud_logs_in_at_its_own_authority(more: dict[str, str], issuer: str) -> None:
+    settings = Settings.model_validate({"dynamics": {**DYNAMICS, **more}})
+    assert settings.dynamics is not None
+    assert settings.dynamics.issuer == issuer
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"url": "https://o.crm.dynamics.cn"}, "of the cloud china"),
+        ({"cloud": "usgov"}, "of the cloud public"),
+        ({"secret_file": "s"}, "give one of"),
+        ({"client_secret": None}, "give one of"),
+    ],
+)
+def test_a_secret_goes_to_no_other_cloud_and_there_is_one_proof(more: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        Settings.model_validate({"dynamics": {**DYNAMICS, **more}})
+
+
+def test_what_stands_below_a_further_platform_is_its_own_from_every_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "isthmus.yaml").write_text("platforms: {lamp: {folder: /lamp}}")
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "platforms__lamp__token").write_text(SECRET)
+    monkeypatch.setenv("ISTHMUS_SECRETS_DIR", str(tmp_path / "secrets"))
+    monkeypatch.setenv("ISTHMUS_PLATFORMS__LAMP__EVERY", "3")
+    settings = load_settings(tmp_path / "isthmus.yaml")
+    assert settings.platforms == {"lamp": {"folder": "/lamp", "every": "3", "token": SECRET}}
+    assert SECRET not in repr(settings)
+    monkeypatch.setenv("ISTHMUS_PLATFORM__LAMP__EVERY", "3")
+    with pytest.raises(ConfigError, match="no such setting"):
+        load_settings(tmp_path / "isthmus.yaml")

@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from isthmus.config.errors import AuthError, IsthmusError
+from isthmus.config.errors import AuthError, IsthmusError, PlatformError
 from isthmus.config.settings import Kafka, NodeSettings, Settings
 from isthmus.node import cli
 from isthmus.node.check import Answer, ask, check, report
@@ -156,8 +156,15 @@ class Lamp:
     async def read(self, object: str, record_ids: Sequence[str]) -> list[Row]:
         return []
 
-    async def write(self, write: Write) -> Written:
+    async def scan(self, object: str, since: str | None = None) -> AsyncIterator[Row]:
+        return
+        yield
+
+    async def write(self, writes: Sequence[Write]) -> list[Written | PlatformError]:
         raise NotImplementedError
+
+    async def provision(self, apply: bool) -> list[Finding]:
+        return list(self.findings)
 
 
 async def test_a_systems_findings_are_told_under_its_name() -> None:

@@ -13,11 +13,12 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from oracle import committed
 
 from isthmus.config.settings import Settings
-from isthmus.node.hints import AT_ONCE, Hints
+from isthmus.node.hints import AT_ONCE, BODY_BYTES, Hints
 from isthmus.node.webhooks import authenticator, record_named
 
 ACCOUNT = "5a9fbc05-6d0c-4bd9-8d5c-1d5f4e4a0c11"
 BODY = orjson.dumps({"MessageName": "Update", "PrimaryEntityName": "account", "PrimaryEntityId": ACCOUNT})
+BODY_TWO = orjson.dumps({**orjson.loads(BODY), "OperationId": "two"})
 Client = TestClient[web.Request, web.Application]
 
 
@@ -38,7 +39,7 @@ async def door(kafka: str, namespace: str, **config: str) -> AsyncIterator[tuple
     await admin.close()
     hints = Hints(kafka, topic, 4, authenticator(settings("old", "new")), record_named)
     await hints.open()
-    app = web.Application()
+    app = web.Application(client_max_size=BODY_BYTES)
     app.router.add_post("/webhooks/dynamics", hints.receive)
     try:
         async with TestClient(TestServer(app)) as client:
@@ -50,14 +51,14 @@ async def door(kafka: str, namespace: str, **config: str) -> AsyncIterator[tuple
 async def test_a_hint_is_in_kafka_when_the_door_says_yes_and_its_secret_is_not(kafka: str, namespace: str) -> None:
     headers = {"x-ms-dynamics-organization": "o", "x-ms-correlation-request-id": "r", "authorization": "secret"}
     async with door(kafka, namespace) as (client, _):
-        for key in ("old", "new"):
-            async with client.post(f"/webhooks/dynamics?code={key}", data=BODY, headers=headers) as response:
+        for key, body in (("old", BODY), ("new", BODY_TWO)):
+            async with client.post(f"/webhooks/dynamics?code={key}", data=body, headers=headers) as response:
                 assert response.status == 204
             assert len(await committed(kafka, f"{namespace}hints")) == 1 + (key == "new")
     records = await committed(kafka, f"{namespace}hints")
     assert {record.key for record in records} == {f"dynamics:{ACCOUNT}".encode()}
     assert len({record.partition for record in records}) == 1
-    assert [record.value for record in records] == [BODY, BODY]
+    assert [record.value for record in records] == [BODY, BODY_TWO]
     assert {name for record in records for name, _ in record.headers} == set(headers) - {"authorization"}
 
 
@@ -86,6 +87,33 @@ async def test_what_kafka_does_not_take_is_503_so_that_dynamics_tries_again(kafk
         async with client.post("/webhooks/dynamics?code=new", data=BODY) as response:
             assert response.status == 204
     assert len(await committed(kafka, f"{namespace}hints")) == 1
+
+
+async def test_what_is_played_back_is_not_stored_again(kafka: str, namespace: str) -> None:
+    async with door(kafka, namespace) as (client, _):
+        for body in (BODY, BODY_TWO, BODY, BODY, BODY_TWO, b"nonsense", b"nonsense"):
+            async with client.post("/webhooks/dynamics?code=new", data=body) as response:
+                assert response.status == 204
+    found = [record.value for record in await committed(kafka, f"{namespace}hints")]
+    assert sorted(found) == sorted([BODY, BODY_TWO, b"nonsense", b"nonsense"])
+
+
+async def test_a_body_that_dynamics_would_never_send_is_refused(kafka: str, namespace: str) -> None:
+    async with door(kafka, namespace) as (client, _):
+        large = BODY[:-1] + b',"x":"' + b"y" * BODY_BYTES + b'"}'
+        for data in (large, _in_pieces(large)):
+            async with client.post("/webhooks/dynamics?code=new", data=data) as response:
+                assert response.status == 413
+        largest = BODY[:-1] + b',"x":"' + b"y" * (256 * 1024 - len(BODY) - 8) + b'"}'
+        async with client.post("/webhooks/dynamics?code=new", data=largest) as response:
+            assert response.status == 204
+    assert len(await committed(kafka, f"{namespace}hints")) == 1
+
+
+async def _in_pieces(body: bytes) -> AsyncIterator[bytes]:
+    """Without saying before how long it is."""
+    for start in range(0, len(body), 65536):
+        yield body[start : start + 65536]
 
 
 async def test_more_than_it_can_hold_at_once_is_503(kafka: str, namespace: str) -> None:

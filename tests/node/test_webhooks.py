@@ -16,7 +16,7 @@ from oracle import committed
 from isthmus.codecs.arrival import Reread, native_key
 from isthmus.config.mapping import Mappings, load_mappings
 from isthmus.config.settings import Settings
-from isthmus.node.hints import Hints
+from isthmus.node.hints import Hints, Named
 from isthmus.node.webhooks import authenticator, hint_reader, name_reader
 from isthmus.tables.unit import partition_of
 
@@ -66,7 +66,7 @@ def test_an_event_asks_for_the_record_that_names_its_partition_and_under_its_own
     assert asked == [
         Reread("SalesOrderHeaderV2Entity", ORDER, "e-1", nonce="e-1", at="2019-10-11T04:54:41Z"),
     ]
-    assert name_reader("operations", mappings)(body) == ORDER
+    assert name_reader("operations", mappings)(body) == Named(ORDER, "e-1")
 
 
 def test_an_event_about_nothing_that_is_mapped_asks_for_nothing(mappings: Mappings) -> None:

@@ -205,6 +205,22 @@ async def test_an_update_of_state_and_columns_comes_twice(
     assert set(bag(state.context["ParentContext"]["InputParameters"])) == {"EntityMoniker", "State", "Status"}
 
 
+async def test_a_merge_names_both_and_moves_what_referred_to_the_loser(
+    environment: DynamicsEnvironment, served: Served, receiver: Receiver
+) -> None:
+    winner, loser = (environment.create("account", {"name": name}) for name in ("w", "l"))
+    child = environment.create("contact", {"lastname": "Ada", "parentcustomerid": ("account", loser)})
+    environment.register_webhook(receiver.url, entities=["account", "contact"], messages=["Merge", "Update"])
+    environment.merge("account", winner, loser, {"telephone1": "1"})
+    await environment.until_settled()
+    bodies = [one.context for one in receiver.received]
+    (merge,) = [one for one in bodies if one["MessageName"] == "Merge"]
+    inputs = bag(merge["InputParameters"])
+    assert (inputs["Target"]["Id"], inputs["SubordinateId"]) == (winner, loser)
+    assert bag(inputs["UpdateContent"]["Attributes"]) == {"telephone1": "1"}
+    assert {one["PrimaryEntityId"] for one in bodies if one["MessageName"] == "Update"} == {winner, loser, child}
+
+
 async def test_an_asynchronous_body_carries_the_shifted_date_of_its_server(served: Served, receiver: Receiver) -> None:
     shifted = DynamicsEnvironment(clock=lambda: MOMENT, utc_offset=-420)
     shifted.register_webhook(receiver.url)

@@ -68,7 +68,7 @@ async def told_by(system: Salesforce, count: int) -> list[Change]:
 
 async def both(channels: tuple[str, ...]) -> tuple[list[Change], list[Change]]:
     org = SalesforceOrg(seed=11)
-    org.channels["/data/Sales__chn"] = {"Account": ("Industry", "Website")}
+    org.carry("/data/Sales__chn", {"Account": ("Industry", "Website")})
     story(org)
     count = sum(len([*bus.told(org, channel, event)]) for event in org.events for channel in channels)
     async with serve_salesforce(org) as url, serve_pubsub(org) as server:

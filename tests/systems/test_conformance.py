@@ -3,148 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from collections.abc import AsyncIterator
 
 import pytest
+from one import write_one
+from worlds import WORLDS, World
 
 from isthmus.config.errors import AuthError, ConflictError, IsthmusError, PermanentError, TransientError
-from isthmus.config.mapping import SystemMapping, load_mappings
-from isthmus.simulators.dynamics import DynamicsEnvironment, serve_dynamics
-from isthmus.simulators.operations import CUSTOMER, OperationsEnvironment, serve_operations
-from isthmus.simulators.salesforce import SalesforceOrg, serve_salesforce
-from isthmus.systems.dynamics.adapter import Dynamics, DynamicsConfig
-from isthmus.systems.operations.adapter import Operations, OperationsConfig
-from isthmus.systems.protocol import Row, System, Write, Written
-from isthmus.systems.salesforce.adapter import Salesforce, SalesforceConfig
+from isthmus.config.mapping import SystemMapping
+from isthmus.systems.protocol import Write
 
-MAPPINGS = load_mappings()
-CUSTOMERS = SystemMapping(
-    object=CUSTOMER,
-    collection="CustomersV3",
-    primary_key="dataAreaId,CustomerAccount",
-    external_id="IsthmusId",
-    fields={
-        "name": "OrganizationName",
-        "account_number": "OrganizationNumber",
-        "phone": "PrimaryContactPhone",
-        "website": "PrimaryContactURL",
-        "employees": "IsthmusEmployees",
-        "credit_limit": "CreditLimit",
-        "billing_street": "AddressStreet",
-        "billing_city": "AddressCity",
-        "billing_postal_code": "AddressZipCode",
-        "billing_country": "AddressCountryRegionId",
-    },
-)
 KEYS = ("can-1", "O'Neil", "ä b&c=d#e?f%g+h")
 
 
-class People(Protocol):
-    """What the simulators let people do."""
-
-    def create(self, object: str, fields: Mapping[str, Any]) -> str: ...
-    def update(self, object: str, record_id: str, fields: Mapping[str, Any]) -> None: ...
-    def delete(self, object: str, record_id: str) -> None: ...
-    def rows(self, object: str) -> Mapping[str, Mapping[str, Any]]: ...
-    def expire_tokens(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class World:
-    """A platform with its people, and adapters to it. `adapter(objects, secret, url)`: None is the right one. `dated`:
-    its reads tell when a record changed; `keyed`: it knows which fields can be an external id."""
-
-    system: System
-    people: People
-    entity: SystemMapping
-    unknown_id: str
-    adapter: Callable[..., System]
-    fail: Callable[[int, float | None], None]
-    dated: bool = True
-    keyed: bool = True
-
-    def fields(self, **canonical: Any) -> dict[str, Any]:
-        """Fields under the platform's names."""
-        return {self.entity.fields[name]: value for name, value in canonical.items()}
-
-    def create(self, **canonical: Any) -> str:
-        return self.people.create(self.entity.object, self.fields(name="Alder", **canonical))
-
-    async def read(self, *record_ids: str) -> list[Row]:
-        return await self.system.read(self.entity.object, record_ids)
-
-    async def write(self, key: str, record_id: str | None, **canonical: Any) -> Written:
-        return await self.system.write(Write(self.entity.object, key, record_id, self.fields(**canonical)))
-
-    def stored(self, record_id: str) -> Mapping[str, Any]:
-        """A row as the platform keeps it, under canonical names."""
-        row = self.people.rows(self.entity.object)[record_id]
-        return {name: row[native] for name, native in self.entity.fields.items()}
-
-
-@asynccontextmanager
-async def salesforce() -> AsyncIterator[World]:
-    org = SalesforceOrg(seed=3)
-    async with serve_salesforce(org) as url:
-        config = SalesforceConfig(url, org.client_id, org.client_secret)
-
-        def adapter(objects: Any = None, secret: str | None = None, url: str | None = None) -> System:
-            changed = replace(config, client_secret=secret or config.client_secret, login_url=url or config.login_url)
-            return Salesforce(changed, objects or MAPPINGS.objects("salesforce"))
-
-        def fail(times: int, retry_after: float | None) -> None:
-            body = [{"errorCode": "SERVER_UNAVAILABLE", "message": "busy", "fields": []}]
-            org.fail_next(times, 503, body, retry_after=retry_after)
-
-        entity = MAPPINGS.entities["account"].systems["salesforce"]
-        yield World(adapter(), org, entity, "001000000000042AAA", adapter, fail)
-
-
-@asynccontextmanager
-async def dynamics() -> AsyncIterator[World]:
-    environment = DynamicsEnvironment(seed=3)
-    async with serve_dynamics(environment) as served:
-        here = served.http_url
-        secret_of = environment.client_secret
-        config = DynamicsConfig(here, here, environment.tenant, environment.client_id, secret_of)
-
-        def adapter(objects: Any = None, secret: str | None = None, url: str | None = None) -> System:
-            changed = replace(config, client_secret=secret or secret_of, authority=url or here, url=url or here)
-            return Dynamics(changed, objects or MAPPINGS.objects("dynamics"))
-
-        def fail(times: int, retry_after: float | None) -> None:
-            environment.fail_next(times, 429, "0x80072322", retry_after=retry_after)
-
-        entity = MAPPINGS.entities["account"].systems["dynamics"]
-        yield World(adapter(), environment, entity, "11111111-2222-4333-8444-555555555555", adapter, fail)
-
-
-@asynccontextmanager
-async def operations() -> AsyncIterator[World]:
-    environment = OperationsEnvironment(seed=3)
-    async with serve_operations(environment) as here:
-        config = OperationsConfig(
-            here, here, environment.tenant, environment.client_id, environment.client_secret, environment.company
-        )
-
-        def adapter(objects: Any = None, secret: str | None = None, url: str | None = None) -> System:
-            secret_of = secret or config.client_secret
-            changed = replace(config, client_secret=secret_of, authority=url or here, url=url or here)
-            return Operations(changed, objects or {CUSTOMER: CUSTOMERS})
-
-        def fail(times: int, retry_after: float | None) -> None:
-            environment.fail_next(times, 429, retry_after=retry_after)
-
-        unknown = "dataAreaId='usmf',CustomerAccount='C-999999'"
-        yield World(adapter(), environment, CUSTOMERS, unknown, adapter, fail, dated=False, keyed=False)
-
-
-@pytest.fixture(params=[salesforce, dynamics, operations], ids=["salesforce", "dynamics", "operations"])
+@pytest.fixture(params=WORLDS)
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    async with request.param() as one:
+    async with WORLDS[request.param]() as one:
         await one.system.open()
         yield one
         await one.system.close()
@@ -202,7 +76,7 @@ async def test_an_object_that_is_not_mapped_is_refused(world: World) -> None:
     with pytest.raises(PermanentError):
         await world.system.read("Nonsense", [world.unknown_id])
     with pytest.raises(PermanentError):
-        await world.system.write(Write("Nonsense", "can-1", None, {}))
+        await write_one(world.system, Write("Nonsense", "can-1", None, {}))
 
 
 # -- write
@@ -230,7 +104,7 @@ async def test_an_update_by_id_changes_and_clears_and_leaves_the_rest(world: Wor
 async def test_an_update_by_id_may_say_the_external_id(world: World) -> None:
     record_id = world.create()
     fields = world.fields(phone="1") | {world.entity.external_id: "can-9"}
-    await world.system.write(Write(world.entity.object, "can-9", record_id, fields))
+    await write_one(world.system, Write(world.entity.object, "can-9", record_id, fields))
     assert world.people.rows(world.entity.object)[record_id][world.entity.external_id] == "can-9"
     again = await world.write("can-9", None, phone="2")
     assert (again.record_id, again.created) == (record_id, False)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from one import write_one
 
 from isthmus.config.errors import ConflictError, PermanentError, TransientError
 from isthmus.config.mapping import SystemMapping
@@ -131,19 +132,19 @@ async def scanned(system: Operations, object: str) -> list[Row]:
 async def test_an_order_with_its_lines_and_its_journal_are_written_and_read_back(
     operations: Operations, environment: OperationsEnvironment
 ) -> None:
-    written = await operations.write(order())
+    written = await write_one(operations, order())
     assert (written.record_id, written.created) == ("dataAreaId='usmf',SalesOrderNumber='SO-000001'", True)
     number = environment.row(ORDER, written.record_id)["SalesOrderNumber"]
     for line in (1, 2):
         fields = {"SalesOrderNumber": number, "ItemNumber": " D-1", "OrderedSalesQuantity": line, "SalesPrice": 9.5}
-        await operations.write(Write(LINE, f"can-1/{line}", None, fields))
+        await write_one(operations, Write(LINE, f"can-1/{line}", None, fields))
     lines = await scanned(operations, LINE)
     assert [row.fields["LineNumber"] for row in lines] == [1, 2]
     assert [row.fields["ItemNumber"] for row in lines] == [" D-1", " D-1"]
-    journal = await operations.write(Write(JOURNAL, "can-9", None, {"JournalName": "GenJrn"}))
+    journal = await write_one(operations, Write(JOURNAL, "can-9", None, {"JournalName": "GenJrn"}))
     assert journal.record_id == "dataAreaId='usmf',JournalBatchNumber='00001'"
     entry = {"JournalBatchNumber": "00001", "DebitAmount": 19, "AccountDisplayValue": "4010\\-01"}
-    booked = await operations.write(Write(JOURNAL_LINE, "can-9/1", None, entry))
+    booked = await write_one(operations, Write(JOURNAL_LINE, "can-9/1", None, entry))
     assert booked.record_id == "dataAreaId='usmf',JournalBatchNumber='00001',LineNumber=1"
     (row,) = await operations.read(JOURNAL_LINE, [booked.record_id])
     assert row.fields == {
@@ -159,7 +160,7 @@ async def test_prices_and_invoices_are_read_by_keys_of_numbers_and_dates(
     operations: Operations, environment: OperationsEnvironment
 ) -> None:
     price = environment.create(PRICE, {"ItemNumber": " D-1", "Price": 12.5})
-    written = await operations.write(order())
+    written = await write_one(operations, order())
     environment.post_invoice(written.record_id, "INV-1", 99.0)
     (invoice,) = environment.rows(INVOICE)
     (row,) = await operations.read(PRICE, [price])
@@ -169,16 +170,18 @@ async def test_prices_and_invoices_are_read_by_keys_of_numbers_and_dates(
     (row,) = await operations.read(ORDER, [written.record_id])
     assert row.fields["SalesOrderProcessingStatus"] == "Invoiced"
     with pytest.raises(PermanentError, match="read-only"):
-        await operations.write(Write(INVOICE, "x", None, {}))
+        await write_one(operations, Write(INVOICE, "x", None, {}))
 
 
 async def test_a_record_of_another_company_is_read_and_written_where_it_is(
     operations: Operations, environment: OperationsEnvironment
 ) -> None:
     environment.create(CUSTOMER, {"dataAreaId": "DAT", "CustomerAccount": "X-1", "OrganizationName": "Birch"})
-    written = await operations.write(order(dataAreaId="DAT", OrderingCustomerAccountNumber="X-1"))
+    written = await write_one(operations, order(dataAreaId="DAT", OrderingCustomerAccountNumber="X-1"))
     assert written.record_id.startswith("dataAreaId='dat',")
-    again = await operations.write(order(dataAreaId="dat", OrderingCustomerAccountNumber="X-1", CurrencyCode="EUR"))
+    again = await write_one(
+        operations, order(dataAreaId="dat", OrderingCustomerAccountNumber="X-1", CurrencyCode="EUR")
+    )
     assert (again.record_id, again.created) == (written.record_id, False)
     (row,) = await operations.read(ORDER, [written.record_id.replace("dat'", "DAT'", 1)])
     assert (row.exists, row.fields["CurrencyCode"]) == (True, "EUR")
@@ -192,8 +195,8 @@ async def test_an_order_whose_answer_was_cut_off_after_the_commit_exists_once(
     operations: Operations, environment: OperationsEnvironment
 ) -> None:
     environment.lose_answers(1)
-    written = await operations.write(order())
-    again = await operations.write(order())
+    written = await write_one(operations, order())
+    again = await write_one(operations, order())
     assert list(environment.rows(ORDER)) == [written.record_id]
     assert (written.created, again.created, again.record_id) == (True, False, written.record_id)
 
@@ -205,15 +208,15 @@ async def test_an_order_that_is_committed_long_after_its_connection_was_cut_exis
     async with joined(environment) as system:
         system._environment.config = replace(system._environment.config, settle=5.0)
         with pytest.raises(TransientError) as caught:
-            await system.write(order())
+            await write_one(system, order())
         assert (caught.value.code, caught.value.retry_after) == ("IN_DOUBT", 5.0)
         with pytest.raises(TransientError, match="still be under way"):
-            await system.write(order())
+            await write_one(system, order())
         assert environment.rows(ORDER) == {}
         async with asyncio.timeout(5):
             while not environment.rows(ORDER):
                 await asyncio.sleep(0.01)
-        written = await system.write(order())
+        written = await write_one(system, order())
     assert list(environment.rows(ORDER)) == [written.record_id]
 
 
@@ -222,12 +225,12 @@ async def test_a_create_that_was_never_carried_out_is_made_when_nothing_can_be_u
 ) -> None:
     environment.fail_next(1, 503)
     with pytest.raises(TransientError) as caught:
-        await operations.write(order())
+        await write_one(operations, order())
     assert caught.value.retry_after is not None
     async with asyncio.timeout(5):
         while True:
             try:
-                written = await operations.write(order())
+                written = await write_one(operations, order())
                 break
             except TransientError as fault:
                 await asyncio.sleep(fault.retry_after or 0)
@@ -240,28 +243,28 @@ async def test_an_order_that_cannot_be_looked_for_stays_in_doubt(
 ) -> None:
     environment.lose_answers(1, blind=1)
     with pytest.raises(TransientError, match="503"):
-        await operations.write(order())
-    assert not (await operations.write(order())).created
+        await write_one(operations, order())
+    assert not (await write_one(operations, order())).created
     assert len(environment.rows(ORDER)) == 1
 
 
 async def test_a_throttled_create_is_not_in_doubt(operations: Operations, environment: OperationsEnvironment) -> None:
     environment.exhausted = "medium"
     with pytest.raises(TransientError) as caught:
-        await operations.write(order())
+        await write_one(operations, order())
     assert caught.value.retry_after == 5.0
     environment.priority = "high"
-    assert (await operations.write(order())).created
+    assert (await write_one(operations, order())).created
 
 
 async def test_what_x_plus_plus_refuses_is_permanent_and_says_why(
     operations: Operations, environment: OperationsEnvironment
 ) -> None:
     with pytest.raises(PermanentError, match=r"'US-404'.*is not found in the related table") as caught:
-        await operations.write(order(OrderingCustomerAccountNumber="US-404"))
+        await write_one(operations, order(OrderingCustomerAccountNumber="US-404"))
     assert caught.value.code == "WRITE_REFUSED"
     assert environment.rows(ORDER) == {}
-    assert (await operations.write(order())).created
+    assert (await write_one(operations, order())).created
 
 
 async def test_a_reference_that_two_records_carry_is_refused(
@@ -270,7 +273,7 @@ async def test_a_reference_that_two_records_carry_is_refused(
     for _ in range(2):
         environment.create(ORDER, {"OrderingCustomerAccountNumber": "US-001", "CustomersOrderReference": "can-1"})
     with pytest.raises(PermanentError) as caught:
-        await operations.write(order())
+        await write_one(operations, order())
     assert caught.value.code == "MULTIPLE_MATCHES"
 
 
@@ -278,7 +281,7 @@ async def test_a_reference_in_other_letters_is_another(
     operations: Operations, environment: OperationsEnvironment
 ) -> None:
     environment.create(ORDER, {"OrderingCustomerAccountNumber": "US-001", "CustomersOrderReference": "CAN-1"})
-    assert (await operations.write(order())).created
+    assert (await write_one(operations, order())).created
     assert len(environment.rows(ORDER)) == 2
 
 
@@ -286,7 +289,7 @@ async def test_many_writes_are_answered_each_in_order(
     operations: Operations, environment: OperationsEnvironment
 ) -> None:
     wishes = [order(f"can-{n}", OrderingCustomerAccountNumber="US-001" if n % 3 else "no") for n in range(20)]
-    answers = await operations.write_many(wishes)
+    answers = await operations.write(wishes)
     assert [isinstance(answer, Written) for answer in answers] == [n % 3 != 0 for n in range(20)]
     stored = {row["CustomersOrderReference"]: key for key, row in environment.rows(ORDER).items()}
     for wish, answer in zip(wishes, answers, strict=True):
@@ -300,20 +303,20 @@ async def test_many_writes_are_answered_each_in_order(
 async def test_a_version_is_the_etag_and_a_write_at_another_is_a_conflict(
     operations: Operations, environment: OperationsEnvironment
 ) -> None:
-    written = await operations.write(order())
+    written = await write_one(operations, order())
     (before,) = await operations.read(ORDER, [written.record_id])
     assert before.version is not None
     assert before.version.startswith('W/"')
     environment.update(ORDER, written.record_id, {"CurrencyCode": "EUR"})
     with pytest.raises(ConflictError):
-        await operations.write(order(record_id=written.record_id, version=before.version))
+        await write_one(operations, order(record_id=written.record_id, version=before.version))
     (after,) = await operations.read(ORDER, [written.record_id])
     numbered = f"00000000000000000002 {after.version}"
-    await operations.write(order(record_id=written.record_id, version=numbered, CurrencyCode="GBP"))
+    await write_one(operations, order(record_id=written.record_id, version=numbered, CurrencyCode="GBP"))
     assert environment.row(ORDER, written.record_id)["CurrencyCode"] == "GBP"
     for version in ("7", f"{numbered}.deleted"):
         with pytest.raises(ConflictError, match="no live record"):
-            await operations.write(order(record_id=written.record_id, version=version))
+            await write_one(operations, order(record_id=written.record_id, version=version))
 
 
 # -- reading
@@ -350,7 +353,7 @@ async def test_what_changed_since_then_cannot_be_scanned(operations: Operations)
 
 
 async def test_an_empty_date_is_none_and_the_change_stream_ends_at_once(operations: Operations) -> None:
-    written = await operations.write(order())
+    written = await write_one(operations, order())
     (row,) = await operations.read(ORDER, [written.record_id])
     assert row.fields["RequestedShippingDate"] is None
     assert [delivery async for delivery in operations.changes(None)] == []

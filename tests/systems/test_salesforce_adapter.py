@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from one import write_one
 
 from isthmus.codecs.change import Change
 from isthmus.config.errors import ConflictError, PermanentError, ReplayLost, TransientError
@@ -60,7 +61,7 @@ async def one(changes: AsyncIterator[Delivery]) -> Change:
 
 async def test_people_and_we_are_heard_and_told_apart(org: SalesforceOrg, salesforce: Salesforce) -> None:
     record_id = org.create("Account", {"Name": "Alder", "BillingCity": "Ulm", "Credit_Limit__c": 1000.0})
-    await salesforce.write(Write("Account", "can-1", record_id, {"Phone": "1", "BillingCity": None}))
+    await write_one(salesforce, Write("Account", "can-1", record_id, {"Phone": "1", "BillingCity": None}))
     async with listening(salesforce) as changes:
         created, updated = await one(changes), await one(changes)
     assert (created.operation, updated.operation) == ("create", "update")
@@ -182,14 +183,14 @@ def refusal(code: str, message: str = "") -> list[dict[str, Any]]:
 async def test_an_upsert_race_is_tried_once_more(org: SalesforceOrg, salesforce: Salesforce) -> None:
     record_id = org.create("Account", {"Name": "Alder", "Isthmus_Id__c": "can-1"})
     org.fail_next(1, 400, refusal("DUPLICATE_VALUE", f"duplicate value found: Isthmus_Id__c on id: {record_id[:15]}"))
-    written = await salesforce.write(Write("Account", "can-1", None, {"Name": "Birch"}))
+    written = await write_one(salesforce, Write("Account", "can-1", None, {"Name": "Birch"}))
     assert (written.record_id, written.created) == (record_id, False)
 
 
 async def test_a_duplicate_that_stays_is_permanent(org: SalesforceOrg, salesforce: Salesforce) -> None:
     org.fail_next(2, 400, refusal("DUPLICATE_VALUE"))
     with pytest.raises(PermanentError) as caught:
-        await salesforce.write(Write("Account", "can-1", None, {"Name": "Birch"}))
+        await write_one(salesforce, Write("Account", "can-1", None, {"Name": "Birch"}))
     assert caught.value.hint
 
 
@@ -197,45 +198,46 @@ async def test_an_update_is_not_repeated_for_a_duplicate(org: SalesforceOrg, sal
     record_id = org.create("Account", {"Name": "Alder"})
     org.fail_next(1, 400, refusal("DUPLICATE_VALUE"))
     with pytest.raises(PermanentError):
-        await salesforce.write(Write("Account", "can-1", record_id, {"Name": "Birch"}))
+        await write_one(salesforce, Write("Account", "can-1", record_id, {"Name": "Birch"}))
 
 
 async def test_an_external_id_of_several_records_is_permanent(org: SalesforceOrg, salesforce: Salesforce) -> None:
     org.fail_next(1, 300, ["/services/data/v60.0/sobjects/Account/1", "/services/data/v60.0/sobjects/Account/2"])
     with pytest.raises(PermanentError, match="2 Account records") as caught:
-        await salesforce.write(Write("Account", "can-1", None, {"Name": "Birch"}))
+        await write_one(salesforce, Write("Account", "can-1", None, {"Name": "Birch"}))
     assert caught.value.code == "MULTIPLE_MATCHES"
 
 
 async def test_an_api_version_that_answers_with_nothing_is_asked_for_the_id(org: SalesforceOrg) -> None:
     record_id = org.create("Account", {"Name": "Alder", "Isthmus_Id__c": "can-1"})
-    async with joined(org, api_version="45.0") as system:
-        written = await system.write(Write("Account", "can-1", None, {"Name": "Birch"}))
+    org.fail_next(1, 204, None)
+    async with joined(org) as system:
+        written = await write_one(system, Write("Account", "can-1", None, {"Name": "Birch"}))
     assert (written.record_id, written.created) == (record_id, False)
 
 
 async def test_a_locked_row_is_transient(org: SalesforceOrg, salesforce: Salesforce) -> None:
     org.fail_next(1, 400, refusal("UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access to this record"))
     with pytest.raises(TransientError):
-        await salesforce.write(Write("Account", "can-1", None, {"Name": "Birch"}))
+        await write_one(salesforce, Write("Account", "can-1", None, {"Name": "Birch"}))
 
 
 async def test_a_gateways_page_is_transient(org: SalesforceOrg, salesforce: Salesforce) -> None:
     org.fail_next(1, 502, "<html>Bad Gateway</html>")
     with pytest.raises(TransientError):
-        await salesforce.write(Write("Account", "can-1", None, {"Name": "Birch"}))
+        await write_one(salesforce, Write("Account", "can-1", None, {"Name": "Birch"}))
 
 
 async def test_a_record_that_was_merged_away_is_a_conflict(org: SalesforceOrg, salesforce: Salesforce) -> None:
     record_id = org.create("Account", {"Name": "Alder"})
     org.fail_next(1, 404, refusal("ENTITY_IS_DELETED", "entity is deleted"))
     with pytest.raises(ConflictError):
-        await salesforce.write(Write("Account", "can-1", record_id, {"Name": "Birch"}))
+        await write_one(salesforce, Write("Account", "can-1", record_id, {"Name": "Birch"}))
 
 
 async def test_our_own_name_is_on_our_writes(org: SalesforceOrg) -> None:
     async with joined(org, client_name="bridge") as system:
-        await system.write(Write("Account", "can-1", None, {"Name": "Alder"}))
+        await write_one(system, Write("Account", "can-1", None, {"Name": "Alder"}))
         async with listening(system) as changes:
             assert (await one(changes)).origin == "com/salesforce/api/rest/60.0;client=bridge"
 
@@ -267,7 +269,7 @@ async def test_check_finds_what_a_channel_would_leave_out(org: SalesforceOrg, sa
 async def test_check_of_a_custom_channel_cannot_tell_of_an_object_without_a_channel_of_its_own(
     org: SalesforceOrg,
 ) -> None:
-    org.channels["/data/Sales__chn"] = {"Account": (), "Contact": ()}
+    org.carry("/data/Sales__chn", {"Account": (), "Contact": ()})
     async with joined(org, channels=("/data/Sales__chn",)) as system:
         assert [finding for finding in await system.check() if not finding.ok] == []
         org.unseen.add("Account")
@@ -276,7 +278,7 @@ async def test_check_of_a_custom_channel_cannot_tell_of_an_object_without_a_chan
 
 
 async def test_enriched_values_are_left_out_and_every_record_comes(org: SalesforceOrg) -> None:
-    org.channels["/data/Sales__chn"] = {"Account": ("Industry",)}
+    org.carry("/data/Sales__chn", {"Account": ("Industry",)})
     async with joined(org, channels=("/data/Sales__chn",)) as system:
         ids = [org.create("Account", {"Name": name, "Industry": "Media"}) for name in ("Alder", "Birch")]
         tell(org, Told("Account", "UPDATE", ids, {"Phone": "1"}))

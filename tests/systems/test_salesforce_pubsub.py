@@ -261,9 +261,9 @@ async def test_a_schema_is_fetched_once_and_a_new_one_when_the_object_has_change
     async with listening(world) as changes:
         await take(changes, 2)
         world.server.cut()
+        world.org.add_field("Account", Field("Early__c"))
         account = world.org.objects["Account"]
-        fields = {"Early__c": Field("Early__c"), **account.fields}
-        world.org.objects["Account"] = replace(account, fields=fields)
+        world.org.objects["Account"] = replace(account, fields={"Early__c": Field("Early__c"), **account.fields})
         world.org.create("Account", {"Name": "Later", "Phone": "1", "Early__c": "new"})
         (later,) = await take(changes, 1)
     (change,) = later.changes
@@ -330,7 +330,7 @@ async def test_an_enriched_event_that_was_cut_in_two_is_lost_in_neither_half() -
     """Its records share a replay id; the first of them comes with the last event that was asked for (§1.13)."""
     channel = "/data/Sales__chn"
     async with joined(SalesforceOrg(seed=7), channels=(channel,)) as world:
-        world.org.channels[channel] = {"Account": ("Industry",)}
+        world.org.carry(channel, {"Account": ("Industry",)})
         accounts = world.accounts(WINDOW - 1)
         tell(world.org, Told("Account", "UPDATE", accounts[:3], {"Phone": "1"}))
         async with listening(world) as changes:

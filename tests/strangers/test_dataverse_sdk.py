@@ -7,6 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+
+pytest.importorskip(
+    "PowerPlatform", reason="PowerPlatform-Dataverse-Client is not installed: pip install -e '.[strangers]'"
+)
+
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import ClientSecretCredential
 from PowerPlatform.Dataverse.client import DataverseClient
