@@ -1,58 +1,39 @@
 """A lane: the one coroutine that owns a stage's partition, and the unit of work it does again and again.
 
-Promises: takes the records of its partition in their numbered order, once each, however often Faust delivers them; a
-unit's outputs, changelog records and marker are one Kafka transaction, and RocksDB follows it; other lanes of this worker
-may do their part of the same change in it (node/following.py); a record that something beneath us dropped is noticed by
-its number and read again; one element that cannot be worked on is a dead letter and stops no other. On any doubt the
-process ends rather than goes on.
+Promises: does the records of its partition in their numbered order, once each (node/order.py); one element that cannot be
+worked on is a dead letter and stops no other (node/working.py); a unit's outputs, changelog records and marker are one
+Kafka transaction, and RocksDB follows it; other lanes of this worker may do their part of the same change in it
+(node/following.py). On any doubt the process ends rather than goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
-import inspect
-import itertools
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import structlog
 
-from isthmus.codecs.frames import FRAME_BYTES, TURN, Broken, Stamp, encode, stamp_of
-from isthmus.config.errors import DecodeError
+from isthmus.codecs.frames import FRAME_BYTES, TURN, Stamp
 from isthmus.node.following import Batches, Frame, Neighbours, following, nobody
+from isthmus.node.order import Order, Seek
 from isthmus.node.owners import release
-from isthmus.node.packing import Encoded, Names, Sender, Target, addressed, encoded
+from isthmus.node.packing import Encoded, Names, Sender, Target, addressed
+from isthmus.node.waiting import Waiting
+from isthmus.node.working import Working
 from isthmus.node.writer import Writer
 from isthmus.tables.marker import MARKER_KEY, Marker, Verdict
-from isthmus.tables.stage import Batch, Stage, Step, no_step
+from isthmus.tables.stage import Stage, Step, no_step
 from isthmus.tables.store import Store
 from isthmus.tables.unit import Unit, View
 
-WAITING_RECORDS = 256
-WAITING_BYTES = 8 << 20
-UNIT_BYTES = 4 << 20
-REWIND_SECONDS = 5.0
-AWAITED_SECONDS = 30.0
 CATCH_UP_SECONDS = 5.0
-TICK = "tick"
 NOWHERE = -1  # the offset of a record that is not on Kafka yet
-KEPT_DECODED = 4096
 
 log = structlog.get_logger()
-
-
-@dataclass(slots=True)
-class Gap:
-    """Records of a topic that are missing: the offset of the first one that came too early, when that was noticed, and
-    when the topic was last read again (seconds of the monotonic clock)."""
-
-    offset: int
-    seen: float
-    rewound: float
 
 
 class Foreseen(NamedTuple):
@@ -61,27 +42,6 @@ class Foreseen(NamedTuple):
     unit: Unit
     parts: Encoded
     batches: Batches
-
-
-class Waiting(asyncio.Queue[Any]):
-    """The records that wait for a lane: many small ones, or few large ones."""
-
-    def _init(self, maxsize: int) -> None:
-        super()._init(maxsize)
-        self._bytes = 0
-
-    def _put(self, item: Any) -> None:
-        super()._put(item)
-        self._bytes += _size(item)
-
-    def _get(self) -> Any:
-        item = super()._get()
-        self._bytes -= _size(item)
-        return item
-
-    def full(self) -> bool:
-        """Has one more to wait outside?"""
-        return super().full() or self._bytes >= WAITING_BYTES
 
 
 class Lane:
@@ -95,7 +55,7 @@ class Lane:
         names: Names,
         writer: Writer,
         stores: dict[str, Store],
-        seek: Callable[[str, int, int], Awaitable[None]],
+        seek: Seek,
         die: Callable[[BaseException], None],
         frame_bytes: int = FRAME_BYTES,
         at: Step = no_step,
@@ -104,31 +64,39 @@ class Lane:
         self.stage = stage
         self.partition = partition
         self.stores = stores
-        self.marker = Marker()
-        self.queue = Waiting(maxsize=WAITING_RECORDS)
+        self.queue = Waiting()
         self.last_progress = time.monotonic()
-        self.alarm: str | None = None
+        self.topics = {names.topic(name) for name in stage.topics}
         self._names = names
         self._writer = writer
-        self._seek = seek
+        self._order = Order(str(self), seek)
+        self._does = Working(str(self), stage, names, stores, frame_bytes)
         self._die = die
-        self._frame_bytes = frame_bytes
         self._at = at
         self._neighbours = neighbours
         self._coming: dict[tuple[str, str], int] = {}
         self._working = False
-        self._lagging = False
         self._due: float | None = None
         self._turn = asyncio.Lock()
         self._settling = asyncio.Lock()
-        self._gaps: dict[str, Gap] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._known: dict[str, dict[bytes, Any]] = {table.name: {} for table in stage.tables}
-        self._sender = Sender(f"{stage.name}-{partition}", partition, stage.tables[0].name)
-        self.topics = {names.topic(name): name for name in stage.topics}
-        self._elements = {one.topic: one.elements for one in stage.inputs}
+        self._sender = Sender(str(self), partition, stage.tables[0].name)
 
     # -- life
+
+    @property
+    def marker(self) -> Marker:
+        """How far it has come."""
+        return self._order.marker
+
+    @property
+    def alarm(self) -> str | None:
+        """Why it stands still, if it does."""
+        return self._order.alarm
+
+    def stand_still(self, alarm: str) -> None:
+        """Do nothing more until a person has looked."""
+        self._order.stand_still(alarm)
 
     @property
     def ledger(self) -> tuple[Target, View]:
@@ -142,7 +110,7 @@ class Lane:
 
     def load(self) -> None:
         """Read the marker; the stores are whole and nobody else writes for them."""
-        self.marker = Marker.load(self.stores[self._sender.first_table].get(MARKER_KEY))
+        self._order.marker = Marker.load(self.stores[self._sender.first_table].get(MARKER_KEY))
 
     def begin(self) -> None:
         """Start working."""
@@ -160,8 +128,7 @@ class Lane:
                 task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         # Whoever waits to hand us a record must not wait for ever; the next owner reads it again.
-        while not self.queue.empty():
-            self.queue.get_nowait()
+        self.queue.clear()
         await self._give_up()
         for store in self.stores.values():
             store.close()
@@ -200,189 +167,38 @@ class Lane:
     async def commit(self, work: Callable[[Unit], None]) -> None:
         """Do one unit of work that no input caused (a source's); returns when it is durable."""
         async with self._turn:
-            unit = self._unit()
+            unit = self._does.unit()
             work(unit)
-            await self._settle(unit, encoded(unit, self._frame_bytes))
+            await self._settle(unit, self._does.encoded(unit))
 
     async def _work(self) -> None:
-        while True:
-            events = await self._next()
+        while self.alarm is None:
+            events = await self.queue.together(self._patience())
             async with self._turn:
-                taken = [event for event in events if await self._take(event)]
+                taken = [event for event in events if await self._order.take(event)]
                 self._at("taken")
                 await self._fold(taken, idle=not events)
             for event in taken:
                 event.ack()
             self._at("acked")
-
-    async def _next(self) -> list[Any]:
-        """At least one record, with those that already wait; none at all when a tick or the marker is due first."""
-        try:
-            events = [await asyncio.wait_for(self.queue.get(), self._patience())]
-        except TimeoutError:
-            return []
-        size = _size(events[0])
-        while size < UNIT_BYTES and not self.queue.empty():
-            events.append(self.queue.get_nowait())
-            size += _size(events[-1])
-        return events
+        await self.queue.swallow()  # other partitions come by the same stream
 
     def _patience(self) -> float | None:
         """Seconds to wait for a record; None: as long as it takes."""
         tick = None if self._due is None else max(0.0, self._due - time.time())
-        if self._lagging:
+        if self._order.lagging:
             return CATCH_UP_SECONDS if tick is None else min(tick, CATCH_UP_SECONDS)
         return tick
-
-    async def _take(self, event: Any) -> bool:
-        message = event.message
-        stamp = stamp_of(message.headers)
-        verdict = self.marker.judge(message.topic, message.offset, stamp)
-        if verdict is not Verdict.REPEAT and self._comes_again(message):
-            return False
-        if verdict is Verdict.HOLE and not (stamp is None and self._came_again(message)):
-            await self._miss(message)
-            return False
-        if verdict is Verdict.REPEAT:
-            self._lagging |= stamp is not None and self.marker.passed(message.topic, message.offset, stamp)
-            event.ack()
-            return False
-        self._gaps.pop(message.topic, None)
-        self.marker.done(message.topic, message.offset, stamp)
-        return True
-
-    def _came_again(self, message: Any) -> bool:
-        """Did a rewind bring the same record again? Then Kafka has none before it; offsets, unlike numbers, may skip."""
-        gap = self._gaps.get(message.topic)
-        return gap is not None and message.offset == gap.offset
-
-    def _comes_again(self, message: Any) -> bool:
-        """Was it on its way when we began to read again from before it? Taken now, it would hide what lies between: a
-        record without a number is told from a repeat by its offset alone."""
-        gap = self._gaps.get(message.topic)
-        return gap is not None and message.offset > gap.offset and time.monotonic() - gap.rewound < AWAITED_SECONDS
-
-    async def _miss(self, message: Any) -> None:
-        """Something before this record is missing: read again, or stand still where Kafka itself has lost it."""
-        if self._came_again(message) and time.monotonic() - self._gaps[message.topic].seen >= REWIND_SECONDS:
-            self.stand_still(
-                f"{_place(message)} came, but frames before it are not in Kafka any more: changes are lost",
-            )
-            while True:  # other partitions come by the same stream
-                await self.queue.get()
-        await self._rewind(message)
-
-    def stand_still(self, alarm: str) -> None:
-        """Do nothing more until a person has looked: going on would hide a loss."""
-        self.alarm = alarm
-        log.critical("this lane stands still", lane=str(self), alarm=alarm)
-
-    async def _rewind(self, message: Any) -> None:
-        """Read the topic again from where we are; what was already on its way meanwhile asks for no second rewind."""
-        topic, now = message.topic, time.monotonic()
-        gap = self._gaps.setdefault(topic, Gap(message.offset, now, now - REWIND_SECONDS))
-        gap.offset = min(gap.offset, message.offset)
-        if now - gap.rewound < REWIND_SECONDS:
-            return
-        gap.rewound = now
-        log.warning("a record was dropped beneath us: reading again", lane=str(self), topic=topic)
-        await self._seek(topic, self.partition, self.marker.missing_from(topic, stamp_of(message.headers)))
-
-    # -- the work
 
     async def _fold(self, events: Sequence[Any], *, idle: bool) -> None:
         """`idle`: nothing came; the time to write down how far the marker has come although there was nothing to do."""
         tick = self._due is not None and self._due <= time.time()
-        if not events and not tick and not (idle and self._lagging):
+        if not events and not tick and not (idle and self._order.lagging):
             return
-        unit, parts = await self._worked(events, tick=tick)
+        unit, parts = await self._does.done(events, tick=tick)
         self._due = unit.due
         self._at("folded")
         await self._settle(unit, parts)
-
-    async def _worked(self, events: Sequence[Any], *, tick: bool) -> tuple[Unit, Encoded]:
-        """The unit that these records lead to. Where the stage cannot do them together, one by one."""
-        unit = self._unit()
-        batches = list(self._batches(events, unit))
-        if tick:
-            batches.append(Batch(TICK, [time.time()]))
-        try:
-            await self._run(unit, batches)
-            return unit, encoded(unit, self._frame_bytes)
-        except Exception as fault:
-            log.warning("a unit of work is done again, one by one", lane=str(self), fault=repr(fault))
-            self._forget()
-        unit = await self._worked_apart(events, tick=tick)
-        return unit, encoded(unit, self._frame_bytes)
-
-    async def _worked_apart(self, events: Sequence[Any], *, tick: bool) -> Unit:
-        unit = self._unit()
-        for event in events:
-            for batch in self._batches([event], unit):
-                for element in batch.elements:
-                    await self._try(unit, batch.topic, element)
-        if tick:
-            await self._try(unit, TICK, time.time())
-        return unit
-
-    async def _try(self, unit: Unit, topic: str, element: Any) -> None:
-        """One element alone, on a copy: what it raises is a dead letter."""
-        trial = unit.trial()
-        try:
-            await self._run(trial, [Batch(topic, [element])])
-            encoded(trial, self._frame_bytes)
-        except Exception as fault:
-            self.stage.bury(unit, _raw(element), fault)
-        else:
-            unit.adopt(trial)
-
-    async def _run(self, unit: Unit, batches: Sequence[Batch]) -> None:
-        result = self.stage.fold(unit, batches)
-        if inspect.isawaitable(result):
-            await result
-
-    def _batches(self, events: Sequence[Any], unit: Unit) -> Iterator[Batch]:
-        for event in events:
-            message = event.message
-            unit.place = _place(message)
-            name = self.topics[message.topic]
-            elements = self._elements[name]
-            if elements is None:
-                yield Batch(name, [message])
-                continue
-            try:
-                found = elements.decode(message.value, unit.place)
-            except DecodeError as fault:
-                self.stage.bury(unit, message.value, fault)
-                continue
-            if Broken in map(type, found):
-                found = self._whole(unit, found)
-            yield Batch(name, found)
-        unit.place = ""
-
-    def _whole(self, unit: Unit, elements: Sequence[Any]) -> list[Any]:
-        for broken in (one for one in elements if isinstance(one, Broken)):
-            self.stage.bury(unit, broken.raw, broken.fault)
-        return [one for one in elements if not isinstance(one, Broken)]
-
-    def _unit(self) -> Unit:
-        return Unit(self.stores, self._names.partitions, self._known)
-
-    def _forget(self) -> None:
-        """What was decoded may have been changed by work that came to nothing."""
-        for known in self._known.values():
-            known.clear()
-
-    def _remember(self, unit: Unit) -> None:
-        """Keep the newest values decoded, so many a table."""
-        for table, puts in unit.puts.items():
-            known = self._known[table]
-            for key, value in puts.items():
-                known.pop(key, None)
-                if value is not None:
-                    known[key] = value
-            for key in list(itertools.islice(known, max(0, len(known) - KEPT_DECODED))):
-                del known[key]
 
     # -- making it durable
 
@@ -402,14 +218,14 @@ class Lane:
 
     def _addressed(self, unit: Unit, parts: Encoded) -> Batches:
         self.marker.count(unit.counts)
-        self._lagging = False
+        self._order.lagging = False
         return addressed(parts, self._sender, self._names, self.marker)
 
     def apply(self, unit: Unit, parts: Encoded, offsets: Mapping[Target, int]) -> None:
         """Bring RocksDB to what is committed."""
         for table, puts in parts.puts.items():
             self.stores[table].apply(puts.items(), offsets[self._names.changelog(table), self.partition])
-        self._remember(unit)
+        self._does.remember(unit)
         self.last_progress = time.monotonic()
         self._at("applied")
 
@@ -425,15 +241,12 @@ class Lane:
         """The work that these frames will be; None where it is better done when Kafka brings them. The lane is held."""
         if not self._is_ready() or not self._are_next(frames):
             return None
-        unit = self._unit()
         try:
-            await self._run(unit, list(self._batches(_events(frames, self.partition), unit)))
-            parts = encoded(unit, self._frame_bytes)
+            unit, parts = await self._does.together(_events(frames, self.partition))
         except Exception:
-            self._forget()
             return None
         if any(record.topic == "dead" for record in unit.records):  # a dead letter names the place of what it was
-            self._forget()
+            self._does.forget()
             return None
         for frame in frames:
             frame.headers.append((TURN, str(self.marker.turn(frame.topic)).encode()))
@@ -447,7 +260,7 @@ class Lane:
 
     def _is_ready(self) -> bool:
         """Does it work, with everything done that was committed for it?"""
-        if not self._working or self.alarm is not None or self._gaps:
+        if not self._working or self.alarm is not None or self._order.gaps:
             return False
         for (topic, origin), number in list(self._coming.items()):
             if self.marker.judge(topic, NOWHERE, Stamp(origin, number)) is not Verdict.REPEAT:
@@ -468,17 +281,3 @@ def _events(frames: Iterable[Frame], partition: int) -> list[Any]:
         SimpleNamespace(message=SimpleNamespace(topic=topic, partition=partition, offset=NOWHERE, value=value))
         for topic, _, value, _ in frames
     ]
-
-
-def _size(event: Any) -> int:
-    return len(event.message.value or b"")
-
-
-def _place(message: Any) -> str:
-    return f"{message.topic}/{message.partition}/{message.offset}"
-
-
-def _raw(element: Any) -> bytes:
-    """An element's bytes; of a record that is no frame, its value."""
-    value = getattr(element, "value", None)
-    return value if isinstance(value, bytes) else encode(element)

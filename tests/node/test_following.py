@@ -17,8 +17,10 @@ from oracle import committed
 from isthmus.codecs.dead import dead_letter
 from isthmus.codecs.frames import Elements, Stamp, stamp_of
 from isthmus.node import lane as lanes
+from isthmus.node import order
 from isthmus.node.following import Neighbours
 from isthmus.node.lane import Lane
+from isthmus.node.order import Gap
 from isthmus.node.topics import Topics, create
 from isthmus.node.writer import Writer
 from isthmus.tables.marker import MARKER_KEY, Marker
@@ -76,6 +78,14 @@ class House:
 
     async def bring(self, lane: str, topic: str, offset: int, stamp: Stamp | None, value: bytes | None) -> None:
         """One record, done with."""
+        await self.put(lane, topic, offset, stamp, value)
+        async with asyncio.timeout(30):
+            while (lane, offset) not in self.acked:
+                assert not self.died, self.died
+                await asyncio.sleep(0.005)
+
+    async def put(self, lane: str, topic: str, offset: int, stamp: Stamp | None, value: bytes | None) -> None:
+        """One record, on its way."""
         headers = [] if stamp is None else stamp.headers()
         message = SimpleNamespace(
             topic=f"{self.namespace}{topic}",
@@ -86,10 +96,6 @@ class House:
         )
         event = SimpleNamespace(message=message, ack=lambda: self.acked.append((lane, offset)))
         await self.lanes[lane].queue.put(event)
-        async with asyncio.timeout(30):
-            while (lane, offset) not in self.acked:
-                assert not self.died, self.died
-                await asyncio.sleep(0.005)
 
     async def frames(self) -> list[ConsumerRecord]:
         """What stands on the topic between the stages."""
@@ -165,11 +171,11 @@ async def test_no_cause_is_overtaken(house: House) -> None:
 
 
 async def test_nobody_follows_over_a_frame_that_is_missing(house: House) -> None:
-    house.lanes["add-0"]._gaps["elsewhere"] = lanes.Gap(0, 0.0, 0.0)
-    house.lanes["add-1"]._gaps["elsewhere"] = lanes.Gap(0, 0.0, 0.0)
+    house.lanes["add-0"]._order.gaps["elsewhere"] = Gap(0, 0.0, 0.0)
+    house.lanes["add-1"]._order.gaps["elsewhere"] = Gap(0, 0.0, 0.0)
     await house.tell(0, 0, 1, 2)
     for p in range(PARTITIONS):
-        house.lanes[f"add-{p}"]._gaps.clear()
+        house.lanes[f"add-{p}"]._order.gaps.clear()
     await house.tell(0, 1, 11, 12)
     assert await house.events() == []
     await house.bring_frames()
@@ -200,6 +206,19 @@ async def test_a_lane_that_has_not_begun_follows_nobody(house: House) -> None:
 async def test_a_lane_that_was_stopped_follows_nobody(house: House) -> None:
     await house.lanes["add-0"].stop()
     await house.lanes["add-1"].stop()
+    await house.tell(0, 0, 1, 2)
+    assert await house.events() == []
+    assert len(await house.frames()) > 0
+
+
+async def test_a_lane_that_stands_still_holds_up_nobody(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(order, "REWIND_SECONDS", 0.0)
+    for lane in ("add-0", "add-1"):
+        for _ in range(2):  # read again, and nothing came before it
+            await house.put(lane, "numbers", 7, Stamp("o", 5), b"[1]")
+        async with asyncio.timeout(10):
+            while house.lanes[lane].alarm is None:
+                await asyncio.sleep(0.01)
     await house.tell(0, 0, 1, 2)
     assert await house.events() == []
     assert len(await house.frames()) > 0

@@ -15,7 +15,7 @@ from oracle import committed
 
 from isthmus.codecs.dead import dead_letter
 from isthmus.codecs.frames import Elements, Stamp
-from isthmus.node import lane as lanes
+from isthmus.node import order
 from isthmus.node.lane import Lane
 from isthmus.node.packing import RECORD_BYTES
 from isthmus.node.topics import Topics, create
@@ -132,7 +132,7 @@ async def test_a_repeat_is_skipped_and_a_hole_is_read_again(hands: Hands, kafka:
 async def test_a_frame_that_kafka_has_lost_makes_the_lane_stand_still_loudly(
     hands: Hands, kafka: str, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "REWIND_SECONDS", 0.0)
+    monkeypatch.setattr(order, "REWIND_SECONDS", 0.0)
     await hands.hand(0, 0, b"[1]")
     await hands.done(0)
     for _ in range(2):
@@ -147,8 +147,8 @@ async def test_a_frame_that_kafka_has_lost_makes_the_lane_stand_still_loudly(
 async def test_lost_frames_are_noticed_also_while_others_keep_coming(
     hands: Hands, kafka: str, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "REWIND_SECONDS", 0.3)
-    monkeypatch.setattr(lanes, "AWAITED_SECONDS", 0.2)
+    monkeypatch.setattr(order, "REWIND_SECONDS", 0.3)
+    monkeypatch.setattr(order, "AWAITED_SECONDS", 0.2)
     await hands.hand(0, 0, b"[1]")
     await hands.done(0)
     late, rewinds = 0, 0

@@ -1,0 +1,142 @@
+"""Working: the unit of work that a stage makes of records, whatever is among them.
+
+Promises: a stage is given all records together; where it cannot do them, one by one, each on a copy of the state, so that
+one that cannot be worked on is a dead letter and stops no other. Nothing is written here, and nothing raised by a stage.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from isthmus.codecs.frames import Broken, encode
+from isthmus.config.errors import DecodeError
+from isthmus.node.order import place
+from isthmus.node.packing import Encoded, Names, encoded
+from isthmus.tables.stage import Batch, Stage
+from isthmus.tables.store import Store
+from isthmus.tables.unit import Unit
+
+TICK = "tick"
+KEPT_DECODED = 4096
+
+log = structlog.get_logger()
+
+
+class Working:
+    """Of one lane: its stage over its stores, with the newest values kept decoded."""
+
+    def __init__(self, lane: str, stage: Stage, names: Names, stores: Mapping[str, Store], frame_bytes: int) -> None:
+        self._lane = lane
+        self._stage = stage
+        self._stores = stores
+        self._partitions = names.partitions
+        self._frame_bytes = frame_bytes
+        self._known: dict[str, dict[bytes, Any]] = {table.name: {} for table in stage.tables}
+        self._topics = {names.topic(one.topic): one for one in stage.inputs}
+
+    def unit(self) -> Unit:
+        """A unit with nothing in it."""
+        return Unit(self._stores, self._partitions, self._known)
+
+    def encoded(self, unit: Unit) -> Encoded:
+        """A unit in bytes; Oversized where a record of it would fit no topic."""
+        return encoded(unit, self._frame_bytes)
+
+    async def done(self, events: Sequence[Any], *, tick: bool) -> tuple[Unit, Encoded]:
+        """The unit that these records (and the time, with `tick`) lead to."""
+        try:
+            return await self.together(events, tick=tick)
+        except Exception as fault:
+            log.warning("a unit of work is done again, one by one", lane=self._lane, fault=repr(fault))
+        unit = await self._apart(events, tick=tick)
+        return unit, self.encoded(unit)
+
+    async def together(self, events: Sequence[Any], *, tick: bool = False) -> tuple[Unit, Encoded]:
+        """The same, or what the stage raises; then nothing has happened."""
+        unit = self.unit()
+        batches = list(self._batches(events, unit))
+        if tick:
+            batches.append(Batch(TICK, [time.time()]))
+        try:
+            await self._run(unit, batches)
+            return unit, self.encoded(unit)
+        except Exception:
+            self.forget()
+            raise
+
+    async def _apart(self, events: Sequence[Any], *, tick: bool) -> Unit:
+        unit = self.unit()
+        for event in events:
+            for batch in self._batches([event], unit):
+                for element in batch.elements:
+                    await self._try(unit, batch.topic, element)
+        if tick:
+            await self._try(unit, TICK, time.time())
+        return unit
+
+    async def _try(self, unit: Unit, topic: str, element: Any) -> None:
+        """One element alone, on a copy: what it raises is a dead letter."""
+        trial = unit.trial()
+        try:
+            await self._run(trial, [Batch(topic, [element])])
+            self.encoded(trial)
+        except Exception as fault:
+            self._stage.bury(unit, _raw(element), fault)
+        else:
+            unit.adopt(trial)
+
+    async def _run(self, unit: Unit, batches: Sequence[Batch]) -> None:
+        result = self._stage.fold(unit, batches)
+        if inspect.isawaitable(result):
+            await result
+
+    def _batches(self, events: Sequence[Any], unit: Unit) -> Iterator[Batch]:
+        for event in events:
+            message = event.message
+            unit.place = place(message)
+            input_ = self._topics[message.topic]
+            if input_.elements is None:
+                yield Batch(input_.topic, [message])
+                continue
+            try:
+                found = input_.elements.decode(message.value, unit.place)
+            except DecodeError as fault:
+                self._stage.bury(unit, message.value, fault)
+                continue
+            if Broken in map(type, found):
+                found = self._whole(unit, found)
+            yield Batch(input_.topic, found)
+        unit.place = ""
+
+    def _whole(self, unit: Unit, elements: Sequence[Any]) -> list[Any]:
+        for broken in (one for one in elements if isinstance(one, Broken)):
+            self._stage.bury(unit, broken.raw, broken.fault)
+        return [one for one in elements if not isinstance(one, Broken)]
+
+    def forget(self) -> None:
+        """What was decoded may have been changed by work that came to nothing."""
+        for known in self._known.values():
+            known.clear()
+
+    def remember(self, unit: Unit) -> None:
+        """Keep the newest values decoded, so many a table; the unit is durable."""
+        for table, puts in unit.puts.items():
+            known = self._known[table]
+            for key, value in puts.items():
+                known.pop(key, None)
+                if value is not None:
+                    known[key] = value
+            for key in list(itertools.islice(known, max(0, len(known) - KEPT_DECODED))):
+                del known[key]
+
+
+def _raw(element: Any) -> bytes:
+    """An element's bytes; of a record that is no frame, its value."""
+    value = getattr(element, "value", None)
+    return value if isinstance(value, bytes) else encode(element)
