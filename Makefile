@@ -7,10 +7,10 @@ FOLDERS := node agents tables codecs config systems simulators
 SOURCES := $(FOLDERS) tests bench chaos docs/example
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test strangers lint types imports docs stubs bench chaos check clean
+.PHONY: help setup demo test strangers lint types imports docs stubs bench bench-growth chaos check clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Everything that is needed, in .venv; a second time does nothing
 
@@ -44,6 +44,9 @@ stubs: $(READY) ## The messages of codecs/pubsub anew, from the published proto
 
 bench: $(READY) ## Isthmus beside its peers; docs/performance.md anew; ARGS="--rounds 1"
 	@cd bench && ../$(BIN)/python run.py $(ARGS)
+
+bench-growth: $(READY) ## More state, partitions, workers; docs/growth.md anew; ARGS="--keys 10000,1000000"
+	@cd bench && ../$(BIN)/python growth.py $(ARGS)
 
 chaos: $(READY) ## A node under kill -9, pauses, outages; ARGS="--kills 40 --changes 100000"
 	@$(BIN)/python -m chaos $(ARGS)

@@ -70,8 +70,9 @@ def _address(name: str, number: int) -> str:
             return COUNTRIES[number % len(COUNTRIES)]
 
 
-def _change(number: int, index: int, rng: random.Random) -> Change:
-    names = rng.sample(NAMES, rng.randint(5, 8))
+def fresh_change(number: int, index: int, rng: random.Random, *, all_fields: bool = False) -> Change:
+    """Change number so-and-so, of the record of that index: five to eight of its fields, or all ten."""
+    names = NAMES if all_fields else rng.sample(NAMES, rng.randint(5, 8))
     return Change(
         system="salesforce",
         entity="Account",
@@ -95,7 +96,7 @@ def _pair(change: Change) -> Pair:
 def _fresh(number: int, records: int, rng: random.Random, late: dict[int, Pair]) -> Iterator[Pair]:
     """The next change: at once, or held back until its record's next one has overtaken it."""
     index = rng.randrange(records)
-    pair = _pair(_change(number, index, rng))
+    pair = _pair(fresh_change(number, index, rng))
     if index in late:
         yield pair
         yield late.pop(index)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import platform
 import resource
 import shutil
 import signal
@@ -121,3 +122,11 @@ def data_folder() -> Iterator[Path]:
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def machine() -> str:
+    """Processor, cores, Python."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    cores = sum(line.startswith("processor") for line in lines)
+    return f"{model}, {cores} cores, Python {platform.python_version()}"

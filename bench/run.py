@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from changes import expected, prepare
+from common import machine
 from confluent_kafka import Consumer, TopicPartition
 from frames import prepare_frames
 from pages import write_pages
@@ -118,14 +118,6 @@ def summary(run: Run) -> dict[str, Any]:
         "machine": machine(),
         "date": time.strftime("%Y-%m-%d"),
     }
-
-
-def machine() -> str:
-    """Processor, cores, Python."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    cores = sum(line.startswith("processor") for line in lines)
-    return f"{model}, {cores} cores, Python {platform.python_version()}"
 
 
 def rounds(options: argparse.Namespace) -> Iterator[Run]:

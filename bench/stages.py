@@ -26,7 +26,6 @@ from isthmus.node.worker import calm_the_collector
 from isthmus.tables.stage import Batch, Stage
 from isthmus.tables.unit import Unit
 
-PARTITIONS = 4
 WHOLE = "whole"
 
 
@@ -103,11 +102,12 @@ def main() -> None:
     """The command."""
     made = parser(__doc__)
     made.add_argument("--stage", choices=(WHOLE, "intake", "identify", "merge"), default=WHOLE)
+    made.add_argument("--partitions", type=int, default=4)
     chosen = made.parse_args()
     watch = Watch(chosen.stage, Meter(chosen.total, chosen.warmup))
     wanted = stages(chosen.stage, watch)
     inputs = ("changes.salesforce",) if chosen.stage == WHOLE else wanted[0].topics
-    topics = Recorded(chosen.run, PARTITIONS, recording=chosen.topic, inputs=inputs)
+    topics = Recorded(chosen.run, chosen.partitions, recording=chosen.topic, inputs=inputs)
     with data_folder() as data:
         uvloop.run(run(chosen.bootstrap, topics, wanted, data, watch))
     os._exit(0)  # Faust's threads take their time, and nothing is left to do
