@@ -77,7 +77,7 @@ async def run(bootstrap: str, topics: Topics, stages: Sequence[Stage], data: Pat
         topic_allow_declare=False,
         topic_disable_leader=True,
         stream_wait_empty=False,
-        stream_buffer_maxsize=64,
+        stream_buffer_maxsize=8,
         table_standby_replicas=1,
     )
     runtime = Runtime(app, topics, bootstrap, data, end_process, at=watch.at)

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from chaos.generator import MAPPINGS, MATCH, Deliveries, native_id
-from isthmus.config.errors import PlatformError
+from isthmus.config.errors import PlatformError, TransientError
 from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
 from isthmus.systems.singly import singly
 
@@ -66,6 +66,8 @@ class Feed:
         mapping = MAPPINGS.of_object(self.name, write.object)
         assert mapping is not None
         column = mapping.systems[self.name].fields[MATCH[mapping.entity]]
+        if column not in write.fields:  # an update came before what made its record: there is more to come
+            raise TransientError(f"a {write.object} needs its {column}", code="INCOMPLETE")
         return native_id(self.name, str(write.fields[column]))
 
     async def check(self) -> list[Finding]:

@@ -133,7 +133,7 @@ def _faust(settings: Settings) -> App:
         table_standby_replicas=1,
         # The markers decide where work resumes, so a rebalance need not wait for what is queued.
         stream_wait_empty=False,
-        stream_buffer_maxsize=64,
+        stream_buffer_maxsize=8,
     )
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from faust.types import TP
@@ -40,6 +40,17 @@ class StuckError(IsthmusError):
     code = "STUCK"
     retryable = True
     hint = "the supervisor's restart is the cure; if it comes again, look at Kafka's own log"
+
+
+class Brought(NamedTuple):
+    """A record that Faust brought, and how to say that it is done with."""
+
+    message: Any
+    ack: Callable[[], Any]
+
+
+def _nothing() -> None:
+    """Nobody waits to hear of it."""
 
 
 class Runtime:
@@ -94,9 +105,16 @@ class Runtime:
         self._app.agent(channel, name=stage.name)(drive)
 
     async def _offer(self, stage: Stage, event: Any) -> None:
-        lane = self.lanes.get((stage.name, event.message.partition))
+        """Hand a lane what a fetch brought of its partition (node/transport.py)."""
+        *before, last = event.message.value
+        for record in before:
+            await self._hand(stage, Brought(record, _nothing))
+        await self._hand(stage, Brought(last, event.ack))
+
+    async def _hand(self, stage: Stage, brought: Brought) -> None:
+        lane = self.lanes.get((stage.name, brought.message.partition))
         if lane is not None and lane.alarm is None:
-            await lane.queue.put(event)
+            await lane.queue.put(brought)
 
     # -- partitions come and go
 
@@ -244,8 +262,6 @@ class Runtime:
         consumer, where = self._app.consumer, TP(topic, partition)
         if where in consumer.assignment():
             await consumer.seek(where, offset)
-            # Faust passes on only what is above its read offset, and sets that to the offset itself.
-            consumer._read_offset[where] = offset - 1 if offset else None
 
     async def watch(self) -> None:
         """Read again where Kafka has more for an idle lane than arrived: the last frame may have been dropped. End the
@@ -271,10 +287,11 @@ class Runtime:
         end = consumer.highwater(where)
         if end is None or end <= (at or 0) or not lane.queue.empty() or lane.idle_for() < STALL_SECONDS:
             return
-        if at is not None and self._stalled.get((topic, lane.partition)) != end:
+        position = await consumer.position(where) or 0
+        if at is not None and position > at and self._stalled.get((topic, lane.partition)) != end:
             self._stalled[topic, lane.partition] = end
             await self._seek(topic, lane.partition, at)
-        self._watch_position(where, await consumer.position(where) or 0, end)
+        self._watch_position(where, position, end)
 
     def _watch_position(self, where: TP, position: int, end: int) -> None:
         """End the process where the consumer's position has not moved for long although there is more."""
