@@ -1,8 +1,8 @@
 """source: runs each platform's change stream on the owner of its partition and puts what it says on `changes.<system>`.
 
 Promises: the position and the changes before it are one transaction, so a crash repeats nothing and skips nothing. A
-message that cannot be decoded becomes a dead letter with its original; a position that the platform has forgotten stops
-the source loudly and is never skipped over.
+message that cannot be decoded becomes a dead letter with its original; a position that the platform has forgotten, and
+that its adapter cannot heal, stops the source loudly and is never skipped over.
 """
 
 from __future__ import annotations
@@ -110,9 +110,16 @@ async def _write(
         while len(deliveries) < UNIT_DELIVERIES and not waiting.empty():
             deliveries.append(waiting.get_nowait())
         await pen.commit(partial(record, system=system, mappings=mappings, deliveries=tuple(deliveries)))
-        faults.pop(system, None)
+        _show(system, deliveries[-1].alert, faults)
         for _ in deliveries:
             waiting.task_done()
+
+
+def _show(system: str, alert: str | None, faults: dict[str, str]) -> None:
+    if alert is None:
+        faults.pop(system, None)
+    else:
+        faults[system] = alert
 
 
 def record(unit: Unit, system: str, mappings: Mappings, deliveries: Iterable[Delivery]) -> None:

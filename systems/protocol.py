@@ -1,6 +1,6 @@
 """The one protocol every platform's adapter speaks, and the values that cross it.
 
-Promises: at most ten methods; every method may be repeated without harm; failures are the `PlatformError`s of
+Promises: at most eight methods; every method may be repeated without harm; failures are the `PlatformError`s of
 config/errors.py and nothing else.
 """
 
@@ -21,6 +21,7 @@ class Delivery:
 
     `position` is opaque text to hand back to `changes`. A message that cannot be decoded has `error` and no changes.
     `reads`: records to be read back, or that a feed has read, where a platform tells states rather than changes.
+    `alert`: what people have to know until a delivery comes without one.
     """
 
     changes: tuple[Change, ...]
@@ -28,6 +29,7 @@ class Delivery:
     raw: bytes
     error: DecodeError | None = None
     reads: tuple[Reread, ...] = ()
+    alert: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

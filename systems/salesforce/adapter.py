@@ -5,12 +5,13 @@ Promises: what systems/protocol.py says; it holds no state but a login, so it ma
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
 from isthmus.config.errors import PermanentError, PlatformError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
-from isthmus.systems.salesforce import checks, overflow, provision, records, scan, stream, write
+from isthmus.systems.salesforce import checks, lost, overflow, provision, records, scan, stream, write
+from isthmus.systems.salesforce.position import Known, everything
 from isthmus.systems.salesforce.pubsub import Schemas
 from isthmus.systems.salesforce.session import SalesforceConfig, Session, Usage
 from isthmus.systems.salesforce.task import TASK
@@ -42,10 +43,16 @@ class Salesforce:
         await self._org.close()
 
     def changes(self, position: str | None) -> AsyncIterator[Delivery]:
-        """Deliveries after `position`, for ever; ReplayLost where the org has forgotten it, or another transport's. What an
-        overflow hides comes as reads."""
+        """Deliveries after `position`, for ever. What an overflow hides, and what may have changed after a place that the
+        org has forgotten, comes as reads; ReplayLost where it is another org's place."""
+        return lost.healed(self._follow, position, self._again, self.scan, self._objects)
+
+    def _follow(self, position: str | None) -> AsyncGenerator[Delivery, None]:
         followed = stream.follow(self._org, position, self._schemas)
         return overflow.opened(followed, position, self.scan, self._objects)
+
+    def _again(self, known: Known) -> str:
+        return str(everything(stream.transport(self._org.config), self._org.config.channels, known))
 
     async def read(self, object: str, record_ids: Sequence[str]) -> list[Row]:
         """The mapped columns now, one Row an id; versions are None. PermanentError where nothing is mapped."""

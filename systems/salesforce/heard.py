@@ -8,7 +8,7 @@ come with the next answer: the position passes such an event when something else
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from isthmus.codecs.change import Change
 from isthmus.config.errors import DecodeError
@@ -33,7 +33,7 @@ def deliveries(heard: Sequence[Heard], at: Position) -> Iterator[tuple[Delivery,
     """An answer's events as deliveries. An event without a replay id keeps the position before it."""
     for one, is_done in zip(heard, _done(heard), strict=True):
         if one.place is not None and is_done:
-            at = at.after(one.channel, one.place)
+            at = replace(at.after(one.channel, one.place), known=at.known.heard(one.changes))
         yield Delivery(one.changes, str(at), one.raw, one.error), at
 
 

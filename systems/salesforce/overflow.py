@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -58,5 +58,9 @@ def begun(change: Change) -> str | None:
     """A time before the change began; None where it touched every record, which leaves no date on them."""
     if change.changed_at is None or EVERY in change.record_id:
         return None
-    at = datetime.fromisoformat(change.changed_at) - MARGIN
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return written(datetime.fromisoformat(change.changed_at) - MARGIN)
+
+
+def written(at: datetime) -> str:
+    """A time as `scan` takes it."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

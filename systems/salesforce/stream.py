@@ -57,7 +57,7 @@ async def follow(org: Session, told: str | None, schemas: Schemas) -> AsyncGener
     With None, what happens while a session is lost before its first event is not delivered: there is nothing to go
     on from. Raises ReplayLost, AuthError, PermanentError; what passes by itself is waited for.
     """
-    at = position(told, transport(org.config), org.config.channels)
+    at = position(told, transport(org.config), org.config.channels).of((await org.tokens.current()).tenant)
     while True:
         session, heard = await _begin(org, at, schemas)
         try:

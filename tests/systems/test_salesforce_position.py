@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from isthmus.codecs.change import Change
 from isthmus.config.errors import ReplayLost
 from isthmus.systems.salesforce.heard import Heard, deliveries
-from isthmus.systems.salesforce.position import Position, Transport, position
+from isthmus.systems.salesforce.position import Known, Position, Transport, known_of, position
 
 ALL, SALES = "/data/ChangeEvents", "/data/Sales__chn"
 REPLAY = "AAAAAAAXkCkAAA=="
@@ -29,6 +32,15 @@ def test_a_text_says_where_each_channel_goes_on(told: str | None, transport: Tra
 def test_a_position_survives_its_text() -> None:
     at = Position("pubsub", {ALL: REPLAY}).after(SALES, "-1").after(ALL, "AAAAAAAXkCoAAA==")
     assert position(str(at), "pubsub", (ALL, SALES)) == at
+
+
+def test_what_was_heard_survives_too_and_only_grows() -> None:
+    new, old = (Change("salesforce", "Account", "1", "update", {}, (), v, f"2026-01-0{v}", "t", None, v) for v in "32")
+    at = replace(Position("pubsub", {ALL: REPLAY}, Known("00D")), known=Known("00D").heard([old, new]).heard([old]))
+    assert at.known == Known("00D", "2026-01-03", "3")
+    assert position(str(at), "pubsub", (ALL,)) == at
+    assert known_of(str(at)) == at.known
+    assert known_of("7") == known_of(None) == known_of("pubsub:[]") == Known()
 
 
 def test_a_channel_that_a_position_does_not_know_is_read_from_the_beginning_and_another_is_forgotten() -> None:

@@ -1,0 +1,79 @@
+"""A place that the org has forgotten: what may have changed since is read, and listening begins with all that is kept
+(salesforce.md §1.4, §1.5).
+
+Promises: nothing is passed over in silence: while it is healed, every delivery says so, and the position stays the lost
+one, so that a crash begins it again. Reads count as newer than the last change that was heard and older than the next; changes
+that are told again are repeats. Another org's position, and one that says nothing of what was heard, stay lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from isthmus.codecs.arrival import Reread
+from isthmus.config.errors import ReplayLost
+from isthmus.systems.protocol import Delivery, Row
+from isthmus.systems.salesforce.overflow import MARGIN, READS_A_DELIVERY, Scan, written
+from isthmus.systems.salesforce.position import OTHER_ORG, Known, known_of
+
+# An org tells deletions for 15 days (§4.7).
+TOLD = timedelta(days=14)
+
+Follow = Callable[[str | None], AsyncGenerator[Delivery, None]]
+log = structlog.get_logger()
+
+
+async def healed(
+    follow: Follow, position: str | None, again: Callable[[Known], str], scan: Scan, objects: Collection[str]
+) -> AsyncGenerator[Delivery, None]:
+    """The deliveries after a position. `again`: the position from which all that is kept is told."""
+    while True:
+        try:
+            async with contextlib.aclosing(follow(position)) as deliveries:
+                async for delivery in deliveries:
+                    position = delivery.position
+                    yield delivery
+            return
+        except ReplayLost as fault:
+            known = known_of(position)
+            if fault.code == OTHER_ORG or not known.version:
+                raise
+            alert = f"{fault} What may have changed since {known.at or 'ever'} is being read."
+        log.critical("changes may be lost: what may have changed is read", system="salesforce", fault=alert)
+        for object in objects:
+            async for reads in _reads(object, known, scan):
+                yield Delivery((), position or "", b"", reads=reads, alert=alert)
+        position = again(known)
+        yield Delivery((), position, b"")
+        log.warning("all that may have changed is on its way to be read", system="salesforce", after=known.at)
+
+
+async def _reads(object: str, known: Known, scan: Scan) -> AsyncIterator[tuple[Reread, ...]]:
+    some: list[Reread] = []
+    async for row in _rows(object, known, scan):
+        some.append(Reread(object, row.record_id, f"healed:{object}@{known.version}", f"{known.version}~"))
+        if len(some) == READS_A_DELIVERY:
+            yield tuple(some)
+            some = []
+    if some:
+        yield tuple(some)
+
+
+async def _rows(object: str, known: Known, scan: Scan) -> AsyncIterator[Row]:
+    """What changed or went since; where that is too long ago to be told, all there is, and what is known to have gone."""
+    if known.at:
+        try:
+            async for row in scan(object, written(datetime.fromisoformat(known.at) - MARGIN)):
+                yield row
+            return
+        except ReplayLost as fault:
+            log.critical("older deletions are not told any more", object=object, fault=str(fault), hint=fault.hint)
+    async for row in scan(object, None):
+        yield row
+    async for row in scan(object, written(datetime.now(UTC) - TOLD)):
+        if not row.exists:
+            yield row
