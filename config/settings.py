@@ -194,10 +194,10 @@ CLOUDS = {
 }
 
 
-class DynamicsSettings(Declared):
-    """A Dataverse environment; an app registration with a client secret or a certificate (dynamics.md §3.1)."""
+class EntraSettings(Declared):
+    """Where an environment is, and who we are there: an app registration with one proof (dynamics.md §3.1)."""
 
-    url: Url = Field(description="The environment, `https://<org>.crm.dynamics.com`.")
+    url: Url = Field(description="The environment.")
     cloud: Literal["public", "usgov", "usgovdod", "china"] = Field(
         default="public", description="The cloud that it is in; GCC is in the public one."
     )
@@ -213,13 +213,7 @@ class DynamicsSettings(Declared):
         default=None, description="A private key and its certificate instead, PEM, read at each login."
     )
     scope: str | None = Field(default=None, description="The token's scope. Unset: `<url>/.default`.")
-    api_version: str = Field(default="v9.2", pattern=r"^v\d+\.\d+$", description="The Web API version.")
     ca_file: Path | None = Field(default=None, description="Certificates to trust instead of the system's, PEM.")
-    webhook: WebhookSettings | None = Field(default=None, description="Unset: no webhook is accepted.")
-    feed_seconds: Seconds | None = Field(
-        default=60.0,
-        description="Seconds between two looks at what change tracking tells; `null`: never, webhooks alone.",
-    )
 
     @model_validator(mode="after")
     def _proves_itself(self) -> Self:
@@ -236,20 +230,31 @@ class DynamicsSettings(Declared):
         """Who issues tokens."""
         return self.authority or CLOUDS[self.cloud].authority
 
+    @property
+    def secret(self) -> str:
+        """The secret, where it is told and not in a file."""
+        return self.client_secret.get_secret_value() if self.client_secret else ""
 
-class OperationsSettings(Declared):
-    """A Finance & Operations environment; an app registration with a client secret (dynamics.md §5)."""
+
+class DynamicsSettings(EntraSettings):
+    """A Dataverse environment."""
+
+    url: Url = Field(description="The environment, `https://<org>.crm.dynamics.com`.")
+    api_version: str = Field(default="v9.2", pattern=r"^v\d+\.\d+$", description="The Web API version.")
+    webhook: WebhookSettings | None = Field(default=None, description="Unset: no webhook is accepted.")
+    feed_seconds: Seconds | None = Field(
+        default=60.0,
+        description="Seconds between two looks at what change tracking tells; `null`: never, webhooks alone.",
+    )
+
+
+class OperationsSettings(EntraSettings):
+    """A Finance & Operations environment (dynamics.md §5)."""
 
     url: Url = Field(description="The environment, `https://<name>.operations.dynamics.com`.")
-    authority: Url = Field(default="https://login.microsoftonline.com", description="Who issues tokens.")
-    tenant: str = Field(min_length=1, description="The Entra tenant's id.")
-    client_id: str = Field(min_length=1, description="The app registration's id.")
-    client_secret: SecretStr = Field(min_length=1, description="The app registration's secret.")
-    scope: str | None = Field(default=None, description="The token's scope. Unset: `<url>/.default`.")
     company: str = Field(
         pattern=r"^[A-Za-z0-9]{1,4}$", description="The legal entity that new records belong to, e.g. `usmf`."
     )
-    ca_file: Path | None = Field(default=None, description="Certificates to trust instead of the system's, PEM.")
     event_keys: tuple[SecretStr, ...] = Field(
         default=(),
         description="Values of `code` that an event may come with; two while rotating. Unset: none comes in.",

@@ -53,7 +53,7 @@ def _dynamics(settings: DynamicsSettings) -> DynamicsConfig:
         authority=settings.issuer,
         tenant=settings.tenant,
         client_id=settings.client_id,
-        client_secret=settings.client_secret.get_secret_value() if settings.client_secret else "",
+        client_secret=settings.secret,
         api_version=settings.api_version,
         scope=settings.scope,
         ca_file=settings.ca_file,
@@ -67,13 +67,15 @@ def _dynamics(settings: DynamicsSettings) -> DynamicsConfig:
 def _operations(settings: OperationsSettings) -> OperationsConfig:
     return OperationsConfig(
         url=settings.url,
-        authority=settings.authority,
+        authority=settings.issuer,
         tenant=settings.tenant,
         client_id=settings.client_id,
-        client_secret=settings.client_secret.get_secret_value(),
+        client_secret=settings.secret,
         company=settings.company.lower(),
         scope=settings.scope,
         ca_file=settings.ca_file,
+        secret_file=settings.secret_file,
+        certificate_file=settings.certificate_file,
     )
 
 

@@ -33,6 +33,8 @@ class OperationsConfig:
     scope: str | None = None
     ca_file: Path | None = None
     settle: float = 60.0
+    secret_file: Path | None = None
+    certificate_file: Path | None = None
 
 
 class Session:
@@ -75,5 +77,13 @@ class Session:
     async def _login(self) -> Token:
         config = self.config
         scope = config.scope or f"{config.url}/.default"
-        known = Credentials(config.authority, config.tenant, config.client_id, config.client_secret, scope)
+        known = Credentials(
+            config.authority,
+            config.tenant,
+            config.client_id,
+            config.client_secret,
+            scope,
+            config.secret_file,
+            config.certificate_file,
+        )
         return await login(self.http, config.url, known)

@@ -2,8 +2,8 @@
 (salesforce.md §1.4, §1.5).
 
 Promises: nothing is passed over in silence: while it is healed, every delivery says so, and the position stays the lost
-one, so that a crash begins it again. Reads count as newer than the last change that was heard and older than the next; changes
-that are told again are repeats. Another org's position, and one that says nothing of what was heard, stay lost.
+one, so that a crash begins it again. Reads count as newer than the last change that was heard and older than the next;
+changes that are told again are repeats. Another org's position, and one that says nothing of what was heard, stay lost.
 """
 
 from __future__ import annotations

@@ -186,6 +186,20 @@ def test_operations_takes_events_by_several_keys_and_shows_none_of_them() -> Non
     assert "lamp" not in repr(settings.operations).replace("lamp.operations", "")
 
 
+def test_operations_proves_itself_by_a_file_as_dynamics_does() -> None:
+    given = {**OPERATIONS, "company": "usmf", "client_secret": None, "secret_file": "/run/secret"}
+    settings = Settings.model_validate({"operations": given})
+    assert settings.operations is not None
+    told = settings.operations
+    assert (told.secret, told.secret_file, told.issuer) == (
+        "",
+        Path("/run/secret"),
+        "https://login.microsoftonline.com",
+    )
+    with pytest.raises(ValueError, match="give one of"):
+        Settings.model_validate({"operations": {**given, "client_secret": SECRET}})
+
+
 @pytest.mark.parametrize("wrong", [{"company": "usmfx"}, {"company": ""}, {"company": "u", "event_keys": [""]}])
 def test_a_company_or_an_event_key_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"operations\."):
