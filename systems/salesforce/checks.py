@@ -15,6 +15,9 @@ from isthmus.systems.protocol import Finding
 from isthmus.systems.salesforce.channels import channels
 from isthmus.systems.salesforce.session import Session
 
+# Above it a busy day runs out of calls.
+CALLS_SHARE = 0.8
+
 
 async def check(org: Session, objects: Mapping[str, SystemMapping]) -> list[Finding]:
     """Login, every object's external id and fields, and the change channel."""
@@ -31,7 +34,16 @@ async def check(org: Session, objects: Mapping[str, SystemMapping]) -> list[Find
         found += told
         # An object that is missing, or may not be seen, is one finding and not two.
         there += [mapping.object] if len(told) > 1 else []
-    return [*found, *await channels(org, there)]
+    return [*found, *await channels(org, there), *_calls(org)]
+
+
+def _calls(org: Session) -> list[Finding]:
+    """How much of the day's API calls is left, as the answers so far told."""
+    if org.usage is None:
+        return []
+    told = f"{org.usage.used:,} of {org.usage.allowed:,} were made in the last 24 hours"
+    left = org.usage.used < org.usage.allowed * CALLS_SHARE
+    return [Finding("API calls", left, told, "" if left else "ask for more, or find out who else makes them")]
 
 
 async def _version(org: Session) -> Finding:

@@ -12,7 +12,7 @@ import pytest
 from one import write_one
 
 from isthmus.codecs.change import Change
-from isthmus.config.errors import ConflictError, PermanentError, ReplayLost, TransientError
+from isthmus.config.errors import ConflictError, PermanentError, TransientError
 from isthmus.config.mapping import load_mappings
 from isthmus.simulators.salesforce import SalesforceOrg, serve_salesforce
 from isthmus.simulators.salesforce.tell import Told, tell
@@ -138,19 +138,6 @@ async def test_a_server_that_went_away_and_came_back_is_found_again(org: Salesfo
         await system.close()
 
 
-async def test_a_position_out_of_retention_is_lost_and_not_passed_over(
-    org: SalesforceOrg, salesforce: Salesforce
-) -> None:
-    org.create("Account", {"Name": "Alder"})
-    async with listening(salesforce) as changes:
-        position = (await anext(changes)).position
-    org.create("Account", {"Name": "Birch"})
-    org.expire_replay()
-    async with listening(salesforce, position) as changes:
-        with pytest.raises(ReplayLost):
-            await anext(changes)
-
-
 async def test_a_backlog_comes_whole_and_in_order(org: SalesforceOrg, salesforce: Salesforce) -> None:
     org.duplicate_every = 7
     ids = [org.create("Account", {"Name": f"N{number}"}) for number in range(1200)]
@@ -256,6 +243,15 @@ async def test_check_finds_a_channel_that_takes_no_subscription(org: SalesforceO
         bad = [finding for finding in await system.check() if not finding.ok]
     assert [finding.name for finding in bad] == ["change events /data/Nonsense__chn"]
     assert bad[0].hint
+
+
+async def test_check_tells_how_many_calls_the_day_has_left(org: SalesforceOrg, salesforce: Salesforce) -> None:
+    (few,) = [one for one in await salesforce.check() if one.name == "API calls"]
+    assert few.ok
+    org.requests = 90_000
+    (many,) = [one for one in await salesforce.check() if one.name == "API calls"]
+    assert not many.ok
+    assert many.message.startswith("90,0")
 
 
 async def test_check_finds_what_a_channel_would_leave_out(org: SalesforceOrg, salesforce: Salesforce) -> None:
