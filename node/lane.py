@@ -75,6 +75,7 @@ class Lane:
         self._at = at
         self._neighbours = neighbours
         self._coming: dict[tuple[str, str], int] = {}
+        self._whole = False
         self._working = False
         self._due: float | None = None
         self._turn = asyncio.Lock()
@@ -110,6 +111,7 @@ class Lane:
 
     def load(self) -> None:
         """Read the marker; the stores are whole and nobody else writes for them."""
+        self._whole = True
         self._order.marker = Marker.load(self.stores[self._sender.first_table].get(MARKER_KEY))
 
     def begin(self) -> None:
@@ -134,7 +136,8 @@ class Lane:
             store.close()
 
     async def _give_up(self) -> None:
-        """So that the next owner need not fence us; where that fails it will."""
+        """So that the next owner need not fence us; where that fails it will. A store that was never whole stays where it
+        is: between its position and ours may be what others committed."""
         if not self._writer.is_open:
             return
         target, _ = self.ledger
@@ -143,6 +146,8 @@ class Lane:
             offsets = await self._writer.commit({target: entries})
         except Exception as fault:
             log.warning("a partition could not be given up", lane=str(self), fault=repr(fault))
+            return
+        if not self._whole:
             return
         given_up = [(key, value) for key, value, _ in entries if key is not None]
         self.stores[self._sender.first_table].apply(given_up, offsets[target])
@@ -203,8 +208,10 @@ class Lane:
     # -- making it durable
 
     async def _settle(self, unit: Unit, parts: Encoded) -> None:
-        """The transaction, then RocksDB; once begun it is not cancelled."""
+        """The transaction, then RocksDB; once begun it is not cancelled, and once the lane is stopped none begins."""
         async with self._settling:
+            if not self._working:  # a source's own tasks hear of its end later than we do
+                raise asyncio.CancelledError
             await self._write(unit, parts)
 
     async def _write(self, unit: Unit, parts: Encoded) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,9 +19,10 @@ from isthmus.codecs.frames import Elements, Stamp
 from isthmus.node import order
 from isthmus.node.lane import Lane
 from isthmus.node.packing import RECORD_BYTES
+from isthmus.node.recovery import recover
 from isthmus.node.topics import Topics, create
 from isthmus.node.writer import Writer
-from isthmus.tables.stage import Batch, Input, Stage
+from isthmus.tables.stage import Batch, Input, Pen, Stage
 from isthmus.tables.store import Store, shared_cache
 from isthmus.tables.unit import Record, Table, Unit
 
@@ -180,3 +182,73 @@ async def test_a_strangers_record_behind_a_gap_of_offsets_is_not_overtaken(
     await hands.done(7)
     assert len(await published(kafka, namespace, "dead")) == 1
     assert await published(kafka, namespace, "events") == [b"1", b"2"]
+
+
+def writing(go: asyncio.Event) -> Callable[[Pen], Awaitable[None]]:
+    """A source that writes, as fast as it can, in a task of its own, which hears of its end last."""
+
+    async def write(pen: Pen) -> None:
+        for number in itertools.count():
+            await go.wait()
+            await pen.commit(lambda unit, n=number: unit.put(SEEN, b"all", [n]))  # type: ignore[misc]
+
+    async def run(pen: Pen) -> None:
+        task = asyncio.create_task(write(pen))
+        try:
+            await asyncio.wait({task})
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    return run
+
+
+@pytest.mark.parametrize("commits", [0, 1], ids=["about to begin", "in the middle"])
+async def test_a_source_commits_nothing_any_more_once_its_lane_was_given_up(
+    kafka: str, namespace: str, tmp_path: Path, commits: int
+) -> None:
+    topics, go = Topics(namespace, 1), asyncio.Event()
+    stage = Stage("busy", (Input("numbers", Elements(int)),), (SEEN,), work, bury, source=writing(go))
+    await create(kafka, topics.declared([stage], []))
+    writer = Writer(kafka, f"{namespace}busy")
+    await writer.open()
+    store = Store(tmp_path, shared_cache(1 << 20))
+    lane = Lane(stage, 0, topics, writer, {SEEN.name: store}, no_seek, [].append)
+    lane.load()
+    lane.begin()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    go.set()
+    async with asyncio.timeout(20):
+        while commits and store.get(b"all") is None:
+            await asyncio.sleep(0.001)
+    await lane.stop()
+    await writer.commit({(topics.topic("numbers"), 0): [(None, b"[]", [])]})  # what was still on its way is through
+    await writer.close()
+    told = [record for record in await committed(kafka, topics.changelog(SEEN.name), 1) if record.key == b"all"]
+    kept = Store(tmp_path, shared_cache(1 << 20))
+    assert kept.get(b"all") == (told[-1].value if told else None), "committed behind the store's back"
+    kept.close()
+
+
+async def test_a_lane_that_never_was_whole_does_not_pass_over_what_others_committed(
+    kafka: str, namespace: str, tmp_path: Path
+) -> None:
+    topics = Topics(namespace, 1)
+    stage = Stage("count", (Input("numbers", Elements(int)),), (SEEN,), work, bury)
+    await create(kafka, topics.declared([stage], []))
+    changelog = (topics.changelog(SEEN.name), 0)
+    writer = Writer(kafka, f"{namespace}count")
+    await writer.open()
+    await writer.commit({changelog: [(b"all", b"[1]", [])]})  # by an owner before us, and not read yet
+    lane = Lane(stage, 0, topics, writer, {SEEN.name: Store(tmp_path, shared_cache(1 << 20))}, no_seek, [].append)
+    await lane.stop()  # a rebalance in the middle of the opening
+    await writer.close()
+    store = Store(tmp_path, shared_cache(1 << 20))
+    await recover(kafka, {changelog: store})
+    assert store.get(b"all") == b"[1]"
+    store.close()
+
+
+async def no_seek(topic: str, partition: int, offset: int) -> None:
+    """Nothing is read again here."""
