@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import structlog
 
 from isthmus.codecs.frames import FRAME_BYTES, TURN, Stamp
+from isthmus.node.ending import end
 from isthmus.node.following import Batches, Frame, Neighbours, following, nobody
 from isthmus.node.order import Order, Seek
 from isthmus.node.owners import release
@@ -128,7 +129,7 @@ class Lane:
         async with self._settling:
             for task in self._tasks:
                 task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         # Whoever waits to hand us a record must not wait for ever; the next owner reads it again.
         self.queue.clear()
         await self._give_up()
@@ -177,7 +178,7 @@ class Lane:
             await self._settle(unit, self._does.encoded(unit))
 
     async def _work(self) -> None:
-        while self.alarm is None:
+        while self._working and self.alarm is None:
             events = await self.queue.together(self._patience())
             async with self._turn:
                 taken = [event for event in events if await self._order.take(event)]
@@ -186,7 +187,8 @@ class Lane:
             for event in taken:
                 event.ack()
             self._at("acked")
-        await self.queue.swallow()  # other partitions come by the same stream
+        if self.alarm is not None:
+            await self.queue.swallow()  # other partitions come by the same stream
 
     def _patience(self) -> float | None:
         """Seconds to wait for a record; None: as long as it takes."""

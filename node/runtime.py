@@ -19,6 +19,7 @@ from faust.types import TP
 
 from isthmus.codecs.frames import FRAME_BYTES, Stamp
 from isthmus.config.errors import IsthmusError
+from isthmus.node.ending import end
 from isthmus.node.following import Neighbours
 from isthmus.node.lane import Lane
 from isthmus.node.owners import take
@@ -85,6 +86,7 @@ class Runtime:
         self._cache = shared_cache(cache_bytes)
         self._standby = Standby(bootstrap, self._cache) if standby else None
         self._turning = asyncio.Lock()
+        self._turning_since: float | None = None
         self._opening: asyncio.Task[None] | None = None
         self._stalled: dict[tuple[str, int], int] = {}
         self._positions: dict[TP, tuple[int, float]] = {}
@@ -131,7 +133,9 @@ class Runtime:
     async def _turn_over(self, assigned: set[TP] | None) -> None:
         """Close what is open, then open what is ours now (None: nothing more), one such change after another."""
         async with self._turning:
+            self._turning_since = time.monotonic()
             await self._shut()
+            self._turning_since = None
             if assigned is None:
                 return
             ours = {(tp.topic, tp.partition) for tp in assigned}
@@ -143,8 +147,7 @@ class Runtime:
     async def _shut(self) -> None:
         self.ready.clear()
         if self._opening is not None:
-            self._opening.cancel()
-            await asyncio.gather(self._opening, return_exceptions=True)
+            await end([self._opening])
             self._opening = None
         if self._standby is not None:
             await self._standby.stop()
@@ -275,6 +278,8 @@ class Runtime:
                     await self._nudge(lane, self.topics.topic(name))
 
     def _watch_opening(self) -> None:
+        if self._turning_since is not None and time.monotonic() - self._turning_since > STUCK_SECONDS:
+            self._die(StuckError("partitions were to be given up, and that comes to no end"))
         opening = self._opening is not None and not self._opening.done()
         if self.lanes and not (self.ready.is_set() or opening or self._turning.locked()):
             self._die(StuckError("partitions were assigned, but their opening was given up"))

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from rocksdict import Cache
 
+from isthmus.node.ending import end
 from isthmus.node.recovery import changelog_reader, seek_to
 from isthmus.tables.store import Store
 
@@ -40,8 +41,7 @@ class Standby:
     async def stop(self) -> None:
         """Stop and give the files back; safe to call twice."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end([self._task])
             self._task = None
 
     async def _follow(self, copies: Copies) -> None:

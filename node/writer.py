@@ -14,6 +14,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from isthmus.node.ending import end
 from isthmus.node.packing import Entry, Target
 from isthmus.node.transaction import Placed, Transactions
 from isthmus.tables.stage import Step, no_step
@@ -65,10 +66,7 @@ class Writer:
 
     async def close(self) -> None:
         """Give the connections back; what was not committed never will be."""
-        tasks = [*self._tasks, *([self._opening] if self._opening else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end([*self._tasks, *([self._opening] if self._opening else [])])
         await asyncio.gather(*(hand.close() for hand in self._hands))
 
     async def fence(self, names: Iterable[str]) -> None:

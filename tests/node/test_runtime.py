@@ -4,11 +4,13 @@ come and go while nobody waits for it."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import pytest
 from faust.types import TP
 
+from isthmus.node import ending
 from isthmus.node import runtime as runtimes
 from isthmus.node.runtime import Runtime, StuckError
 from isthmus.node.topics import Topics
@@ -80,3 +82,36 @@ async def test_partitions_are_given_up_to_the_end_also_where_faust_stops_waiting
         while runtime.lanes or runtime._turning.locked():
             await asyncio.sleep(0.01)
     assert runtime._opening is None
+
+
+async def deaf() -> None:
+    """Takes the first cancellation for its own."""
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(60)
+    await asyncio.sleep(60)
+
+
+async def test_an_opening_that_swallows_its_cancellation_is_ended_all_the_same(
+    watched: tuple[Runtime, list[BaseException]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ending, "AGAIN_SECONDS", 0.05)
+    runtime, _ = watched
+    runtime._opening = asyncio.create_task(deaf())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await runtime.close()
+    assert runtime._opening is None
+
+
+async def test_giving_up_that_comes_to_no_end_ends_the_process(
+    watched: tuple[Runtime, list[BaseException]],
+) -> None:
+    runtime, died = watched
+    runtime.lanes["merge", 0] = Idle()  # type: ignore[assignment]
+    closing = asyncio.create_task(runtime.close())
+    async with asyncio.timeout(5):
+        while runtime._turning_since is None:
+            await asyncio.sleep(0)
+    runtime._watch_opening()
+    assert isinstance(died[0], StuckError)
+    await closing
