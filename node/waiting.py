@@ -40,7 +40,9 @@ class Waiting(asyncio.Queue[Any]):
         """What makes one unit of work: at least one record, with those that already wait; none where none comes within so
         many seconds (None: as long as it takes)."""
         try:
-            events = [await asyncio.wait_for(self.get(), patience)]
+            # Not wait_for: in Python 3.11 it swallows a cancellation where a record is there at the same time.
+            async with asyncio.timeout(patience):
+                events = [await self.get()]
         except TimeoutError:
             return []
         size = _size(events[0])
