@@ -102,6 +102,29 @@ async def ground(kafka: str, namespace: str, tmp_path: Path) -> AsyncIterator[Gr
     await writer.close()
 
 
+@pytest.mark.parametrize("turns", range(4))
+async def test_what_a_source_wrote_while_its_lane_was_stopped_is_on_the_disk_too(ground: Ground, turns: int) -> None:
+    heard = asyncio.Event()
+
+    async def write(pen: Pen) -> None:
+        await heard.wait()
+        await pen.commit(lambda unit: unit.put(LAST, b"n", 1))
+
+    async def source(pen: Pen) -> None:
+        writing = asyncio.create_task(write(pen))
+        try:
+            await asyncio.wait({writing})
+        finally:
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+
+    lane = await ground.begun(source)
+    heard.set()
+    await _turns(turns)
+    await lane.stop()
+    assert await ground.recovered() == await ground.committed()
+
+
 @pytest.mark.parametrize("turns", range(5))
 async def test_a_record_that_comes_while_its_lane_is_stopped_does_not_keep_it(ground: Ground, turns: int) -> None:
     lane = await ground.begun()
