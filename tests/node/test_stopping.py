@@ -102,6 +102,12 @@ async def ground(kafka: str, namespace: str, tmp_path: Path) -> AsyncIterator[Gr
     await writer.close()
 
 
+async def test_a_lane_that_is_stopped_before_its_tables_were_whole_passes_over_nothing(ground: Ground) -> None:
+    await ground.put(1)
+    await ground.lane().stop()  # the opening was cancelled before it had read the changelog
+    assert await ground.recovered() == b"1"
+
+
 @pytest.mark.parametrize("turns", range(4))
 async def test_what_a_source_wrote_while_its_lane_was_stopped_is_on_the_disk_too(ground: Ground, turns: int) -> None:
     heard = asyncio.Event()
