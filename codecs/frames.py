@@ -20,6 +20,9 @@ from isthmus.config.errors import DecodeError
 FRAME_BYTES = 512 * 1024
 ORIGIN, NUMBER, TURN = "origin", "number", "turn"
 
+# What msgspec raises of bytes that it cannot read: besides its own also of text that is no UTF-8 and of endless nesting.
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 encode = msgspec.json.Encoder(decimal_format="string").encode
 
 
@@ -39,7 +42,8 @@ def stamp_of(headers: Iterable[tuple[str, bytes]] | None) -> Stamp | None:
     """The stamp in a record's headers; None for a record that no stage wrote, whatever its headers say."""
     found = dict(headers or ())
     try:
-        return Stamp(found[ORIGIN].decode(), int(found[NUMBER]))
+        origin, number = found[ORIGIN].decode(), found[NUMBER]
+        return Stamp(origin, int(number)) if number.isdigit() else None
     except (KeyError, ValueError, AttributeError):
         return None
 
@@ -109,18 +113,18 @@ class Elements:
         """The elements of a frame, `Broken` where one is not of the type; DecodeError where the frame is no array."""
         try:
             return self._all.decode(value)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             return [self._apart(raw, f"{place}[{at}]") for at, raw in enumerate(_pieces(value, place))]
 
     def _apart(self, raw: bytes, place: str) -> Any:
         try:
             return self._one.decode(raw)
-        except msgspec.MsgspecError as fault:
+        except UNREADABLE as fault:
             return Broken(raw, DecodeError(str(fault), place=place))
 
 
 def _pieces(value: bytes, place: str) -> list[bytes]:
     try:
         return [bytes(piece) for piece in msgspec.json.decode(value, type=list[msgspec.Raw])]
-    except msgspec.MsgspecError as fault:
+    except UNREADABLE as fault:
         raise DecodeError(f"a frame is a JSON array: {fault}", place=place) from fault

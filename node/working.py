@@ -104,10 +104,11 @@ class Working:
             if input_.elements is None:
                 yield Batch(input_.topic, [message])
                 continue
+            value = message.value or b""  # a stranger's may be null
             try:
-                found = input_.elements.decode(message.value, unit.place)
+                found = input_.elements.decode(value, unit.place)
             except DecodeError as fault:
-                self._stage.bury(unit, message.value, fault)
+                self._stage.bury(unit, value, fault)
                 continue
             if Broken in map(type, found):
                 found = self._whole(unit, found)
@@ -138,5 +139,5 @@ class Working:
 
 def _raw(element: Any) -> bytes:
     """An element's bytes; of a record that is no frame, its value."""
-    value = getattr(element, "value", None)
-    return value if isinstance(value, bytes) else encode(element)
+    value = getattr(element, "value", element)
+    return value or b"" if value is None or isinstance(value, bytes) else encode(element)

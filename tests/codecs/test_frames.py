@@ -28,6 +28,15 @@ def test_one_broken_element_does_not_take_its_neighbours_along() -> None:
     assert "merge/7[1]" in str(broken.fault)
 
 
+@pytest.mark.parametrize("raw", [b'"\xff"', b"[" * 20_000 + b"]" * 20_000], ids=["no UTF-8", "endless"])
+def test_an_element_that_cannot_be_read_at_all_is_broken_or_no_frame(raw: bytes) -> None:
+    try:
+        first, broken, last = Elements(str).decode(b'["one", ' + raw + b', "three"]', "merge/7")
+    except DecodeError:
+        return
+    assert (first, type(broken), last) == ("one", Broken, "three")
+
+
 def test_a_stamp_survives_the_headers() -> None:
     stamp = Stamp("intake-3", 17)
     assert stamp_of(stamp.headers()) == stamp
@@ -35,6 +44,8 @@ def test_a_stamp_survives_the_headers() -> None:
     assert stamp_of([("origin", b"o"), ("number", b"\xffone")]) is None
     assert stamp_of([("origin", b"\xff"), ("number", b"1")]) is None
     assert stamp_of([("origin", None), ("number", b"1")]) is None  # type: ignore[list-item]
+    assert stamp_of([("origin", b"o"), ("number", None)]) is None  # type: ignore[list-item]
+    assert stamp_of([("origin", b"o"), ("number", b"-1")]) is None
     assert stamp_of(None) is None
 
 

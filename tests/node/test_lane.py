@@ -116,6 +116,28 @@ async def test_poison_giants_and_strangers_are_dead_letters_and_their_neighbours
     assert raw == b"[1,3,4]"
 
 
+@pytest.mark.parametrize(
+    ("value", "headers"),
+    [
+        (None, []),
+        (b"", []),
+        (b"[" * 200_000, []),
+        (b"no frame", [("origin", b"o"), ("number", None)]),
+        (b"no frame", [("origin", b"p"), ("number", b"-5")]),
+    ],
+    ids=["null", "empty", "endless", "a null number", "a negative number"],
+)
+async def test_whatever_a_stranger_writes_is_a_dead_letter_and_no_end(
+    hands: Hands, kafka: str, namespace: str, value: bytes | None, headers: list[tuple[str, bytes]]
+) -> None:
+    message = SimpleNamespace(topic=hands.topic, partition=0, offset=0, value=value, headers=headers)
+    await hands.lane.queue.put(SimpleNamespace(message=message, ack=lambda: hands.acked.append(0)))
+    await hands.hand(1, 0, b"[1]")
+    await hands.done(1)
+    assert await published(kafka, namespace, "events") == [b"1"]
+    assert [orjson.loads(one)["code"] for one in await published(kafka, namespace, "dead")] == ["DECODE"]
+
+
 async def test_a_repeat_is_skipped_and_a_hole_is_read_again(hands: Hands, kafka: str, namespace: str) -> None:
     await hands.hand(0, 0, b"[1]")
     await hands.hand(0, 0, b"[1]")
