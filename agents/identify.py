@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from isthmus.codecs.arrival import Link, Unlinked, native_key
-from isthmus.codecs.dead import dead_letter, described
+from isthmus.codecs.dead import called, dead_letter, described
 from isthmus.codecs.frames import Elements
 from isthmus.config.mapping import Mappings
 from isthmus.tables.identity import IDENTITY, link
@@ -49,5 +49,5 @@ def _bury(unit: Unit, raw: bytes, fault: Exception) -> None:
     linked = described(raw).get("linked")
     told = linked if isinstance(linked, dict) else {}
     if told:
-        unit.count(str(told.get("system")), str(told.get("entity")), "dead")
+        unit.count(called(told.get("system")), called(told.get("entity")), "dead")
     unit.bury(dead_letter(fault, stage="identify", original=raw, record_id=told.get("native_id")))

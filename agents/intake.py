@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from isthmus.codecs.arrival import Arrival, Link, Reread, Unlinked, native_key
 from isthmus.codecs.change import Change
-from isthmus.codecs.dead import dead_letter, described
+from isthmus.codecs.dead import called, dead_letter, described
 from isthmus.codecs.frames import Elements, encode
 from isthmus.codecs.linked import Linked
 from isthmus.config.errors import PlatformError
@@ -63,8 +63,9 @@ def accept(unit: Unit, arrival: Arrival, mappings: Mappings, tags: Mapping[str, 
 
 def _bury(unit: Unit, raw: bytes, fault: Exception, mappings: Mappings) -> None:
     """What could not be accepted: received, and dead."""
-    change = described(raw).get("change") or {}
-    system, entity = str(change.get("system")), str(change.get("entity"))
+    told = described(raw).get("change")
+    change = told if isinstance(told, dict) else {}
+    system, entity = called(change.get("system")), called(change.get("entity"))
     mapping = mappings.of_object(system, entity)
     name = mapping.entity if mapping else entity
     unit.count(system, name, "received")

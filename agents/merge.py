@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from isthmus.codecs.dead import dead_letter, described
+from isthmus.codecs.dead import called, dead_letter, described
 from isthmus.codecs.events import to_kafka
 from isthmus.codecs.frames import Elements
 from isthmus.codecs.linked import Linked, Report
@@ -47,5 +47,5 @@ def _bury(unit: Unit, raw: bytes, fault: Exception) -> None:
     """A change that cannot be folded is counted as dead; a report never was a change."""
     told = described(raw)
     if told.get("kind") == "change":
-        unit.count(str(told.get("system")), str(told.get("entity")), "dead")
+        unit.count(called(told.get("system")), called(told.get("entity")), "dead")
     unit.bury(dead_letter(fault, stage="merge", original=raw, canonical=told.get("canonical")))

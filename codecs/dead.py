@@ -1,7 +1,8 @@
 """Dead letters: what could not be carried out, with everything needed to see why and to try again.
 
 Promises: the original is kept whole (base64 where it is not UTF-8); one over `LARGEST` bytes by reference: its digest,
-and the record that it came by; the key is stable for the same original.
+and the record that it came by; the key is stable for the same original. Whatever an original says of itself, its letter
+fits a record, and what the books call it is short.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import orjson
 from isthmus.config.errors import IsthmusError
 
 LARGEST = 512 * 1024
+LONGEST_TEXT, LONGEST_NAME = 2000, 80
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,17 @@ def dead_letter(fault: Exception, *, stage: str, original: bytes, **context: Any
     """The dead letter for an error; `original` is what came in, byte for byte."""
     known = fault if isinstance(fault, IsthmusError) else IsthmusError(repr(fault), code="UNEXPECTED")
     text, encoding = _text(original)
-    return DeadLetter(stage, known.code, str(known), known.hint, text, encoding, context)
+    told = {name: _short(value) for name, value in context.items()}
+    return DeadLetter(stage, known.code, str(known)[:LONGEST_TEXT], known.hint, text, encoding, told)
+
+
+def _short(value: Any) -> Any:
+    return value if len(text := str(value)) <= LONGEST_TEXT else text[:LONGEST_TEXT]
+
+
+def called(name: object) -> str:
+    """What the books call what an original names so; a stranger may have written anything there."""
+    return name if isinstance(name, str) and len(name) <= LONGEST_NAME else UNKNOWN
 
 
 def described(original: bytes) -> dict[str, Any]:

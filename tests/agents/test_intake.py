@@ -80,6 +80,8 @@ async def test_a_full_read_never_counts_as_tagged(desk: Desk) -> None:
         (Arrival(replace(CHANGE, operation="overflow"), "tx"), "OVERFLOW"),
         ({"change": {"system": "salesforce", "entity": "Account"}}, "DECODE"),
         ({}, "DECODE"),
+        ({"change": "no object"}, "DECODE"),
+        ({"change": {"system": "x" * 5_000_000, "entity": ["y"], "record_id": "z" * 5_000_000}}, "DECODE"),
     ],
 )
 async def test_what_cannot_be_taken_in_is_a_dead_letter_and_the_next_goes_on(
@@ -90,6 +92,8 @@ async def test_what_cannot_be_taken_in_is_a_dead_letter_and_the_next_goes_on(
     assert len(sent(unit, "identify")) == 1
     assert sum(outcomes.get("dead", 0) for outcomes in desk.counts.values()) == 1
     assert sum(outcomes["received"] for outcomes in desk.counts.values()) == 2
+    assert max(len(record.key) + len(record.value) for record in unit.records) < 1_000_000
+    assert max(map(len, desk.counts)) < 200
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Lanes that are stopped in the middle of things, on real Kafka and RocksDB: nothing is forgotten, nobody waits for ever."""
+"""Lanes that are stopped in the middle of things, on real Kafka and RocksDB: nothing is forgotten, all comes to an end."""
 
 from __future__ import annotations
 
