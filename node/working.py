@@ -1,7 +1,8 @@
 """Working: the unit of work that a stage makes of records, whatever is among them.
 
 Promises: a stage is given all records together; where it cannot do them, one by one, each on a copy of the state, so that
-one that cannot be worked on is a dead letter and stops no other. Nothing is written here, and nothing raised by a stage.
+one that cannot be worked on is a dead letter and stops no other. Nothing is written here, and nothing raised by a stage
+comes out; a store that cannot be read is nobody's fault who asked, so that does.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from isthmus.config.errors import DecodeError
 from isthmus.node.order import place
 from isthmus.node.packing import Encoded, Names, encoded
 from isthmus.tables.stage import Batch, Stage
-from isthmus.tables.store import Store
+from isthmus.tables.store import Store, StoreError
 from isthmus.tables.unit import Unit
 
 TICK = "tick"
@@ -52,6 +53,8 @@ class Working:
         """The unit that these records (and the time, with `tick`) lead to."""
         try:
             return await self.together(events, tick=tick)
+        except StoreError:
+            raise
         except Exception as fault:
             log.warning("a unit of work is done again, one by one", lane=self._lane, fault=repr(fault))
         unit = await self._apart(events, tick=tick)
@@ -86,6 +89,8 @@ class Working:
         try:
             await self._run(trial, [Batch(topic, [element])])
             self.encoded(trial)
+        except StoreError:
+            raise
         except Exception as fault:
             self._stage.bury(unit, _raw(element), fault)
         else:

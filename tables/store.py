@@ -3,6 +3,7 @@
 Promises: `apply` changes values and the changelog position in one atomic batch, so the store is never ahead of or
 torn against its changelog; memory is bounded by the cache it is given, however many stores there are. A store that nobody
 has written for longer than a changelog keeps what says that a key is gone begins anew: it could not hear of it any more.
+What cannot be read is a StoreError, which is no fault of whatever asked for it.
 """
 
 from __future__ import annotations
@@ -14,9 +15,18 @@ from pathlib import Path
 
 from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch, WriteOptions
 
+from isthmus.config.errors import IsthmusError
+
 POSITION = b"\xff\xffposition"
 # Half of how long a changelog keeps a deletion (node/topics.py).
 STALE_SECONDS = 12 * 3600.0
+
+
+class StoreError(IsthmusError):
+    """RocksDB cannot read what it holds."""
+
+    code = "STORE"
+    hint = "look at the disk; where files are damaged delete this worker's data folder: it is read from Kafka again"
 
 
 def shared_cache(size: int) -> Cache:
@@ -67,7 +77,10 @@ class Store:
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, None where there is none."""
-        value: bytes | None = self._db.get(key)
+        try:
+            value: bytes | None = self._db.get(key)
+        except Exception as fault:
+            raise StoreError(repr(fault)) from fault
         return value
 
     def apply(self, writes: Iterable[tuple[bytes, bytes | None]], position: int) -> None:
@@ -84,11 +97,17 @@ class Store:
 
     def scan(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Keys that begin with `prefix`, in order, with their values."""
-        for key, value in self._db.items(from_key=prefix):
+        for key, value in self._items(prefix):
             if not key.startswith(prefix):
                 return
             if key != POSITION:
                 yield key, value
+
+    def _items(self, start: bytes) -> Iterator[tuple[bytes, bytes]]:
+        try:
+            yield from self._db.items(from_key=start)
+        except Exception as fault:
+            raise StoreError(repr(fault)) from fault
 
     def close(self) -> None:
         """Give the files back, so that another worker of this host may open them."""

@@ -1,18 +1,23 @@
-"""The unit of work that a stage makes of records that are no frames, without Kafka."""
+"""The unit of work that a stage makes of records, without Kafka."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 
 import orjson
 import pytest
 
 from isthmus.codecs.dead import dead_letter
+from isthmus.codecs.frames import Elements
 from isthmus.node.topics import Topics
 from isthmus.node.working import Working
 from isthmus.tables.stage import Batch, Input, Stage
-from isthmus.tables.unit import Unit
+from isthmus.tables.store import Store, StoreError, shared_cache
+from isthmus.tables.unit import Table, Unit
+
+SEEN: Table[int] = Table("seen", int)
 
 
 def choke(unit: Unit, batches: Sequence[Batch]) -> None:
@@ -34,3 +39,22 @@ async def test_a_record_that_cannot_be_worked_on_is_a_dead_letter_whatever_it_ho
     message = SimpleNamespace(topic="hints", partition=0, offset=0, value=value, headers=[])
     unit, _ = await working.done([SimpleNamespace(message=message)], tick=False)
     assert [orjson.loads(record.value)["original"] for record in unit.records] == [original]
+
+
+def look(unit: Unit, batches: Sequence[Batch]) -> None:
+    """Reads its table."""
+    for _ in (number for batch in batches for number in batch.elements):
+        unit.get(SEEN, b"any")
+        list(unit.views[SEEN.name].scan())
+
+
+async def test_a_store_that_cannot_be_read_costs_no_element_but_ends_the_work(tmp_path: Path) -> None:
+    stage = Stage("look", (Input("numbers", Elements(int)),), (SEEN,), look, bury)
+    store = Store(tmp_path / "seen", shared_cache(1 << 20))
+    working = Working("look-0", stage, Topics("", 1), {SEEN.name: store}, 1000)
+    message = SimpleNamespace(topic="numbers", partition=0, offset=0, value=b"[1, 2]", headers=[])
+    events = [SimpleNamespace(message=message)]
+    assert (await working.done(events, tick=False))[0].records == []
+    store.close()
+    with pytest.raises(StoreError):
+        await working.done(events, tick=False)
