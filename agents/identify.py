@@ -48,6 +48,9 @@ def _bury(unit: Unit, raw: bytes, fault: Exception) -> None:
     """A change that cannot be linked is counted as dead; what a stranger wrote was never received."""
     linked = described(raw).get("linked")
     told = linked if isinstance(linked, dict) else {}
-    if told:
+    context = {name: told[name] for name in ("system", "entity", "correlation") if name in told}
+    counted = f"{told.get('system')}/{told.get('entity')}" if told else ""
+    if counted:
         unit.count(str(told.get("system")), str(told.get("entity")), "dead")
-    unit.bury(dead_letter(fault, stage="identify", original=raw, record_id=told.get("native_id")))
+    context["record_id"] = told.get("native_id")
+    unit.bury(dead_letter(fault, stage="identify", original=raw, topic="identify", counted=counted, **context))

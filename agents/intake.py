@@ -57,20 +57,37 @@ def accept(unit: Unit, arrival: Arrival, mappings: Mappings, tags: Mapping[str, 
         raise PlatformError(
             f"{system} {arrival.change.entity} is not mapped", code="UNMAPPED", hint="add it to an entity file"
         )
-    unit.count(system, mapping.entity, "received")
+    _receive(unit, system, mapping.entity, arrival.again)
     take(unit, arrival, mapping, tags.get(system, ""))
+
+
+def _receive(unit: Unit, system: str, entity: str, again: str | None) -> None:
+    """Count a change as received. One that was a dead letter was received before, elsewhere where its mapping is new."""
+    if again == f"{system}/{entity}":
+        return
+    if again is not None:
+        unit.count(*_subject(again), "received", -1)
+    unit.count(system, entity, "received")
+
+
+def _subject(name: str) -> tuple[str, str]:
+    system, _, entity = name.partition("/")
+    return system, entity
 
 
 def _bury(unit: Unit, raw: bytes, fault: Exception, mappings: Mappings) -> None:
     """What could not be accepted: received, and dead."""
-    change = described(raw).get("change") or {}
+    told = described(raw)
+    change = told.get("change") or {}
     system, entity = str(change.get("system")), str(change.get("entity"))
     mapping = mappings.of_object(system, entity)
     name = mapping.entity if mapping else entity
-    unit.count(system, name, "received")
+    _receive(unit, system, name, told.get("again"))
     unit.count(system, name, "dead")
     context = {"system": system, "entity": name, "record_id": change.get("record_id")}
-    unit.bury(dead_letter(fault, stage="intake", original=raw, **context))
+    context["correlation"] = told.get("correlation")
+    topic = f"changes.{system}" if change else ""
+    unit.bury(dead_letter(fault, stage="intake", original=raw, topic=topic, counted=f"{system}/{name}", **context))
 
 
 def take(unit: Unit, arrival: Arrival, mapping: EntityMapping, tag: str = "") -> None:
@@ -99,7 +116,9 @@ def _overflow(unit: Unit, arrival: Arrival, mapping: EntityMapping) -> None:
     change = arrival.change
     unit.count(change.system, mapping.entity, "dead")
     fault = PlatformError("more changed than is listed", code="OVERFLOW", hint="re-read the whole entity")
-    unit.bury(dead_letter(fault, stage="intake", original=encode(arrival), system=change.system))
+    context = {"system": change.system, "entity": mapping.entity, "correlation": arrival.correlation}
+    counted = f"{change.system}/{mapping.entity}"
+    unit.bury(dead_letter(fault, stage="intake", original=encode(arrival), counted=counted, **context))
 
 
 def _ask(unit: Unit, arrival: Arrival, mapping: EntityMapping, key: bytes) -> None:

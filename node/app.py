@@ -15,7 +15,7 @@ import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from isthmus.agents import deliver, identify, intake, merge, reread, source
+from isthmus.agents import deliver, identify, intake, letters, merge, reread, source
 from isthmus.config.mapping import Mappings
 from isthmus.config.settings import Settings
 from isthmus.node.hints import Hints
@@ -33,7 +33,7 @@ from isthmus.tables.deliveries import Patience
 from isthmus.tables.stage import Stage, Step, no_step
 from isthmus.tables.unit import partition_of
 
-PUBLISHED = ("dead", "audit")
+PUBLISHED = ("audit",)
 EXIT_DOUBT = 70
 
 log = structlog.get_logger()
@@ -92,6 +92,9 @@ def stages(settings: Settings, mappings: Mappings, systems: Sequence[System], fa
         *(
             deliver.stage(system, mappings, patience, hinted=hint_reader(system.name, mappings) is not None)
             for system in systems
+        ),
+        letters.stage(
+            mappings, {name: reader for name in named if (reader := hint_reader(name, mappings)) is not None}
         ),
     ]
 
