@@ -198,7 +198,7 @@ def _ask(unit: Unit, system: str, ask: Reread) -> None:
 
 def _move(unit: Unit, letter: Letter, change: bool) -> None:
     """A change that died is on its way again; had it died more than once, the others were repeats. What asks for a read
-    was received only because it died: what the read brings is received anew. A dead write is replaced by a newer one."""
+    changes nothing itself: what is read is received anew. A dead write is replaced by a newer one."""
     system, _, entity = letter.counted.partition("/")
     deaths = letter.standing
     if not letter.counted:
@@ -208,10 +208,7 @@ def _move(unit: Unit, letter: Letter, change: bool) -> None:
         unit.count(system, entity, "delivery_superseded", deaths)
         return
     unit.count(system, entity, "dead", -deaths)
-    if not change:
-        unit.count(system, entity, "received", -deaths)
-    elif deaths > 1:
-        unit.count(system, entity, "unchanged", deaths - 1)
+    unit.count(system, entity, "unchanged", deaths - change)
 
 
 def _lasting(letter: Letter, payload: str) -> None:

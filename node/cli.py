@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from isthmus.config.errors import ConfigError, IsthmusError
+from isthmus.node.cli_dead import dead
 
 OK, FAILED, MISUSED = 0, 1, 2
 
@@ -26,6 +27,7 @@ app = App(
 )
 table = App(name="table", help="Look into the node's state.")
 app.command(table)
+app.command(dead)
 
 Config = Annotated[Path | None, Parameter(help="The settings file; else $ISTHMUS_CONFIG, else ./isthmus.yaml.")]
 AsJson = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON.")]
