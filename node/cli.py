@@ -116,6 +116,20 @@ def get(name: str, key: str, *, config: Config = None) -> int:
     return table_get(load_settings(config), name, key)
 
 
+@app.command
+def trace(
+    ids: Annotated[list[str], Parameter(help="Canonical ids, native ones (system:id), change or correlation ids.")],
+    *,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    """Print whole histories of records, from source change to target write, as Kafka's topics hold them."""
+    from isthmus.config.load import load_settings
+    from isthmus.node.trace import run_trace
+
+    return run_trace(load_settings(config), ids, as_json=as_json)
+
+
 @app.command(show=False)
 def docs() -> int:
     """Write the generated pages under docs/reference anew."""
