@@ -208,7 +208,8 @@ def _move(unit: Unit, letter: Letter, change: bool) -> None:
         unit.count(system, entity, "delivery_superseded", deaths)
         return
     unit.count(system, entity, "dead", -deaths)
-    unit.count(system, entity, "unchanged", deaths - change)
+    if deaths > change:
+        unit.count(system, entity, "unchanged", deaths - change)
 
 
 def _lasting(letter: Letter, payload: str) -> None:
