@@ -62,9 +62,7 @@ def accept(unit: Unit, arrival: Arrival, mappings: Mappings, tags: Mapping[str, 
 
 
 def _receive(unit: Unit, system: str, entity: str, again: str | None) -> None:
-    """Count a change as received. One that was a dead letter was received before, elsewhere where its mapping is new."""
-    if again == f"{system}/{entity}":
-        return
+    """Count a change as received. A dead letter was received before, and for another entity where its mapping is new."""
     if again is not None:
         unit.count(*_subject(again), "received", -1)
     unit.count(system, entity, "received")

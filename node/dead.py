@@ -218,7 +218,8 @@ def order_letters(
                 return 1
         results: list[dict[str, Any]] = []
         steps = range(0, len(chosen), AT_ONCE)
-        for first in track(steps, action, console=Console(stderr=True), disable=len(steps) < 2):
+        screen = Console(stderr=True)
+        for first in track(steps, action, console=screen, disable=len(steps) < 2 or not screen.is_terminal):
             body = {"ids": chosen[first : first + AT_ONCE], "by": by or _self()}
             results += (await door.post(f"/v1/dead/{action}", body))["results"]
         return _summed(results, as_json=as_json)
