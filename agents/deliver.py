@@ -10,7 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import msgspec
 import structlog
 
 from isthmus.codecs.arrival import Reread, native_key
@@ -22,7 +24,7 @@ from isthmus.config.errors import AuthError, ConflictError, PlatformError, Trans
 from isthmus.config.mapping import Mappings, SystemMapping
 from isthmus.systems.protocol import System, Write, Written
 from isthmus.systems.singly import unforeseen
-from isthmus.tables.deliveries import DUE, Deliveries, Parked, Patience, deliveries
+from isthmus.tables.deliveries import DUE, Deliveries, Parked, Patience, Tried, deliveries
 from isthmus.tables.golden import DesiredWrite
 from isthmus.tables.stage import Batch, Input, Stage
 from isthmus.tables.unit import Unit
@@ -34,10 +36,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A wish to carry out now, after so many attempts before."""
+    """A wish to carry out now, after so many attempts before, which failed like this."""
 
     wish: DesiredWrite
     before: int
+    tried: tuple[Tried, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ def plan(unit: Unit, table: Deliveries, wishes: Iterable[DesiredWrite], now: flo
     attempts = {canonical: Attempt(wish, 0) for canonical, wish in newest.items()}
     if now is not None:
         for parked in _due(unit, table, now):
-            attempts.setdefault(parked.write.canonical, Attempt(parked.write, parked.attempts))
+            attempts.setdefault(parked.write.canonical, Attempt(parked.write, parked.attempts, parked.tried))
     return list(attempts.values())
 
 
@@ -153,11 +156,25 @@ def settle(
         case (TransientError() | AuthError()) as fault if answer < patience.attempts:
             _park(unit, table, system, outcome.attempt, fault, patience)
         case fault:
-            original = encode(wish)
-            context = {"system": system, "entity": wish.entity, "canonical": wish.canonical, "attempts": answer}
-            unit.bury(dead_letter(fault, stage="deliver", original=original, correlation=wish.correlation, **context))
+            _bury(unit, system, outcome.attempt, fault)
             _finish(unit, table, system, wish, "refused", wish.native_id, None)
             unit.count(system, wish.entity, "delivery_dead")
+
+
+def _bury(unit: Unit, system: str, attempt: Attempt, fault: PlatformError) -> None:
+    """A dead letter with every attempt that was made."""
+    wish = attempt.wish
+    context: dict[str, Any] = {
+        "system": system,
+        "entity": wish.entity,
+        "canonical": wish.canonical,
+        "native_id": wish.native_id,
+        "correlation": wish.correlation,
+        "attempts": attempt.before + 1,
+        "tried": [msgspec.structs.asdict(one) for one in attempt.tried],
+    }
+    way = {"topic": f"writes.{system}", "counted": f"{system}/{wish.entity}"}
+    unit.bury(dead_letter(fault, stage="deliver", original=encode(wish), **way, **context))
 
 
 def _finish(
@@ -206,7 +223,8 @@ def _park(
 ) -> None:
     count = attempt.before + 1
     due = time.time() + patience.wait(attempt.wish.canonical, count, fault.retry_after)
-    parked = Parked(attempt.wish, count, due, str(fault))
+    tried = (*attempt.tried, Tried(time.time(), fault.code, str(fault)))
+    parked = Parked(attempt.wish, count, due, str(fault), tried)
     if unit.get(table, attempt.wish.canonical.encode()) is None:
         unit.count(system, attempt.wish.entity, "delivery_parked")
     unit.put(table, attempt.wish.canonical.encode(), parked)

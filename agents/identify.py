@@ -48,6 +48,10 @@ def _bury(unit: Unit, raw: bytes, fault: Exception) -> None:
     """A change that cannot be linked is counted as dead; what a stranger wrote was never received."""
     linked = described(raw).get("linked")
     told = linked if isinstance(linked, dict) else {}
-    if told:
-        unit.count(called(told.get("system")), called(told.get("entity")), "dead")
-    unit.bury(dead_letter(fault, stage="identify", original=raw, record_id=told.get("native_id")))
+    context = {name: told[name] for name in ("system", "entity", "correlation") if name in told}
+    system, entity = called(told.get("system")), called(told.get("entity"))
+    counted = f"{system}/{entity}" if told else ""
+    if counted:
+        unit.count(system, entity, "dead")
+    context["record_id"] = told.get("native_id")
+    unit.bury(dead_letter(fault, stage="identify", original=raw, topic="identify", counted=counted, **context))

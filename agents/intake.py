@@ -57,21 +57,35 @@ def accept(unit: Unit, arrival: Arrival, mappings: Mappings, tags: Mapping[str, 
         raise PlatformError(
             f"{system} {arrival.change.entity} is not mapped", code="UNMAPPED", hint="add it to an entity file"
         )
-    unit.count(system, mapping.entity, "received")
+    _receive(unit, system, mapping.entity, arrival.again)
     take(unit, arrival, mapping, tags.get(system, ""))
+
+
+def _receive(unit: Unit, system: str, entity: str, again: str | None) -> None:
+    """Count a change as received. A dead letter was received before, and for another entity where its mapping is new."""
+    if again is not None:
+        unit.count(*_subject(again), "received", -1)
+    unit.count(system, entity, "received")
+
+
+def _subject(name: str) -> tuple[str, str]:
+    system, _, entity = name.partition("/")
+    return system, entity
 
 
 def _bury(unit: Unit, raw: bytes, fault: Exception, mappings: Mappings) -> None:
     """What could not be accepted: received, and dead."""
-    told = described(raw).get("change")
-    change = told if isinstance(told, dict) else {}
+    told = described(raw)
+    change = held if isinstance(held := told.get("change"), dict) else {}
     system, entity = called(change.get("system")), called(change.get("entity"))
     mapping = mappings.of_object(system, entity)
     name = mapping.entity if mapping else entity
-    unit.count(system, name, "received")
+    _receive(unit, system, name, again if isinstance(again := told.get("again"), str) else None)
     unit.count(system, name, "dead")
     context = {"system": system, "entity": name, "record_id": change.get("record_id")}
-    unit.bury(dead_letter(fault, stage="intake", original=raw, **context))
+    context["correlation"] = told.get("correlation")
+    topic = f"changes.{system}" if change else ""
+    unit.bury(dead_letter(fault, stage="intake", original=raw, topic=topic, counted=f"{system}/{name}", **context))
 
 
 def take(unit: Unit, arrival: Arrival, mapping: EntityMapping, tag: str = "") -> None:
@@ -100,7 +114,9 @@ def _overflow(unit: Unit, arrival: Arrival, mapping: EntityMapping) -> None:
     change = arrival.change
     unit.count(change.system, mapping.entity, "dead")
     fault = PlatformError("more changed than is listed", code="OVERFLOW", hint="re-read the whole entity")
-    unit.bury(dead_letter(fault, stage="intake", original=encode(arrival), system=change.system))
+    context = {"system": change.system, "entity": mapping.entity, "correlation": arrival.correlation}
+    counted = f"{change.system}/{mapping.entity}"
+    unit.bury(dead_letter(fault, stage="intake", original=encode(arrival), counted=counted, **context))
 
 
 def _ask(unit: Unit, arrival: Arrival, mapping: EntityMapping, key: bytes) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from isthmus.codecs.dead import called, dead_letter, described
 from isthmus.codecs.events import to_kafka
 from isthmus.codecs.frames import Elements
-from isthmus.codecs.linked import Linked, Report
+from isthmus.codecs.linked import Merged, Tell
 from isthmus.config.mapping import EntityMapping, Mappings
 from isthmus.tables.fold import fold
 from isthmus.tables.golden import GOLDEN
@@ -27,13 +27,16 @@ def stage(mappings: Mappings) -> Stage:
             for item in batch.elements:
                 merge(unit, item, mappings.entities)
 
-    return Stage("merge", (Input("merge", Elements(Linked | Report)),), (GOLDEN,), work, _bury, at_once=True)
+    return Stage("merge", (Input("merge", Elements(Merged)),), (GOLDEN,), work, _bury, at_once=True)
 
 
-def merge(unit: Unit, item: Linked | Report, entities: Mapping[str, EntityMapping]) -> None:
-    """Fold one change or report."""
+def merge(unit: Unit, item: Merged, entities: Mapping[str, EntityMapping]) -> None:
+    """Fold one change, report or order."""
     key = item.canonical.encode()
-    folded = fold(unit.get(GOLDEN, key), item, entities[item.entity])
+    state = unit.get(GOLDEN, key)
+    if state is None and isinstance(item, Tell):
+        return
+    folded = fold(state, item, entities[item.entity])
     unit.put(GOLDEN, key, folded.state)
     if folded.event is not None:
         unit.publish(Record(f"events.{item.entity}", *to_kafka(folded.event)))
@@ -46,6 +49,9 @@ def merge(unit: Unit, item: Linked | Report, entities: Mapping[str, EntityMappin
 def _bury(unit: Unit, raw: bytes, fault: Exception) -> None:
     """A change that cannot be folded is counted as dead; a report never was a change."""
     told = described(raw)
-    if told.get("kind") == "change":
-        unit.count(called(told.get("system")), called(told.get("entity")), "dead")
-    unit.bury(dead_letter(fault, stage="merge", original=raw, canonical=told.get("canonical")))
+    context = {name: told[name] for name in ("system", "entity", "canonical", "correlation") if name in told}
+    system, entity = called(told.get("system")), called(told.get("entity"))
+    counted = f"{system}/{entity}" if told.get("kind") == "change" else ""
+    if counted:
+        unit.count(system, entity, "dead")
+    unit.bury(dead_letter(fault, stage="merge", original=raw, topic="merge", counted=counted, **context))

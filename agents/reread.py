@@ -9,14 +9,14 @@ meet is asked for id by id; where it is more than a set share, none of it is tak
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import stamina
 import structlog
 
 from isthmus.codecs.arrival import Arrival, Found, Reread, native_key
 from isthmus.codecs.change import Operation
-from isthmus.codecs.dead import dead_letter
+from isthmus.codecs.dead import dead_letter, described
 from isthmus.codecs.frames import Elements, encode
 from isthmus.config.errors import DecodeError, PermanentError, PlatformError
 from isthmus.systems.protocol import Row, System
@@ -52,7 +52,8 @@ def stage(system: System, understand: Understand | None, versioned: bool, unorde
                 sweep(unit, table, name, request)
 
     def bury(unit: Unit, raw: bytes, fault: Exception) -> None:
-        _bury(unit, name, "unknown", fault, raw)
+        asked = "object" in described(raw) and "record_id" in described(raw)
+        _bury(unit, name, "unknown", fault, raw, "rereads" if asked or not understand else "hints")
 
     hints = (Input(f"hints.{name}", None),) if understand else ()
     inputs = (Input(f"rereads.{name}", Elements(Reread)), *hints)
@@ -67,7 +68,7 @@ def _requests(unit: Unit, system: str, batch: Batch, understand: Understand | No
         try:
             yield from understand(message)
         except DecodeError as fault:
-            _bury(unit, system, "unknown", fault, message.value)
+            _bury(unit, system, "unknown", fault, message.value, "hints")
 
 
 async def _read(
@@ -168,7 +169,21 @@ def _send(unit: Unit, system: str, arrival: Arrival) -> None:
     unit.send(f"changes.{system}", native_key(system, arrival.change.record_id), arrival)
 
 
-def _bury(unit: Unit, system: str, entity: str, fault: Exception, original: bytes) -> None:
+def _bury(
+    unit: Unit,
+    system: str,
+    entity: str,
+    fault: Exception,
+    original: bytes,
+    topic: Literal["rereads", "hints"] = "rereads",
+) -> None:
     unit.count(system, entity, "received")
     unit.count(system, entity, "dead")
-    unit.bury(dead_letter(fault, stage="reread", original=original, system=system))
+    told = described(original) if topic == "rereads" else {}
+    context: dict[str, Any] = {
+        "system": system,
+        "entity": entity,
+        **{name: told.get(name) for name in ("record_id", "correlation")},
+    }
+    way = {"topic": f"{topic}.{system}", "counted": f"{system}/{entity}"}
+    unit.bury(dead_letter(fault, stage="reread", original=original, **way, **context))

@@ -128,7 +128,9 @@ def record(unit: Unit, system: str, mappings: Mappings, deliveries: Iterable[Del
         if delivery.error is not None:
             unit.count(system, "unknown", "received")
             unit.count(system, "unknown", "dead")
-            unit.bury(dead_letter(delivery.error, stage="source", original=delivery.raw, system=system))
+            counted = f"{system}/unknown"
+            letter = dead_letter(delivery.error, stage="source", original=delivery.raw, counted=counted, system=system)
+            unit.bury(letter)
         for change in delivery.changes:
             if mappings.of_object(system, change.entity) is not None:
                 arrival = Arrival(change, correlation=change.transaction or change.change_id)

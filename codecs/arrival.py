@@ -20,12 +20,13 @@ def native_key(system: str, record_id: str) -> bytes:
 
 class Arrival(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A change on its way to intake. `whole`: it is a full read of the record, not a difference. `answers`: the change
-    id of the gap that this read fills."""
+    id of the gap that this read fills. `again`: it was a dead letter, and was received under this subject of the ledger."""
 
     change: Change
     correlation: str
     whole: bool = False
     answers: str | None = None
+    again: str | None = None
 
 
 class Found(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

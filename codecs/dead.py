@@ -1,8 +1,8 @@
 """Dead letters: what could not be carried out, with everything needed to see why and to try again.
 
 Promises: the original is kept whole (base64 where it is not UTF-8); one over `LARGEST` bytes by reference: its digest,
-and the record that it came by; the key is stable for the same original. Whatever an original says of itself, its letter
-fits a record, and what the books call it is short.
+and the record that it came by; the key is stable for the same original, and so is the identity, however often it dies.
+Whatever an original says of itself, its letter fits a record, and what the books call it is short.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One dead letter. `context` says what it concerns: system, entity, record or canonical id, correlation."""
+    """One dead letter. `context` says what it concerns: system, entity, record or canonical id, correlation. `topic`: the
+    one whose element it was, "" where it can be given back to none; `counted`: the ledger's subject under which it counts
+    as dead, "" where it never was received."""
 
     stage: str
     code: str
@@ -32,6 +34,8 @@ class DeadLetter:
     original: str
     encoding: str
     context: dict[str, Any]
+    topic: str = ""
+    counted: str = ""
 
     def at(self, place: str) -> DeadLetter:
         """With the record that it came by (topic/partition/offset), where that is known."""
@@ -42,17 +46,24 @@ class DeadLetter:
         concerns = self.context.get("record_id") or self.context.get("canonical")
         return str(concerns or hashlib.sha256(self.original.encode()).hexdigest()[:32]).encode()
 
+    def identity(self) -> str:
+        """The same for the same original, whatever the order of its keys, and for every write to the same record."""
+        same: list[Any] = [self.stage, self.topic or self.context.get("system"), _sameness(self)]
+        return hashlib.blake2b(orjson.dumps(same, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
+
     def value(self) -> bytes:
         """JSON bytes."""
         return orjson.dumps(self)
 
 
-def dead_letter(fault: Exception, *, stage: str, original: bytes, **context: Any) -> DeadLetter:
+def dead_letter(
+    fault: Exception, *, stage: str, original: bytes, topic: str = "", counted: str = "", **context: Any
+) -> DeadLetter:
     """The dead letter for an error; `original` is what came in, byte for byte."""
     known = fault if isinstance(fault, IsthmusError) else IsthmusError(repr(fault), code="UNEXPECTED")
     text, encoding = _text(original)
     told = {name: _short(value) for name, value in context.items()}
-    return DeadLetter(stage, known.code, str(known)[:LONGEST_TEXT], known.hint, text, encoding, told)
+    return DeadLetter(stage, known.code, str(known)[:LONGEST_TEXT], known.hint, text, encoding, told, topic, counted)
 
 
 def _short(value: Any) -> Any:
@@ -62,6 +73,14 @@ def _short(value: Any) -> Any:
 def called(name: object) -> str:
     """What the books call what an original names so; a stranger may have written anything there."""
     return name if isinstance(name, str) and len(name) <= LONGEST_NAME else UNKNOWN
+
+
+def _sameness(letter: DeadLetter) -> Any:
+    if letter.topic.startswith("writes.") and letter.context.get("canonical"):
+        return letter.context["canonical"]
+    told = described(letter.original.encode())
+    told.pop("again", None)
+    return told or letter.original
 
 
 def described(original: bytes) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What merge takes in: changes under canonical names, and deliver's reports of what a write came to.
+"""What merge takes in: changes under canonical names, deliver's reports of what a write came to, and orders to tell again.
 
 Promises: each survives its JSON, which tells them apart by `kind`.
 """
@@ -52,3 +52,15 @@ class Report(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="repor
     outcome: Literal["written", "refused"]
     version: str | None
     fields: Mapping[str, Value]
+
+
+class Tell(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="tell"):
+    """A person wants a system told again what it lacks of a golden record: a write to it was a dead letter."""
+
+    system: str
+    canonical: str
+    entity: str
+    correlation: str
+
+
+Merged = Linked | Report | Tell

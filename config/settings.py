@@ -91,6 +91,11 @@ class NodeSettings(Declared):
         description="This worker's own lasting name, unlike any other's. Unset: the host's name and the port.",
     )
     frame_bytes: int = Field(default=524_288, ge=1024, le=1_000_000, description="A frame is split at this size.")
+    operator_token: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="Who shows it may replay, edit and discard dead letters. Unset: nobody may.",
+    )
     standby: bool = Field(
         default=False,
         description="Keep copies of what other workers hold, so that taking over is quick; costs their disk.",

@@ -16,10 +16,13 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from isthmus.agents import deliver, identify, intake, merge, reread, source
+from isthmus.agents import letters as dead
 from isthmus.config.mapping import Mappings
 from isthmus.config.settings import Settings
 from isthmus.node.hints import Hints
 from isthmus.node.http import Api
+from isthmus.node.letters import Letters
+from isthmus.node.letters_http import LettersHttp
 from isthmus.node.members import Members
 from isthmus.node.metrics import Collector
 from isthmus.node.platforms import row_versions
@@ -33,7 +36,7 @@ from isthmus.tables.deliveries import Patience
 from isthmus.tables.stage import Stage, Step, no_step
 from isthmus.tables.unit import partition_of
 
-PUBLISHED = ("dead", "audit")
+PUBLISHED = ("audit",)
 EXIT_DOUBT = 70
 
 log = structlog.get_logger()
@@ -93,6 +96,7 @@ def stages(settings: Settings, mappings: Mappings, systems: Sequence[System], fa
             deliver.stage(system, mappings, patience, hinted=hint_reader(system.name, mappings) is not None)
             for system in systems
         ),
+        dead.stage(mappings, {name: reader for name in named if (reader := hint_reader(name, mappings)) is not None}),
     ]
 
 
@@ -164,7 +168,10 @@ def _services(
 ) -> None:
     registry = CollectorRegistry()
     registry.register(Collector(reading))
-    api = Api(reading, registry, hints.get("dynamics")).application()
+    letters = Letters(reading, settings.kafka.bootstrap)
+    api = Api(
+        reading, registry, hints.get("dynamics"), LettersHttp(letters, settings.node.operator_token)
+    ).application()
     if "operations" in hints:
         api.router.add_post("/webhooks/operations", hints["operations"].receive)
     runner = web.AppRunner(api, access_log=None)
@@ -173,13 +180,13 @@ def _services(
         published = [*PUBLISHED, *(f"events.{name}" for name in mappings.entities)]
         await create(settings.kafka.bootstrap, runtime.topics.declared(runtime.stages.values(), published))
         await asyncio.gather(*(system.open() for system in systems))
-        await asyncio.gather(*(door.open() for door in hints.values()))
+        await asyncio.gather(letters.open(), *(door.open() for door in hints.values()))
         await runner.setup()
         await web.TCPSite(runner, settings.node.http_host, settings.node.http_port).start()
 
     async def close() -> None:
         await runner.cleanup()
-        await asyncio.gather(*(door.close() for door in hints.values()))
+        await asyncio.gather(letters.close(), *(door.close() for door in hints.values()))
         await runtime.stop()
         await reading.members.close()
         await asyncio.gather(*(system.close() for system in systems))

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from isthmus.config.errors import ConfigError, IsthmusError
+from isthmus.node.cli_dead import dead
 
 OK, FAILED, MISUSED = 0, 1, 2
 
@@ -26,6 +27,7 @@ app = App(
 )
 table = App(name="table", help="Look into the node's state.")
 app.command(table)
+app.command(dead)
 
 Config = Annotated[Path | None, Parameter(help="The settings file; else $ISTHMUS_CONFIG, else ./isthmus.yaml.")]
 AsJson = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON.")]
@@ -112,6 +114,20 @@ def get(name: str, key: str, *, config: Config = None) -> int:
     from isthmus.node.table_get import table_get
 
     return table_get(load_settings(config), name, key)
+
+
+@app.command
+def trace(
+    ids: Annotated[list[str], Parameter(help="Canonical ids, native ones (system:id), change or correlation ids.")],
+    *,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    """Print whole histories of records, from source change to target write, as Kafka's topics hold them."""
+    from isthmus.config.load import load_settings
+    from isthmus.node.trace import run_trace
+
+    return run_trace(load_settings(config), ids, as_json=as_json)
 
 
 @app.command(show=False)

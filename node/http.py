@@ -6,9 +6,8 @@ Faust's own open web pages are off.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 import aiohttp
@@ -16,8 +15,9 @@ import jinja2
 import orjson
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from pydantic import BaseModel, Field
 
+from isthmus.node import letters_http
+from isthmus.node.endpoint import Endpoint, Problem, document, json_response, problem
 from isthmus.node.hints import BODY_BYTES, Hints
 from isthmus.node.members import FORWARDED
 from isthmus.node.reading import GoldenView, HealthView, LedgerView, Reading, XrefView, golden_view, xref_key
@@ -27,25 +27,6 @@ from isthmus.tables.xref import XREF
 
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Problem(BaseModel):
-    """An error."""
-
-    error: str
-    hint: str = Field("", description="What to do next.")
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """One endpoint: `answers` maps a status to the model of its body."""
-
-    method: str
-    path: str
-    summary: str
-    handler: str
-    answers: dict[int, type[BaseModel]]
-
 
 NOT_FOUND, NOT_HERE = 404, 503
 ENDPOINTS = (
@@ -66,23 +47,17 @@ ENDPOINTS = (
     Endpoint("get", "/v1/ledger", "The books: what became of every change", "ledger", {200: LedgerView}),
     Endpoint("get", "/health/live", "Is the process alive?", "live", {200: HealthView}),
     Endpoint("get", "/health/ready", "Can it do its work?", "ready", {200: HealthView, NOT_HERE: HealthView}),
+    *letters_http.ENDPOINTS,
 )
 
 
-def json_response(model: BaseModel, status: int = 200) -> web.Response:
-    """A model as a JSON response."""
-    return web.Response(body=model.model_dump_json().encode(), status=status, content_type="application/json")
-
-
-def problem(status: int, error: str, hint: str = "") -> web.Response:
-    """An error as a JSON response."""
-    return json_response(Problem(error=error, hint=hint), status)
-
-
 class Api:
-    """The handlers; `registry` holds the metrics."""
+    """The handlers; `registry` holds the metrics, `letters` has the handlers of dead letters."""
 
-    def __init__(self, reading: Reading, registry: CollectorRegistry, hints: Hints | None) -> None:
+    def __init__(
+        self, reading: Reading, registry: CollectorRegistry, hints: Hints | None, letters: letters_http.LettersHttp
+    ) -> None:
+        self._letters = letters
         self._reading = reading
         self._registry = registry
         self._hints = hints
@@ -94,7 +69,8 @@ class Api:
         """All routes."""
         app = web.Application(client_max_size=BODY_BYTES)
         for endpoint in ENDPOINTS:
-            app.router.add_route(endpoint.method, endpoint.path, getattr(self, endpoint.handler))
+            handlers = self._letters if endpoint in letters_http.ENDPOINTS else self
+            app.router.add_route(endpoint.method, endpoint.path, getattr(handlers, endpoint.handler))
         app.router.add_get("/", self.page)
         app.router.add_get("/metrics", self.metrics)
         app.router.add_get("/openapi.json", self.openapi)
@@ -171,30 +147,4 @@ class Api:
 
 def openapi() -> dict[str, Any]:
     """The OpenAPI 3.1 document of all declared endpoints."""
-    schemas: dict[str, Any] = {}
-    paths: dict[str, Any] = {}
-    for endpoint in ENDPOINTS:
-        paths.setdefault(endpoint.path, {})[endpoint.method] = {
-            "summary": endpoint.summary,
-            "operationId": endpoint.handler,
-            "parameters": [_parameter(name) for name in re.findall(r"{(\w+)}", endpoint.path)],
-            "responses": {str(status): _answer(model, schemas) for status, model in endpoint.answers.items()},
-        }
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "Isthmus", "version": "1"},
-        "paths": paths,
-        "components": {"schemas": schemas},
-    }
-
-
-def _parameter(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-
-
-def _answer(model: type[BaseModel], schemas: dict[str, Any]) -> dict[str, Any]:
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
-    schemas.update(schema.pop("$defs", {}))
-    schemas[model.__name__] = schema
-    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}
-    return {"description": (model.__doc__ or "").strip(), "content": content}
+    return document(ENDPOINTS)

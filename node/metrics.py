@@ -11,8 +11,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from isthmus.node.reading import Reading
 
-# Outcomes that a later one takes back.
-WAITING = ("parked", "delivery_parked")
+# Outcomes that a later one takes back; what is dead waits for a person.
+WAITING = ("parked", "dead", "delivery_parked", "delivery_dead")
 
 
 class Collector:

@@ -83,9 +83,10 @@ def addressed(unit: Encoded, sender: Sender, names: Names, marker: Marker) -> di
     for (name, partition), frames in unit.frames.items():
         target = (names.topic(name), partition)
         batches[target] = [(None, frame, Stamp(sender.name, marker.next_number(*target)).headers()) for frame in frames]
-    for topic, key, value, headers in unit.records:
-        target = (names.topic(topic), partition_of(key, names.partitions))
-        batches.setdefault(target, []).append((key, value, headers))
+    for one in unit.records:
+        target = (names.topic(one.topic), partition_of(one.key, names.partitions))
+        stamp = Stamp(sender.name, marker.next_number(*target)).headers() if one.numbered else []
+        batches.setdefault(target, []).append((one.key, one.value, [*one.headers, *stamp]))
     unit.puts.setdefault(sender.first_table, {})[MARKER_KEY] = marker.dump()
     for table, values in unit.puts.items():
         batches[names.changelog(table), sender.partition] = [(key, value, []) for key, value in values.items()]

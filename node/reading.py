@@ -103,9 +103,9 @@ class Reading:
     # -- the ledger
 
     def tally(self) -> Tally:
-        """What this worker's markers say."""
+        """What this worker's markers say; nothing while they are not read yet."""
         tally = Tally()
-        for lane in self.runtime.lanes.values():
+        for lane in self.runtime.lanes.values() if self.runtime.ready.is_set() else ():
             tally.add(str(lane), lane.partition, lane.marker)
         return tally
 

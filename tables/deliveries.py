@@ -32,13 +32,22 @@ class Patience:
         return max(retry_after or 0.0, longest * (0.5 + share / 2))
 
 
+class Tried(msgspec.Struct, frozen=True, gc=False):
+    """An attempt that failed: when (epoch seconds), and how."""
+
+    at: float
+    code: str
+    error: str
+
+
 class Parked(msgspec.Struct, frozen=True, gc=False):
-    """A write that waits: attempts so far, when it is due (epoch seconds), and the last error."""
+    """A write that waits: attempts so far, when it is due (epoch seconds), the last error, and every attempt."""
 
     write: DesiredWrite
     attempts: int
     due: float
     error: str
+    tried: tuple[Tried, ...] = ()
 
 
 Deliveries = Table[Parked | float]

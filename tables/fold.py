@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from isthmus.codecs.change import Value
 from isthmus.codecs.events import CanonicalEvent, Changed, Source
-from isthmus.codecs.linked import Linked, Report
+from isthmus.codecs.linked import Linked, Merged, Report, Tell
 from isthmus.config.mapping import Choice, EntityMapping
 from isthmus.tables.golden import DesiredWrite, Golden, Liveness
 from isthmus.tables.intents import (
@@ -61,9 +61,11 @@ class Heard:
         return "echo" if self.echoes else "applied" if self.moved else "unchanged"
 
 
-def fold(state: Golden | None, item: Linked | Report, mapping: EntityMapping) -> Folded:
-    """Take one change or report into a golden record; `state` is used up."""
+def fold(state: Golden | None, item: Merged, mapping: EntityMapping) -> Folded:
+    """Take one change, report or order into a golden record; `state` is used up."""
     golden = state or Golden(item.canonical, item.entity)
+    if isinstance(item, Tell):
+        return _tell_again(golden, item, mapping)
     if isinstance(item, Report):
         return _fold_report(golden, item, mapping)
     before = _living(golden) if _may_move(golden, item) else None
@@ -291,6 +293,13 @@ def _again(golden: Golden, report: Report, mapping: EntityMapping, *, linked: bo
         golden.revision += 1
     event = _linked_event(golden, report) if linked else None
     return Folded(golden, None, event, _told(golden, writes))
+
+
+def _tell_again(golden: Golden, order: Tell, mapping: EntityMapping) -> Folded:
+    """What was refused is not among the intents any more, so it is wished for again where it is lacking still."""
+    writes = _wishes(golden, mapping, (order.system,), order.correlation)
+    golden.revision += bool(writes)
+    return Folded(golden, None, None, _told(golden, writes))
 
 
 def _confirm(golden: Golden, report: Report, name: str, value: Value) -> None:

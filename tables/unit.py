@@ -38,12 +38,14 @@ class Table(Generic[T]):
 
 
 class Record(NamedTuple):
-    """One record for a topic that people read; its partition is its key's."""
+    """One record for a topic that people read; its partition is its key's. `numbered`: a stage reads it too, and is to
+    notice where one is missing."""
 
     topic: str
     key: bytes
     value: bytes
     headers: Headers
+    numbered: bool = False
 
 
 class View(Protocol):
@@ -113,7 +115,7 @@ class Unit:
     def bury(self, letter: DeadLetter) -> None:
         """Publish a dead letter."""
         letter = letter.at(self.place)
-        self.publish(Record("dead", letter.key(), letter.value(), [("content-type", b"application/json")]))
+        self.publish(Record("dead", letter.key(), letter.value(), [("content-type", b"application/json")], True))
 
     def count(self, system: str, entity: str, outcome: str, number: int = 1) -> None:
         """Count an outcome in the ledger."""

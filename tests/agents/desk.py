@@ -40,7 +40,7 @@ class Desk:
                         raise element.fault
                     await self.fold(trial, [Batch(batch.topic, [element])])
                 except Exception as fault:
-                    self.stage.bury(unit, element.raw if isinstance(element, Broken) else encode(element), fault)
+                    self.stage.bury(unit, _raw(element), fault)
                 else:
                     unit.adopt(trial)
         self.keep(unit)
@@ -73,6 +73,14 @@ class Desk:
             held = self.counts.setdefault(subject, {})
             for outcome, number in outcomes.items():
                 held[outcome] = held.get(outcome, 0) + number
+
+
+def _raw(element: Any) -> bytes:
+    """An element's bytes; of a record that is no frame, its value."""
+    if isinstance(element, Broken):
+        return element.raw
+    value = getattr(element, "value", None)
+    return value if isinstance(value, bytes) else encode(element)
 
 
 def sent(unit: Unit, topic: str) -> list[Any]:

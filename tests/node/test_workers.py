@@ -65,4 +65,4 @@ def test_every_endpoint_is_in_the_openapi_document_with_all_its_answers() -> Non
         described = paths[endpoint.path][endpoint.method]
         assert set(described["responses"]) == {str(status) for status in endpoint.answers}
         named = {part.strip("{}") for part in endpoint.path.split("/") if part.startswith("{")}
-        assert {one["name"] for one in described["parameters"]} == named
+        assert {one["name"] for one in described["parameters"]} == named | set(endpoint.query)
