@@ -16,7 +16,6 @@ from isthmus.systems.versions import number
 
 TABLE = "LogicalName,EntitySetName,PrimaryIdAttribute,ChangeTrackingEnabled"
 FEWEST_DAYS = 3
-RIGHTS = ("IsValidForUpdate", "IsValidForRead")
 
 
 async def check(environment: Session, tables: Mapping[str, SystemMapping]) -> list[Finding]:
@@ -106,10 +105,12 @@ def _columns(mapping: SystemMapping, columns: Mapping[str, Any]) -> Finding:
 
 
 def _column_faults(mapping: SystemMapping, columns: Mapping[str, Any]) -> Iterator[str]:
-    for name in mapping.columns:
+    for name in dict.fromkeys((*mapping.columns, *mapping.written)):
         if name not in columns:
             yield f"{name} is missing"
-        elif not all(columns[name].get(right, True) for right in RIGHTS):
+            continue
+        may_read, may_write = (columns[name].get(right, True) for right in ("IsValidForRead", "IsValidForUpdate"))
+        if (name in mapping.columns and not may_read) or (name in mapping.written and not may_write):
             yield f"{name} may not be read or written"
 
 
