@@ -16,6 +16,7 @@ from isthmus.systems.versions import number
 
 TABLE = "LogicalName,EntitySetName,PrimaryIdAttribute,ChangeTrackingEnabled"
 FEWEST_DAYS = 3
+RIGHTS = ("IsValidForUpdate", "IsValidForRead")
 
 
 async def check(environment: Session, tables: Mapping[str, SystemMapping]) -> list[Finding]:
@@ -105,12 +106,11 @@ def _columns(mapping: SystemMapping, columns: Mapping[str, Any]) -> Finding:
 
 
 def _column_faults(mapping: SystemMapping, columns: Mapping[str, Any]) -> Iterator[str]:
+    asked = dict(zip(RIGHTS, (mapping.written, mapping.columns), strict=True))
     for name in dict.fromkeys((*mapping.columns, *mapping.written)):
         if name not in columns:
             yield f"{name} is missing"
-            continue
-        may_read, may_write = (columns[name].get(right, True) for right in ("IsValidForRead", "IsValidForUpdate"))
-        if (name in mapping.columns and not may_read) or (name in mapping.written and not may_write):
+        elif not all(columns[name].get(right, True) for right, names in asked.items() if name in names):
             yield f"{name} may not be read or written"
 
 
