@@ -100,7 +100,7 @@ class Money(Declared):
     canonical: ClassVar[str] = "decimal text: `50000`, `0.5`"
     kind: Literal["money"] = "money"
     digits: int | None = Field(default=None, ge=0, le=10, description="Digits after the point that this system holds.")
-    form: Literal["text", "number"] = Field(default="text", description="How it is written here, as JSON.")
+    form: Literal["number", "text"] = Field(default="number", description="How it is written here, as JSON.")
 
 
 class Picklist(Declared):

@@ -26,6 +26,8 @@ app = App(
 )
 table = App(name="table", help="Look into the node's state.")
 app.command(table)
+mapping = App(name="mapping", help="Try mappings before they are used.")
+app.command(mapping)
 
 Config = Annotated[Path | None, Parameter(help="The settings file; else $ISTHMUS_CONFIG, else ./isthmus.yaml.")]
 AsJson = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON.")]
@@ -112,6 +114,18 @@ def get(name: str, key: str, *, config: Config = None) -> int:
     from isthmus.node.table_get import table_get
 
     return table_get(load_settings(config), name, key)
+
+
+@mapping.command(name="check")
+def mapping_check(*, config: Config = None, as_json: AsJson = False) -> int:
+    """Compare the mappings with what both platforms say of their own fields."""
+    import logging
+
+    from isthmus.config.load import load_settings
+    from isthmus.node.mapping_check import run_mapping_check
+
+    logging.disable(logging.CRITICAL)
+    return run_mapping_check(load_settings(config), as_json=as_json)
 
 
 @app.command(show=False)
