@@ -201,10 +201,11 @@ async def test_an_update_that_changes_nothing_only_moves_the_clock(wire: Wire) -
 
 
 def test_a_formula_cannot_be_set_and_a_restricted_picklist_takes_its_own_values_alone() -> None:
-    account = next(one for one in STANDARD_OBJECTS if one.name == "Account")
     rank = Field("Rank__c", "double", formula=True)
     tier = Field("Tier__c", "picklist", options=("A", "B"), restricted=True)
-    org = SalesforceOrg(objects=[replace(account, fields={**account.fields, "Rank__c": rank, "Tier__c": tier})])
+    account, *others = STANDARD_OBJECTS
+    more = {**account.fields, "Rank__c": rank, "Tier__c": tier}
+    org = SalesforceOrg(objects=[replace(account, fields=more), *others])
     told = {field["name"]: field for field in describe(org.objects["Account"])["fields"]}
     assert (told["Rank__c"]["calculated"], told["Rank__c"]["updateable"]) == (True, False)
     assert [one["value"] for one in told["Tier__c"]["picklistValues"]] == ["A", "B"]
