@@ -128,6 +128,21 @@ def mapping_check(*, config: Config = None, as_json: AsJson = False) -> int:
     return run_mapping_check(load_settings(config), as_json=as_json)
 
 
+@mapping.command(name="try")
+def mapping_try(
+    folder: Annotated[Path, Parameter(help="The folder with the edited entity files.")],
+    *,
+    since: Annotated[str, Parameter(help="How far back: 30m, 1h, 2d.")] = "1h",
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    """Show which golden values would be others by an edited mapping, for recent changes; writes nothing."""
+    from isthmus.config.load import load_settings
+    from isthmus.node.mapping_try import run_mapping_try
+
+    return run_mapping_try(load_settings(config), folder, since, as_json=as_json)
+
+
 @app.command(show=False)
 def docs() -> int:
     """Write the generated pages under docs/reference anew."""
