@@ -6,9 +6,10 @@ from typing import Any
 
 import orjson
 import pytest
+import yaml
 from desk import Desk, items, letters, sent
 from msgspec.structs import replace
-from person import PEOPLE, PERSON
+from person import PEOPLE, PERSON, TEXT
 from test_deliver import Target
 
 from isthmus.agents import deliver, intake
@@ -16,7 +17,7 @@ from isthmus.codecs.arrival import Arrival
 from isthmus.codecs.change import Change, Value
 from isthmus.codecs.linked import Linked, Report
 from isthmus.codecs.translation import Translation, Translations
-from isthmus.config.mapping import load_mappings
+from isthmus.config.mapping import EntityMapping, load_mappings
 from isthmus.tables.deliveries import Patience
 from isthmus.tables.fold import fold
 from isthmus.tables.golden import DesiredWrite
@@ -89,6 +90,12 @@ async def test_a_value_that_can_do_without_the_country_does_not_wait(
     assert len(linked) == 1
 
 
+async def test_a_whole_record_whose_country_is_hidden_is_not_read_again_and_again(desk: Desk) -> None:
+    ((linked,), unit) = await taken(desk, arrived(whole=True, Phone="030 12345678"))
+    assert linked["fields"] == {"phone": "+493012345678"}
+    assert sent(unit, "rereads.salesforce") == []
+
+
 async def test_what_is_only_written_is_not_listened_to(desk: Desk) -> None:
     ((linked,), _) = await taken(desk, arrived("Note__c", Note__c="typed by hand", Score__c=5))
     assert (linked["fields"], linked["cleared"]) == ({"score": 5}, [])
@@ -148,6 +155,18 @@ def test_what_would_be_read_as_something_else_is_not_written() -> None:
     assert native == {"description": "x"}
     assert sorted(fault.field for fault in refused) == ["first_name", "industry", "last_name"]
     assert {fault.code for fault in refused} == {"TRANSFORM"}
+
+
+def test_a_value_that_loses_something_on_the_way_is_not_written() -> None:
+    told = yaml.safe_load(TEXT)
+    told["fields"]["born"] = {"type": "date", "rule": "last_writer"}
+    short = {"column": "Born__c", "transform": {"kind": "date", "format": "%d.%m.%y"}}
+    told["systems"]["salesforce"]["fields"]["born"] = short
+    translation = Translation(EntityMapping.model_validate(told), "salesforce")
+    assert translation.outward({"born": "2026-11-24"}) == ({"Born__c": "24.11.26"}, ())
+    native, (fault,) = translation.outward({"born": "1926-11-24"})
+    assert native == {}
+    assert "'24.11.26', which is read as '2026-11-24'" in str(fault)
 
 
 @pytest.fixture

@@ -166,6 +166,7 @@ def test_what_systems_say_becomes_canonical(spec: Declared, told: Any, canonical
         (Phone(region="DE"), "ask Ann", "no telephone number"),
         (Phone(), "030 12345678", "no telephone number"),
         (Phone(region="DE"), "3", "no telephone number"),
+        (Phone(region="NG"), "0025414031584", "another number again"),
         (Country(), "Atlantis", "no country"),
         (State(country="country"), "NY", "nobody told"),
         (State(region="DE"), "NY", "no state of DE"),

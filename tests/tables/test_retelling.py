@@ -129,3 +129,4 @@ def test_an_older_change_does_not_take_the_place_of_a_newer_one() -> None:
     newer = change("salesforce", 3, Phone="030 111222")
     retold = told(mapping(phone=PHONE), golden(*CHANGES, newer), newer, CHANGES[0])
     assert shown(retold) == [("phone", "030 111222", "+4930111222")]
+    assert shown(told(mapping(phone=PHONE), golden(*CHANGES, newer), CHANGES[0])) == []
