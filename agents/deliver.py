@@ -2,7 +2,8 @@
 
 Promises: a repeat does no harm; the newest wish of a record replaces older ones; what fails for now is parked in a table
 with its due time, so a restart forgets nothing and other records are not held up; what fails for good is a dead letter.
-A write that met another version than expected is not forced: the record is read again and merge decides anew.
+A write that met another version than expected is not forced: the record is read again and merge decides anew. A value that
+cannot be said in the system is left out of the write and is a dead letter of its own once the rest is written.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from typing import Any
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from isthmus.codecs.arrival import Reread, native_key
 from isthmus.codecs.change import Value
 from isthmus.codecs.dead import dead_letter
 from isthmus.codecs.frames import Elements, encode
 from isthmus.codecs.linked import Report
-from isthmus.config.errors import AuthError, ConflictError, PlatformError, TransientError
+from isthmus.codecs.translation import Refused, Translation, Translations
+from isthmus.config.errors import AuthError, ConflictError, PermanentError, PlatformError, TransientError
 from isthmus.config.mapping import Mappings, SystemMapping
 from isthmus.systems.protocol import System, Write, Written
 from isthmus.systems.singly import unforeseen
@@ -45,21 +48,23 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of an attempt: an answer or an error."""
+    """What came of an attempt: an answer or an error, and which of its values could not be said there."""
 
     attempt: Attempt
     answer: Written | PlatformError
+    refused: Refused = ()
 
 
 def stage(system: System, mappings: Mappings, patience: Patience, hinted: bool = False) -> Stage:
     """The stage of one system. `hinted`: it only hints at changes, and a hint at a row that is gone says nothing."""
     table, topic = deliveries(system.name), f"writes.{system.name}"
+    translations = Translations(mappings)
 
     async def fold(unit: Unit, batches: Sequence[Batch]) -> None:
         now = max((time for batch in batches if batch.topic == "tick" for time in batch.elements), default=None)
         wishes = [wish for batch in batches if batch.topic == topic for wish in batch.elements]
         attempts = plan(unit, table, wishes, now)
-        for outcome in await carry_out(system, mappings, attempts):
+        for outcome in await carry_out(system, mappings, translations, attempts):
             settle(unit, table, system.name, outcome, patience, mappings)
             if hinted and outcome.attempt.wish.native_id is None and isinstance(outcome.answer, Written):
                 _read_first(unit, system.name, outcome.attempt.wish, outcome.answer, mappings)
@@ -105,14 +110,30 @@ def _first_due(unit: Unit, table: Deliveries) -> float | None:
 # -- do it
 
 
-async def carry_out(system: System, mappings: Mappings, attempts: Sequence[Attempt]) -> list[Outcome]:
+async def carry_out(
+    system: System, mappings: Mappings, translations: Translations, attempts: Sequence[Attempt]
+) -> list[Outcome]:
     """Carry out writes of different records, all of them in one call; the adapter knows how its platform likes it."""
-    if not attempts:
-        return []
-    targets = [mappings.entities[attempt.wish.entity].systems[system.name] for attempt in attempts]
-    writes = [to_write(attempt.wish, target) for attempt, target in zip(attempts, targets, strict=True)]
-    answers = await _answers(system, writes)
-    return [Outcome(attempt, answer) for attempt, answer in zip(attempts, answers, strict=True)]
+    outcomes: list[Outcome] = []
+    writes: list[tuple[Attempt, Write, Refused]] = []
+    for attempt in attempts:
+        target = mappings.entities[attempt.wish.entity].systems[system.name]
+        write, refused = to_write(attempt.wish, target, translations.of(system.name, target.object))
+        if attempt.wish.fields and len(refused) == len(attempt.wish.fields):
+            outcomes.append(Outcome(attempt, _unsayable(refused)))
+        else:
+            writes.append((attempt, write, refused))
+    if not writes:
+        return outcomes
+    answers = await _answers(system, [write for _, write, _ in writes])
+    for (attempt, _, refused), answer in zip(writes, answers, strict=True):
+        outcomes.append(Outcome(attempt, answer, refused))
+    return outcomes
+
+
+def _unsayable(refused: Refused) -> PermanentError:
+    """Nothing of a wish can be said: it cannot be carried out at all."""
+    return PermanentError("; ".join(map(str, refused)), code=refused[0].code, hint=refused[0].hint)
 
 
 async def _answers(system: System, writes: Sequence[Write]) -> list[Written | PlatformError]:
@@ -131,12 +152,17 @@ async def _answers(system: System, writes: Sequence[Write]) -> list[Written | Pl
     return [answer for write in writes for answer in await _answers(system, [write])]
 
 
-def to_write(wish: DesiredWrite, target: SystemMapping) -> Write:
-    """The wish in the platform's own names; a known record also gets the canonical id written on it."""
-    fields = {target.fields[name]: value for name, value in wish.fields.items()}
+def to_write(wish: DesiredWrite, target: SystemMapping, translation: Translation | None) -> tuple[Write, Refused]:
+    """The wish in the platform's own names and values, and what cannot be said there; a known record also gets the
+    canonical id written on it."""
+    refused: Refused = ()
+    if translation is None:
+        fields = {target.fields[name]: value for name, value in wish.fields.items()}
+    else:
+        fields, refused = translation.outward(wish.fields)
     if wish.native_id is not None:
         fields[target.external_id] = wish.canonical
-    return Write(target.object, wish.canonical, wish.native_id, fields, wish.known_version)
+    return Write(target.object, wish.canonical, wish.native_id, fields, wish.known_version), refused
 
 
 # -- what came of it
@@ -149,6 +175,7 @@ def settle(
     wish, answer = outcome.attempt.wish, outcome.attempt.before + 1
     match outcome.answer:
         case Written() as written:
+            wish = _without(unit, system, wish, outcome.refused)
             _finish(unit, table, system, wish, "written", written.record_id, written.version)
         case ConflictError():
             _read_again(unit, system, wish, mappings)
@@ -175,6 +202,20 @@ def _bury(unit: Unit, system: str, attempt: Attempt, fault: PlatformError) -> No
     }
     way = {"topic": f"writes.{system}", "counted": f"{system}/{wish.entity}"}
     unit.bury(dead_letter(fault, stage="deliver", original=encode(wish), **way, **context))
+
+
+def _without(unit: Unit, system: str, wish: DesiredWrite, refused: Refused) -> DesiredWrite:
+    """What was written of a wish; each value that was left out becomes a dead letter, and stays told, so that it is not
+    asked for again until something else of the record has to be written."""
+    if not refused:
+        return wish
+    context = {"system": system, "entity": wish.entity, "canonical": wish.canonical, "correlation": wish.correlation}
+    for fault in refused:
+        letter = {**context, "field": fault.field, "value": fault.value}
+        unit.bury(dead_letter(fault, stage="deliver", original=encode(wish), **letter))
+    unit.count(system, wish.entity, "fields_refused", len(refused))
+    left = {fault.field for fault in refused}
+    return replace(wish, fields={name: value for name, value in wish.fields.items() if name not in left})
 
 
 def _finish(

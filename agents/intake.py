@@ -1,8 +1,9 @@
 """intake: takes changes in: drops repeats, asks for re-reads where a platform only said that something changed, names
-fields canonically, and sends each on to merge where its record is known, else to identify.
+fields and tells values canonically, and sends each on to merge where its record is known, else to identify.
 
 Promises: counts every change it accepts as received, once; a repeat is `unchanged`; a gap is `parked` until its re-read
-arrives, which moves it; what cannot be understood is a dead letter, never a stop.
+arrives, which moves it; what cannot be understood is a dead letter, never a stop. A value that its transform refuses is
+left out and is a dead letter of its own, with the whole change in it; the rest of the change goes on.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from isthmus.codecs.change import Change
 from isthmus.codecs.dead import called, dead_letter, described
 from isthmus.codecs.frames import Elements, encode
 from isthmus.codecs.linked import Linked
+from isthmus.codecs.translation import Told, Translation, Translations
 from isthmus.config.errors import PlatformError
 from isthmus.config.mapping import EntityMapping, Mappings
 from isthmus.tables.dedup import DEDUP, Recent
@@ -26,6 +28,7 @@ LINKS = "links"
 
 def stage(systems: Sequence[str], mappings: Mappings, tags: Mapping[str, str]) -> Stage:
     """The stage over the changes of these systems; `tags`: what a change's origin holds where we made it ourselves."""
+    translations = Translations(mappings)
 
     def fold(unit: Unit, batches: Sequence[Batch]) -> None:
         for batch in batches:
@@ -34,7 +37,7 @@ def stage(systems: Sequence[str], mappings: Mappings, tags: Mapping[str, str]) -
                     learn(unit, link)
             else:
                 for arrival in batch.elements:
-                    accept(unit, arrival, mappings, tags)
+                    accept(unit, arrival, mappings, tags, translations)
 
     def bury(unit: Unit, raw: bytes, fault: Exception) -> None:
         _bury(unit, raw, fault, mappings)
@@ -49,7 +52,9 @@ def learn(unit: Unit, link: Link) -> None:
     unit.put(XREF, native_key(link.system, link.native_id), Known(link.canonical, link.entity))
 
 
-def accept(unit: Unit, arrival: Arrival, mappings: Mappings, tags: Mapping[str, str]) -> None:
+def accept(
+    unit: Unit, arrival: Arrival, mappings: Mappings, tags: Mapping[str, str], translations: Translations
+) -> None:
     """Count a change as received and take it in."""
     system = arrival.change.system
     mapping = mappings.of_object(system, arrival.change.entity)
@@ -58,7 +63,7 @@ def accept(unit: Unit, arrival: Arrival, mappings: Mappings, tags: Mapping[str, 
             f"{system} {arrival.change.entity} is not mapped", code="UNMAPPED", hint="add it to an entity file"
         )
     _receive(unit, system, mapping.entity, arrival.again)
-    take(unit, arrival, mapping, tags.get(system, ""))
+    take(unit, arrival, mapping, tags.get(system, ""), translations.of(system, arrival.change.entity))
 
 
 def _receive(unit: Unit, system: str, entity: str, again: str | None) -> None:
@@ -88,7 +93,9 @@ def _bury(unit: Unit, raw: bytes, fault: Exception, mappings: Mappings) -> None:
     unit.bury(dead_letter(fault, stage="intake", original=raw, topic=topic, counted=f"{system}/{name}", **context))
 
 
-def take(unit: Unit, arrival: Arrival, mapping: EntityMapping, tag: str = "") -> None:
+def take(
+    unit: Unit, arrival: Arrival, mapping: EntityMapping, tag: str = "", translation: Translation | None = None
+) -> None:
     """Take in one change that was counted as received."""
     change = arrival.change
     key = native_key(change.system, change.record_id)
@@ -103,11 +110,14 @@ def take(unit: Unit, arrival: Arrival, mapping: EntityMapping, tag: str = "") ->
         case "gap":
             _ask(unit, arrival, mapping, key)
             recent.open_gap(change.change_id)
+        case _ if translation is not None and not arrival.whole and translation.lacks(change):
+            _ask(unit, arrival, mapping, key)
+            recent.open_gap(change.change_id)
         case _:
             if recent.fill_gap(arrival.answers):
                 unit.count(change.system, mapping.entity, "parked", -1)
                 unit.count(change.system, mapping.entity, "applied")
-            _route(unit, arrival, mapping, tag, key)
+            _route(unit, arrival, mapping, tag, key, translation)
 
 
 def _overflow(unit: Unit, arrival: Arrival, mapping: EntityMapping) -> None:
@@ -120,36 +130,58 @@ def _overflow(unit: Unit, arrival: Arrival, mapping: EntityMapping) -> None:
 
 
 def _ask(unit: Unit, arrival: Arrival, mapping: EntityMapping, key: bytes) -> None:
-    """Ask for the re-read of a record whose change hides behind a gap."""
+    """Ask for the re-read of a record whose change hides behind a gap, or tells too little to be understood."""
     change = arrival.change
     unit.count(change.system, mapping.entity, "parked")
     ask = Reread(change.entity, change.record_id, arrival.correlation, change.version, answers=change.change_id)
     unit.send(f"rereads.{change.system}", key, ask)
 
 
-def _route(unit: Unit, arrival: Arrival, mapping: EntityMapping, tag: str, key: bytes) -> None:
+def _route(
+    unit: Unit, arrival: Arrival, mapping: EntityMapping, tag: str, key: bytes, translation: Translation | None
+) -> None:
     change = arrival.change
+    told = None if translation is None else translation.inward(change.fields, change.cleared)
     known = unit.get(XREF, key)
-    linked = canonical_change(arrival, mapping, known.canonical if known else "", tag)
+    linked = canonical_change(arrival, mapping, known.canonical if known else "", tag, told)
     if known:
         unit.send("merge", known.canonical.encode(), linked)
     else:
         external = change.fields.get(mapping.systems[change.system].external_id)
         unit.send("identify", mapping.family.encode(), Unlinked(linked, None if external is None else str(external)))
+    if told is not None and told.refused:
+        _refuse(unit, arrival, mapping, told)
 
 
-def canonical_change(arrival: Arrival, mapping: EntityMapping, canonical: str, tag: str = "") -> Linked:
-    """The change under canonical field names; fields that are not mapped are left out. `tag`: how our own hand shows."""
+def _refuse(unit: Unit, arrival: Arrival, mapping: EntityMapping, told: Told) -> None:
+    """A dead letter for each value that was left out. The change goes on, so it is no dead one in the books."""
+    change, original = arrival.change, encode(arrival)
+    for fault in told.refused:
+        context = {"system": change.system, "entity": mapping.entity, "record_id": change.record_id}
+        letter = {**context, "field": fault.field, "value": fault.value, "correlation": arrival.correlation}
+        unit.bury(dead_letter(fault, stage="intake", original=original, **letter))
+    unit.count(change.system, mapping.entity, "fields_refused", len(told.refused))
+
+
+def canonical_change(
+    arrival: Arrival, mapping: EntityMapping, canonical: str, tag: str = "", told: Told | None = None
+) -> Linked:
+    """The change under canonical field names; fields that are not mapped are left out. `tag`: how our own hand shows;
+    `told`: its fields, where they had to be translated."""
     change = arrival.change
-    names = mapping.systems[change.system].canonical
-    cleared = tuple(names[name] for name in change.cleared if name in names) if change.cleared else ()
+    if told is None:
+        names = mapping.systems[change.system].canonical
+        cleared = tuple(names[name] for name in change.cleared if name in names) if change.cleared else ()
+        fields = {names[name]: value for name, value in change.fields.items() if name in names}
+    else:
+        fields, cleared = told.fields, told.cleared
     return Linked(
         change.system,
         change.record_id,
         mapping.entity,
         canonical,
         change.operation,
-        {names[name]: value for name, value in change.fields.items() if name in names},
+        fields,
         cleared,
         change.version or "",
         change.changed_at or "",

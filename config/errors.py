@@ -3,6 +3,7 @@
 IsthmusError
 ├── ConfigError            what the operator declared cannot work
 ├── DecodeError            bytes that are not what their source promises
+├── TransformError         a field's value that its transform cannot make anything of
 └── PlatformError           a platform answered with a failure
     ├── AuthError          our credentials are not accepted
     ├── TransientError     it may work later (retry_after says when)
@@ -41,6 +42,21 @@ class DecodeError(IsthmusError):
     def __init__(self, message: str, *, place: str = "", code: str | None = None, hint: str | None = None) -> None:
         super().__init__(f"{place}: {message}" if place else message, code=code, hint=hint)
         self.place = place
+
+
+class TransformError(IsthmusError):
+    """A value that a field's transform cannot make anything of; the field is left out and the rest goes on.
+
+    `value` is as it came; `inward` tells whether it came from the system, or was on the way there.
+    """
+
+    code = "TRANSFORM"
+    hint = "correct the value where it was typed, or the field's transform in the mapping"
+
+    def __init__(self, system: str, field: str, value: object, reason: str, *, inward: bool = True) -> None:
+        way = "from" if inward else "for"
+        super().__init__(f"{field} {way} {system}: {value!r}: {reason}")
+        self.system, self.field, self.value, self.inward = system, field, value, inward
 
 
 class PlatformError(IsthmusError):

@@ -1,29 +1,26 @@
 """Mappings: which field of which object in which system is which field of which canonical entity, and who decides.
 
 Read from YAML (one file an entity), validated here, frozen afterwards. Promises: a mapping that loads can be run: every
-field named by a system exists in the entity, every field has exactly one rule, its own or its group's.
+field named by a system exists in the entity, every field has exactly one rule, its own or its group's, and every
+transform fits its field (config/soundness.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from isthmus.config.errors import ConfigError
+from isthmus.config.soundness import problems
+from isthmus.config.transforms import AnyColumn, Declared, NamePart
 
 ENTITIES = Path(__file__).parent / "entities"
-
-
-class Declared(BaseModel):
-    """Strict and frozen: an unknown key is an error, a loaded mapping never changes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Owner(Declared):
@@ -31,11 +28,21 @@ class Owner(Declared):
 
     owner: str = Field(description="The system of record.")
 
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """Whose word counts."""
+        return (self.owner,)
+
 
 class Precedence(Declared):
     """The first system of the list that has an opinion decides."""
 
     precedence: tuple[str, ...] = Field(min_length=1, description="Systems, strongest first.")
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """Whose word counts."""
+        return self.precedence
 
 
 Rule = Owner | Precedence | Literal["last_writer"]
@@ -68,6 +75,10 @@ class FieldMapping(Declared):
     type: Literal["string", "integer", "number", "money", "boolean", "date", "datetime", "option"] = "string"
     rule: Annotated[Rule | None, Field(description="How the golden value is chosen; leave out in a group.")] = None
     group: str | None = Field(None, description="Fields of one group always come from the same record.")
+    values: dict[str, dict[str, str | int]] = Field(
+        default_factory=dict,
+        description="For the transform picklist: each canonical value, and what it is called in each system.",
+    )
 
 
 class SystemMapping(Declared):
@@ -77,16 +88,38 @@ class SystemMapping(Declared):
     external_id: str = Field(description="The field that holds the canonical id: an external id or alternate key.")
     collection: str | None = Field(None, description="Dynamics, Operations: the entity set name, e.g. accounts.")
     primary_key: str = Field("Id", description="The primary key column; Operations: all key columns, comma-separated.")
-    fields: dict[str, str] = Field(description="Canonical field to the system's own field name.")
+    declared: dict[str, AnyColumn] = Field(
+        alias="fields", description="Canonical field to the system's own field name, or to more about it."
+    )
     events: dict[str, dict[str, str]] = Field(
         default_factory=dict,
         description="Operations: business events about this object, each with the payload's name for every key column.",
     )
 
     @cached_property
+    def fields(self) -> dict[str, str]:
+        """The canonical field to the system's own field name, in whatever direction."""
+        return {name: one.column for name, one in self.declared.items()}
+
+    @cached_property
     def canonical(self) -> dict[str, str]:
-        """The system's own field name to the canonical field."""
-        return {native: name for name, native in self.fields.items()}
+        """What we listen to: the system's own field name to the canonical field. Not those that share a column."""
+        shared = {self.fields[names[0]] for names in self.joint}
+        return {one.column: n for n, one in self.declared.items() if one.inward and one.column not in shared}
+
+    @cached_property
+    def outward(self) -> frozenset[str]:
+        """The canonical fields that we write."""
+        return frozenset(name for name, one in self.declared.items() if one.outward)
+
+    @cached_property
+    def joint(self) -> tuple[tuple[str, ...], ...]:
+        """Canonical fields that are parts of one column, and so are written together."""
+        parts: dict[str, list[str]] = {}
+        for name, one in self.declared.items():
+            if isinstance(one.transform, NamePart):
+                parts.setdefault(one.column, []).append(name)
+        return tuple(map(tuple, parts.values()))
 
     @cached_property
     def key_columns(self) -> tuple[str, ...]:
@@ -96,7 +129,14 @@ class SystemMapping(Declared):
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """Every column to read, the external id last."""
-        return (*self.fields.values(), self.external_id)
+        heard = dict.fromkeys(one.column for one in self.declared.values() if one.inward)
+        return (*heard, self.external_id)
+
+    @cached_property
+    def written(self) -> tuple[str, ...]:
+        """Every column to write, the external id last."""
+        told = dict.fromkeys(one.column for one in self.declared.values() if one.outward)
+        return (*told, self.external_id)
 
 
 class EntityMapping(Declared):
@@ -111,39 +151,10 @@ class EntityMapping(Declared):
 
     @model_validator(mode="after")
     def _complete(self) -> EntityMapping:
-        for problem in self._problems():
-            raise ValueError(problem)
+        found = list(problems(self))
+        if found:
+            raise ValueError("; ".join(found))
         return self
-
-    def _problems(self) -> Iterable[str]:
-        for name, spec in self.fields.items():
-            yield from self._field_problems(name, spec)
-        for system, mapping in self.systems.items():
-            yield from self._system_problems(system, mapping)
-        for name in {name for key in self.match for name in key} - self.fields.keys():
-            yield f"match: the entity has no field {name!r}"
-        for name, rule in self._rules():
-            for system in _systems_of(rule) - self.systems.keys():
-                yield f"{name}: there is no system {system!r}"
-
-    def _field_problems(self, name: str, spec: FieldMapping) -> Iterable[str]:
-        if (spec.rule is None) == (spec.group is None):
-            yield f"fields.{name}: give it either a rule or a group"
-        if spec.group is not None and spec.group not in self.groups:
-            yield f"fields.{name}: there is no group {spec.group!r}"
-
-    def _system_problems(self, system: str, mapping: SystemMapping) -> Iterable[str]:
-        for name in mapping.fields.keys() - self.fields.keys():
-            yield f"systems.{system}.fields.{name}: the entity has no such field"
-        if len(set(mapping.fields.values())) != len(mapping.fields):
-            yield f"systems.{system}.fields: two fields share one column"
-        for event, key in mapping.events.items():
-            if key.keys() != set(mapping.key_columns):
-                yield f"systems.{system}.events.{event}: name exactly the key columns {mapping.primary_key}"
-
-    def _rules(self) -> Iterable[tuple[str, Rule]]:
-        yield from ((f"fields.{n}", s.rule) for n, s in self.fields.items() if s.rule is not None)
-        yield from ((f"groups.{n}", rule) for n, rule in self.groups.items())
 
     @cached_property
     def choices(self) -> dict[str, Choice]:
@@ -170,15 +181,6 @@ class EntityMapping(Declared):
             system: frozenset(name for name, one in self.choices.items() if {system, None} & {*one.turns})
             for system in self.systems
         }
-
-
-def _systems_of(rule: Rule) -> set[str]:
-    match rule:
-        case Owner(owner=system):
-            return {system}
-        case Precedence(precedence=systems):
-            return set(systems)
-    return set()
 
 
 class Mappings:
@@ -214,15 +216,43 @@ def load_mappings(folder: Path = ENTITIES) -> Mappings:
     files = sorted(folder.glob("*.yaml"))
     if not files:
         raise ConfigError(f"{folder}: no entity files", hint="put one YAML file an entity there")
-    return Mappings(_load(file) for file in files)
+    loaded = {file.name: _load(file) for file in files}
+    _apart(loaded)
+    return Mappings(loaded.values())
+
+
+def _apart(loaded: Mapping[str, EntityMapping]) -> None:
+    """No two files may speak of the same entity, nor of the same object of a system."""
+    taken: dict[str, str] = {}
+    for file, entity in loaded.items():
+        objects = [f"{system} {one.object}" for system, one in entity.systems.items()]
+        for subject in (f"entity {entity.entity}", *objects):
+            if subject in taken:
+                raise ConfigError(f"{file}: {subject} is mapped in {taken[subject]} already", hint="keep one of them")
+            taken[subject] = file
+
+
+class _Once(yaml.SafeLoader):
+    """YAML in which a key stands once; PyYAML itself takes the last and says nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """As it was, but for keys that stand twice."""
+        keys = [key.value for key, _ in node.value]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise yaml.MarkedYAMLError(problem=f"{twice!r} stands twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 def _load(file: Path) -> EntityMapping:
+    told: Any = None
     try:
-        return EntityMapping.model_validate(yaml.safe_load(file.read_text()))
+        told = yaml.load(file.read_text(encoding="utf-8"), _Once)
+        return EntityMapping.model_validate(told)
     except yaml.YAMLError as fault:
         raise ConfigError(f"{file.name}: not YAML: {fault}") from fault
     except ValidationError as fault:
         first = fault.errors()[0]
+        whose = f"entity {told['entity']}: " if isinstance(told, dict) and "entity" in told else ""
         place = "".join(f"{part}: " for part in [".".join(map(str, first["loc"]))] if part)
-        raise ConfigError(f"{file.name}: {place}{first['msg'].removeprefix('Value error, ')}") from fault
+        raise ConfigError(f"{file.name}: {whose}{place}{first['msg'].removeprefix('Value error, ')}") from fault

@@ -22,7 +22,7 @@ from pydantic_settings import (
 )
 from yarl import URL
 
-from isthmus.config.mapping import Declared
+from isthmus.config.transforms import Declared
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]

@@ -28,6 +28,8 @@ app = App(
 table = App(name="table", help="Look into the node's state.")
 app.command(table)
 app.command(dead)
+mapping = App(name="mapping", help="Try mappings before they are used.")
+app.command(mapping)
 
 Config = Annotated[Path | None, Parameter(help="The settings file; else $ISTHMUS_CONFIG, else ./isthmus.yaml.")]
 AsJson = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON.")]
@@ -128,6 +130,33 @@ def trace(
     from isthmus.node.trace import run_trace
 
     return run_trace(load_settings(config), ids, as_json=as_json)
+
+
+@mapping.command(name="check")
+def mapping_check(*, config: Config = None, as_json: AsJson = False) -> int:
+    """Compare the mappings with what both platforms say of their own fields."""
+    import logging
+
+    from isthmus.config.load import load_settings
+    from isthmus.node.mapping_check import run_mapping_check
+
+    logging.disable(logging.CRITICAL)
+    return run_mapping_check(load_settings(config), as_json=as_json)
+
+
+@mapping.command(name="try")
+def mapping_try(
+    folder: Annotated[Path, Parameter(help="The folder with the edited entity files.")],
+    *,
+    since: Annotated[str, Parameter(help="How far back: 30m, 1h, 2d.")] = "1h",
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    """Show which golden values would be others by an edited mapping, for recent changes; writes nothing."""
+    from isthmus.config.load import load_settings
+    from isthmus.node.mapping_try import run_mapping_try
+
+    return run_mapping_try(load_settings(config), folder, since, as_json=as_json)
 
 
 @app.command(show=False)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 from pydantic import BaseModel
@@ -18,6 +18,7 @@ from isthmus.codecs.asyncapi import asyncapi
 from isthmus.config.load import section_of
 from isthmus.config.mapping import EntityMapping, load_mappings
 from isthmus.config.settings import NESTED, PREFIX, Settings
+from isthmus.config.transforms import KINDS
 from isthmus.node.http import openapi
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,6 +37,20 @@ fetched from).
 |---|---|---|---|---|
 """
 
+TRANSFORMS = """# Transforms
+
+Generated from `config/transforms.py` by `make docs`. How to use them: [mappings](../mappings.md).
+
+| transform | canonical form | field types | what it does |
+|---|---|---|---|
+"""
+OPTIONS = """
+## Options
+
+| transform | option | default | meaning |
+|---|---|---|---|
+"""
+
 
 def pages() -> dict[str, str]:
     """Every generated page: its path below the repository's root, and its content."""
@@ -43,6 +58,7 @@ def pages() -> dict[str, str]:
         "docs/reference/settings.md": HEAD + "".join(_rows(Settings, ())),
         "docs/reference/settings.schema.json": _json(Settings.model_json_schema()),
         "docs/reference/entity.schema.json": _json(EntityMapping.model_json_schema()),
+        "docs/reference/transforms.md": _transforms(),
         "docs/reference/asyncapi.json": _json(asyncapi(load_mappings().entities)),
         "docs/reference/openapi.json": _json(openapi()),
     }
@@ -73,15 +89,40 @@ def _rows(model: type[BaseModel], section: tuple[str, ...]) -> Iterator[str]:
             yield from _rows(inner, path)
 
 
+def _transforms() -> str:
+    """Every transform, then every option."""
+    return TRANSFORMS + "".join(map(_transform, KINDS)) + OPTIONS + "".join(o for kind in KINDS for o in _options(kind))
+
+
+def _transform(kind: type[Any]) -> str:
+    types = ", ".join(f"`{name}`" for name in sorted(kind.types))
+    return _line(f"`{_kind(kind)}`", kind.canonical, types, " ".join((kind.__doc__ or "").split()))
+
+
+def _options(kind: type[Any]) -> Iterator[str]:
+    for name, field in kind.model_fields.items():
+        if name != "kind":
+            choices = ", ".join(f"`{one}`" for one in get_args(field.annotation) if isinstance(one, str))
+            meaning = f"{field.description} {f'One of {choices}.' if choices else ''}".strip()
+            yield _line(f"`{_kind(kind)}`", f"`{name}`", _default(field), meaning)
+
+
+def _kind(kind: type[Any]) -> str:
+    return str(kind.model_fields["kind"].default)
+
+
+def _line(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
+
+
 def _row(path: tuple[str, ...], field: FieldInfo, schema: dict[str, Any]) -> str:
-    cells = (
+    return _line(
         f"`{'.'.join(path)}`",
         f"`{PREFIX}{NESTED.join(path).upper()}`",
         _type(schema),
         _default(field),
         field.description or "",
     )
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 
 
 def _type(schema: dict[str, Any]) -> str:

@@ -14,7 +14,8 @@ import aiohttp
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from isthmus.config.mapping import EntityMapping, Mappings
+from isthmus.codecs.translation import Translation, Translations
+from isthmus.config.mapping import EntityMapping, Mappings, SystemMapping
 
 Rows = Mapping[str, Mapping[str, Any]]
 
@@ -69,11 +70,12 @@ async def disagreements(
 ) -> list[str]:
     """What does not agree, in words; empty when all does. `rows` maps system and object to live rows by id."""
     found: list[str] = []
+    translations = Translations(mappings)
     async with aiohttp.ClientSession() as session:
         for entity in mappings.entities.values():
             linked: dict[str, set[str]] = {system: set() for system in entity.systems}
             for golden in await _goldens(session, url, entity.entity, events.records.get(entity.entity, set())):
-                found.extend(_compare(entity, golden, rows, linked))
+                found.extend(_compare(entity, golden, rows, linked, translations))
             for system, mapping in entity.systems.items():
                 strangers = set(rows[system][mapping.object]) - linked[system]
                 found.extend(f"{system} {mapping.object} {one} has no golden record" for one in sorted(strangers))
@@ -97,10 +99,12 @@ def _compare(
     golden: Mapping[str, Any],
     rows: Mapping[str, Mapping[str, Rows]],
     linked: dict[str, set[str]],
+    translations: Translations,
 ) -> Iterable[str]:
     links: Mapping[str, Mapping[str, bool]] = golden["links"]
     living = any(alive for natives in links.values() for alive in natives.values())
     for system, mapping in entity.systems.items():
+        translation = translations.of(system, mapping.object)
         natives = links.get(system, {})
         if living and not natives:
             yield f"{system} lacks {entity.entity} {golden['id']}"
@@ -110,9 +114,21 @@ def _compare(
             if (row is not None) != alive:
                 yield f"{system} {native}: {'gone' if row is None else 'there'}, but its link says otherwise"
             elif row is not None:
-                for name, column in mapping.fields.items():
-                    if name in golden["fields"] and _plain(row.get(column)) != _plain(golden["fields"][name]):
-                        yield f"{system} {native} {column}: {row.get(column)!r} is not {golden['fields'][name]!r}"
+                yield from _differences(mapping, translation, golden["fields"], row, f"{system} {native}")
+
+
+def _differences(
+    mapping: SystemMapping,
+    translation: Translation | None,
+    golden: Mapping[str, Any],
+    row: Mapping[str, Any],
+    whose: str,
+) -> Iterable[str]:
+    told = None if translation is None else translation.inward(row, ()).fields
+    for name, column in mapping.fields.items():
+        value = row.get(column) if told is None else told.get(name)
+        if name in golden and name in mapping.outward and _plain(value) != _plain(golden[name]):
+            yield f"{whose} {column}: {row.get(column)!r} is not {golden[name]!r}"
 
 
 def _plain(value: Any) -> Any:

@@ -228,6 +228,9 @@ def _wish(golden: Golden, mapping: EntityMapping, system: str, correlation: str)
     lacking = _lacking(golden, mapping, system, native, intents)
     if not lacking or all(asked(intents, name, value) for name, value in lacking.items()):
         return None
+    for parts in mapping.systems[system].joint:
+        if not lacking.keys().isdisjoint(parts):
+            lacking |= {name: seen.value for name in parts if (seen := golden.seen(name)) is not None}
     version = golden.living[system][native].version if native is not None else None
     return DesiredWrite(system, golden.canonical, golden.entity, 0, native, lacking, version or None, correlation)
 
@@ -238,7 +241,7 @@ def _lacking(
     """What a write has to carry: where the system differs, and what earlier writes, which it replaces, still carry."""
     known = golden.registers.get(system, {}).get(native or "", {})
     lacking: dict[str, Value] = {}
-    names = mapping.systems[system].fields
+    names = mapping.systems[system].outward
     for name, visible in golden.visible.items():
         if visible.native_id == native and visible.system == system and visible.own is None and name not in intents:
             continue  # it is the source of the value

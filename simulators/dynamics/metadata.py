@@ -18,6 +18,7 @@ from isthmus.simulators.dynamics.values import GUID
 
 NAMESPACE = uuid.UUID("6f2a1c62-50b5-4bd3-9d3b-0d1f6c0e7a11")
 ENGLISH = 1033
+OF_A_TYPE = {"MaxLength", "MinValue", "MaxValue", "OptionSet", "Targets", "Format", "DateTimeBehavior"}
 TYPES = {
     "string": ("String", "StringType"),
     "int": ("Integer", "IntegerType"),
@@ -47,10 +48,27 @@ def answer(organization: Organization, path: list[Segment], call: Call) -> Reply
     if rest[0].name != "Attributes":
         raise faults.no_resource(rest[0].name)
     if rest[0].key is not None:
-        return _single("Attributes", attribute(table, _column(table, rest[0].key)), call)
-    cast = rest[1].name if len(rest) > 1 else ""
+        return _single("Attributes", _shown(attribute(table, _column(table, rest[0].key)), call), call)
+    return _list("Attributes", _attributes(table, rest[1].name if len(rest) > 1 else "", call), call)
+
+
+def _attributes(table: Table, cast: str, call: Call) -> list[dict[str, Any]]:
+    """A table's columns, or those of the type that is cast to; what only some types have is selected by a cast alone."""
+    if not cast:
+        for name in _names(call, "$select"):
+            if name in OF_A_TYPE:
+                raise faults.no_property("AttributeMetadata", name)
     every = [attribute(table, column) for column in table.columns.values()]
-    return _list("Attributes", [one for one in every if one["@odata.type"].endswith(cast)], call)
+    return [_shown(one, call) for one in every if one["@odata.type"].endswith(cast)]
+
+
+def _shown(one: dict[str, Any], call: Call) -> dict[str, Any]:
+    """A choice's options are told only where they are asked for by `$expand`."""
+    return {name: value for name, value in one.items() if name != "OptionSet" or name in _names(call, "$expand")}
+
+
+def _names(call: Call, option: str) -> list[str]:
+    return [one.partition("(")[0].strip() for one in call.query.get(option, "").split(",") if one.strip()]
 
 
 def definition(organization: Organization, table: Table) -> dict[str, Any]:
@@ -88,8 +106,11 @@ def attribute(table: Table, column: Column) -> dict[str, Any]:
         "IsValidForCreate": column.writable,
         "IsValidForUpdate": column.writable and column.name != table.primary_id,
         "IsValidForRead": not column.secret,
+        "SourceType": column.source,
         "DisplayName": _label(column.name),
     }
+    if column.kind == "datetime":
+        found |= {"Format": "DateAndTime", "DateTimeBehavior": {"Value": "UserLocal"}}
     if column.kind == "string":
         found["MaxLength"] = column.max_length
     if column.kind == "int":
@@ -149,11 +170,10 @@ def _single(context: str, item: dict[str, Any], call: Call) -> Reply:
 
 
 def _selected(item: dict[str, Any], call: Call) -> dict[str, Any]:
-    names = [one.strip() for one in call.query.get("$select", "").split(",") if one.strip()]
-    expanded = [one.partition("(")[0] for one in call.query.get("$expand", "").split(",") if one]
+    names = _names(call, "$select")
     if not names:
         return item
-    kept = {"@odata.type", "MetadataId", *names, *expanded}
+    kept = {"@odata.type", "MetadataId", *names, *_names(call, "$expand")}
     return {name: value for name, value in item.items() if name in kept}
 
 

@@ -18,7 +18,8 @@ Kind = Literal[
 class Column:
     """One column. `options` label a choice; `states` give each status its state; `targets` map a lookup's navigation
     properties to tables, `inverse` the properties of those tables that list what refers to a row; a `secret` is never read
-    back; `twin_of` names the money column that a base amount repeats."""
+    back; `twin_of` names the money column that a base amount repeats. `source`: where its values come from (0 people,
+    1 a calculation, 2 a roll-up, 3 a formula)."""
 
     name: str
     kind: Kind = "string"
@@ -34,6 +35,7 @@ class Column:
     writable: bool = True
     secret: bool = False
     twin_of: str | None = None
+    source: Literal[0, 1, 2, 3] = 0
 
     @property
     def wire_name(self) -> str:

@@ -15,7 +15,7 @@ def validate(one: Object, fields: Mapping[str, Any], *, creating: bool) -> None:
         spec = one.fields.get(name)
         if spec is None:
             raise refused(400, "INVALID_FIELD", f"No such column '{name}' on sobject of type {one.name}", (name,))
-        if not spec.updateable:
+        if not spec.writable:
             message = f"Unable to create/update fields: {name}. Please check the security settings of this field"
             raise refused(400, "INVALID_FIELD_FOR_INSERT_UPDATE", message, (name,))
         _check(spec, value)
@@ -40,6 +40,9 @@ def _check(spec: Field, value: Any) -> None:
         raise refused(400, "JSON_PARSER_ERROR", f"Cannot deserialize instance of string from value {value}")
     elif spec.type == "email" and "@" not in value:
         raise refused(400, "INVALID_EMAIL_ADDRESS", f"{spec.name}: invalid email address: {value}", (spec.name,))
+    elif spec.restricted and value not in ("", *spec.options):
+        message = f"{spec.name}: bad value for restricted picklist field: {value}"
+        raise refused(400, "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", message, (spec.name,))
     elif len(value) > spec.length:
         message = f"{spec.name}: data value too large: {value[:20]}... (max length={spec.length})"
         raise refused(400, "STRING_TOO_LONG", message, (spec.name,))

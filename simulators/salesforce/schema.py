@@ -12,7 +12,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Field:
-    """A field as describe shows it. `part_of`: the compound field that change events nest it in, and its part there."""
+    """A field as describe shows it. `part_of`: the compound field that change events nest it in, and its part there.
+    `options`: the values of a picklist; with `restricted` the API takes no others. `formula`: the org computes it."""
 
     name: str
     type: str = "string"
@@ -22,6 +23,14 @@ class Field:
     updateable: bool = True
     part_of: tuple[str, str] | None = None
     refers_to: str = ""
+    options: tuple[str, ...] = ()
+    restricted: bool = False
+    formula: bool = False
+
+    @property
+    def writable(self) -> bool:
+        """May it be set?"""
+        return self.updateable and not self.formula
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ ACCOUNT = _object(
     Field("Phone", "phone", 40),
     Field("Fax", "phone", 40),
     Field("Website", "url"),
-    Field("Industry", "picklist"),
+    Field("Industry", "picklist", options=("Agriculture", "Banking", "Energy", "Technology")),
     Field("NumberOfEmployees", "int"),
     Field("AnnualRevenue", "currency"),
     Field("Credit_Limit__c", "currency"),
@@ -73,7 +82,7 @@ ACCOUNT = _object(
 CONTACT = _object(
     "Contact",
     "003",
-    Field("Salutation", "picklist", part_of=("Name", "Salutation")),
+    Field("Salutation", "picklist", options=("Mr.", "Ms.", "Dr."), part_of=("Name", "Salutation")),
     Field("FirstName", length=40, part_of=("Name", "FirstName")),
     Field("LastName", length=80, required=True, part_of=("Name", "LastName")),
     Field("Email", "email", 80),
@@ -88,10 +97,10 @@ CONTACT = _object(
 TASK = _object(
     "Task",
     "00T",
-    Field("Subject", "combobox"),
+    Field("Subject", "combobox", options=("Call", "Email", "Other")),
     Field("Description", "textarea", 32000),
-    Field("Status", "picklist"),
-    Field("Priority", "picklist"),
+    Field("Status", "picklist", options=("Not Started", "In Progress", "Completed")),
+    Field("Priority", "picklist", options=("High", "Normal", "Low")),
     Field("WhatId", "reference"),
     Field("OwnerId", "reference"),
     Field("Isthmus_Id__c", length=36, external_id=True),
@@ -133,25 +142,11 @@ SETUP = (
 STANDARD_OBJECTS = (ACCOUNT, CONTACT, TASK, *SETUP)
 
 
+UNSIZED = ("int", "double", "currency", "boolean", "date", "datetime")
+
+
 def describe(one: Object) -> dict[str, Any]:
     """The object as `sobjects/X/describe` answers."""
-    fields = [
-        {
-            "name": field.name,
-            "label": field.name,
-            "type": field.type,
-            "length": field.length if field.type not in ("int", "currency", "datetime") else 0,
-            "nillable": not field.required,
-            "externalId": field.external_id,
-            "unique": field.external_id,
-            "idLookup": field.external_id or field.name == "Id",
-            "createable": field.updateable,
-            "updateable": field.updateable,
-            "calculated": False,
-            "custom": field.name.endswith("__c"),
-        }
-        for field in one.fields.values()
-    ]
     return {
         "name": one.name,
         "label": one.name,
@@ -161,5 +156,28 @@ def describe(one: Object) -> dict[str, Any]:
         "updateable": True,
         "deletable": True,
         "queryable": True,
-        "fields": fields,
+        "fields": [_described(field) for field in one.fields.values()],
+    }
+
+
+def _described(field: Field) -> dict[str, Any]:
+    options = [
+        {"active": True, "defaultValue": False, "label": value, "validFor": None, "value": value}
+        for value in field.options
+    ]
+    return {
+        "name": field.name,
+        "label": field.name,
+        "type": field.type,
+        "length": 0 if field.type in UNSIZED else field.length,
+        "nillable": not field.required,
+        "externalId": field.external_id,
+        "unique": field.external_id,
+        "idLookup": field.external_id or field.name == "Id",
+        "createable": field.writable,
+        "updateable": field.writable,
+        "calculated": field.formula,
+        "picklistValues": options,
+        "restrictedPicklist": field.restricted,
+        "custom": field.name.endswith("__c"),
     }

@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from isthmus.codecs.change import Value
 from isthmus.config.errors import PlatformError
 from isthmus.config.mapping import SystemMapping
-from isthmus.systems.dynamics import checks, feed, provision, records, scan
+from isthmus.systems.describing import Described
+from isthmus.systems.dynamics import checks, describe, feed, provision, records, scan
 from isthmus.systems.dynamics import writes as writes_
 from isthmus.systems.dynamics.session import DynamicsConfig, Session
 from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
@@ -71,6 +72,10 @@ class Dynamics:
     async def check(self) -> list[Finding]:
         """Token, application user, tables, columns, alternate keys; never raises."""
         return await checks.check(self._environment, self._objects)
+
+    async def describe(self, object: str) -> Mapping[str, Described]:
+        """What the platform says of an object's fields. PermanentError where nothing is mapped."""
+        return await describe.describe(self._environment, self._mapping(object))
 
     async def provision(self, apply: bool) -> list[Finding]:
         """Column, key and change tracking of each table, the webhook and its steps, our role (provision.py)."""

@@ -106,10 +106,11 @@ def _columns(mapping: SystemMapping, columns: Mapping[str, Any]) -> Finding:
 
 
 def _column_faults(mapping: SystemMapping, columns: Mapping[str, Any]) -> Iterator[str]:
-    for name in mapping.columns:
+    asked = dict(zip(RIGHTS, (mapping.written, mapping.columns), strict=True))
+    for name in dict.fromkeys((*mapping.columns, *mapping.written)):
         if name not in columns:
             yield f"{name} is missing"
-        elif not all(columns[name].get(right, True) for right in RIGHTS):
+        elif not all(columns[name].get(right, True) for right, names in asked.items() if name in names):
             yield f"{name} may not be read or written"
 
 

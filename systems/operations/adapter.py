@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from isthmus.config.errors import PermanentError, PlatformError
 from isthmus.config.mapping import SystemMapping
-from isthmus.systems.operations import checks, records
+from isthmus.systems.describing import Described
+from isthmus.systems.operations import checks, describe, records
 from isthmus.systems.operations.session import OperationsConfig, Session
 from isthmus.systems.operations.writes import Writer
 from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
@@ -81,6 +82,10 @@ class Operations:
     async def check(self) -> list[Finding]:
         """Token, legal entity, data entities, columns, keys, reference columns; never raises."""
         return await checks.check(self._environment, self._objects)
+
+    async def describe(self, object: str) -> Mapping[str, Described]:
+        """What the platform says of an object's fields. PermanentError where nothing is mapped."""
+        return await describe.describe(self._environment, self._mapping(object))
 
     async def provision(self, apply: bool) -> list[Finding]:
         """What F&O needs for us; nothing of it can be made from outside, so `apply` changes nothing."""

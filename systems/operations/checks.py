@@ -24,11 +24,13 @@ async def check(environment: Session, objects: Mapping[str, SystemMapping]) -> l
     except IsthmusError as fault:
         return [Finding("token", False, str(fault), fault.hint)]
     findings = [Finding("token", True, f"{environment.config.authority} gives one"), await _company(environment)]
-    entities = await _entities(environment) if objects else {}
-    if isinstance(entities, Finding):
-        return [*findings, entities]
+    try:
+        known = await entities(environment) if objects else {}
+    except PlatformError as fault:
+        hint = fault.hint or "the metadata service does not answer"
+        return [*findings, Finding("data entities", False, str(fault), hint)]
     for mapping in objects.values():
-        findings += await _object(environment, mapping, entities.get(mapping.object))
+        findings += await _object(environment, mapping, known.get(mapping.object))
     return findings
 
 
@@ -45,12 +47,9 @@ async def _company(environment: Session) -> Finding:
     return Finding("legal entity", True, f"{company} is there")
 
 
-async def _entities(environment: Session) -> dict[str, Mapping[str, Any]] | Finding:
-    """Every data entity by its own name; some builds do not filter this list."""
-    try:
-        told = await environment.get("/Metadata/DataEntities")
-    except PlatformError as fault:
-        return Finding("data entities", False, str(fault), fault.hint or "the metadata service does not answer")
+async def entities(environment: Session) -> dict[str, Mapping[str, Any]]:
+    """Every data entity by its own name; some builds do not filter this list. PlatformError where it is not told."""
+    told = await environment.get("/Metadata/DataEntities")
     return {str(one.get("Name")): one for one in told.get("value", ())}
 
 

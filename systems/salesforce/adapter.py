@@ -9,8 +9,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
 from isthmus.config.errors import PermanentError, PlatformError
 from isthmus.config.mapping import SystemMapping
+from isthmus.systems.describing import Described
 from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
-from isthmus.systems.salesforce import checks, lost, overflow, provision, records, scan, stream, write
+from isthmus.systems.salesforce import checks, describe, lost, overflow, provision, records, scan, stream, write
 from isthmus.systems.salesforce.position import Known, everything
 from isthmus.systems.salesforce.pubsub import Schemas
 from isthmus.systems.salesforce.session import SalesforceConfig, Session, Usage
@@ -69,6 +70,10 @@ class Salesforce:
     async def check(self) -> list[Finding]:
         """Login, objects, fields, change events; never raises."""
         return await checks.check(self._org, self._objects)
+
+    async def describe(self, object: str) -> Mapping[str, Described]:
+        """What the platform says of an object's fields. PermanentError where nothing is mapped."""
+        return await describe.describe(self._org, self._mapping(object))
 
     async def provision(self, apply: bool) -> list[Finding]:
         """Key fields, rights and change events of every mapped object; never raises for what the org refuses."""

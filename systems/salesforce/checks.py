@@ -105,8 +105,8 @@ def _fields(mapping: SystemMapping, fields: Mapping[str, Any]) -> Finding:
 
 
 def _field_faults(mapping: SystemMapping, fields: Mapping[str, Any]) -> Iterator[str]:
-    for name in mapping.fields.values():
+    for name in dict.fromkeys(mapping.fields.values()):
         if name not in fields:
             yield f"{name} is missing, or may not be seen"
-        elif not fields[name].get("updateable"):
+        elif name in mapping.written and not fields[name].get("updateable"):
             yield f"{name} may not be written"

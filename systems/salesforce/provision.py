@@ -57,7 +57,8 @@ async def _make(org: Session, mapping: SystemMapping, grants: Grants, described:
 
 
 def _closed(mapping: SystemMapping, described: Mapping[str, Any]) -> Iterable[str]:
-    return [name for name in mapping.columns if not described.get(name, {}).get("updateable")]
+    wanted = dict.fromkeys((*mapping.columns, *mapping.written))
+    return [n for n in wanted if n not in described or (n in mapping.written and not described[n].get("updateable"))]
 
 
 async def _make_key(org: Session, mapping: SystemMapping) -> None:

@@ -2,10 +2,10 @@
 
 from isthmus.config.mapping import SystemMapping
 
-TASK = SystemMapping(
-    object="Task",
-    external_id="Isthmus_Id__c",
-    collection=None,
-    primary_key="Id",
-    fields={"subject": "Subject", "about": "WhatId", "description": "Description", "owner": "OwnerId"},
+TASK = SystemMapping.model_validate(
+    {
+        "object": "Task",
+        "external_id": "Isthmus_Id__c",
+        "fields": {"subject": "Subject", "about": "WhatId", "description": "Description", "owner": "OwnerId"},
+    }
 )

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 from oracle import Memory
+from person import PERSON
 
 from isthmus.agents import identify, intake, merge
 from isthmus.codecs.arrival import Arrival
 from isthmus.codecs.change import Change
 from isthmus.config.errors import ConfigError
-from isthmus.config.mapping import load_mappings
+from isthmus.config.mapping import EntityMapping, load_mappings
 from isthmus.tables.stage import Batch, Stage
 from isthmus.tables.unit import Unit
 
@@ -45,6 +46,7 @@ systems:
         ({"fields": {"company": {"rule": {"owner": "sap"}}, "email": LAST}}, "there is no system 'sap'"),
         ({"match": [["shoe_size"]]}, "no field 'shoe_size'"),
         ({"systems": {"salesforce": {"object": "A", "external_id": "X", "fields": {"x": "X"}}}}, "no such field"),
+        ({"groups": {"all": {"owner": "sap"}}}, "groups.all: there is no system 'sap'"),
     ],
 )
 def test_a_mapping_that_cannot_work_is_refused_by_file_and_place(
@@ -55,6 +57,134 @@ def test_a_mapping_that_cannot_work_is_refused_by_file_and_place(
     with pytest.raises(ConfigError, match=r"bad\.yaml") as caught:
         load_mappings(tmp_path)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "fields", "words"),
+    [
+        ("email: {column: Email, transform: rot13}", "", "systems.salesforce.fields.email.transform"),
+        ("email: {column: Email, direction: up}", "", "systems.salesforce.fields.email.direction"),
+        ("email: {column: Email, colour: red}", "", "systems.salesforce.fields.email.colour"),
+        ("email: {column: Email, transform: {kind: phone, region: Germany}}", "", "email.transform.phone.region"),
+        ("email: {column: Email, transform: {kind: date, zone: Europe/Bonn}}", "", "there is no time zone 'Europe/Bonn'"),
+        ("email: {column: Email, transform: {kind: state}}", "", "give it a region or a country field"),
+        ("email: {column: Email, transform: email}", "", "fields.email: all systems that tell it need the same transform"),
+        (
+            "size: {column: Size, transform: trim}",
+            "size: {type: integer, rule: last_writer}",
+            "the transform trim makes string, and fields.size is of type integer",
+        ),
+        ("size: {column: Size, transform: picklist}", "size: {rule: last_writer}", "needs fields.size.values"),
+        (
+            "size: {column: Size, transform: {kind: picklist, aliases: {XL: huge}}}",
+            "size: {rule: last_writer, values: {big: {salesforce: L}}}",
+            "fields.size.values has no 'huge'",
+        ),
+        (
+            "size: {column: Size, transform: picklist}",
+            "size: {rule: last_writer, values: {big: {salesforce: L}, huge: {salesforce: L}}}",
+            "salesforce 'L' stands for 2 values",
+        ),
+        (
+            "size: Size",
+            "size: {rule: last_writer, values: {big: {salesforce: L}}}",
+            "systems.salesforce.fields.size has no transform picklist",
+        ),
+        (
+            "size: {column: Size, transform: picklist}",
+            "size: {rule: last_writer, values: {big: {salesforce: L, sap: 1}}}",
+            "fields.size.values: there is no system 'sap'",
+        ),
+        (
+            "phone: {column: Phone, transform: {kind: phone, country: company}}",
+            "phone: {rule: last_writer}",
+            "fields.phone.transform.country: company has to be mapped there",
+        ),
+        ("size: Email", "size: {rule: last_writer}", "two fields share one column, Email"),
+        (
+            "size: {column: Name, transform: {kind: name_part, part: first}}",
+            "size: {rule: last_writer}",
+            "Name needs both parts of a name",
+        ),
+        (
+            "a: {column: Name, transform: {kind: name_part, part: last}}\n"
+            "      b: {column: Name, transform: {kind: name_part, part: last}}",
+            "a: {rule: last_writer}\n  b: {rule: last_writer}",
+            "the same part of a name twice",
+        ),
+        (
+            "a: {column: Name, transform: {kind: name_part, part: last}}\n"
+            "      b: {column: Name, direction: in, transform: {kind: name_part, part: first}}",
+            "a: {rule: last_writer}\n  b: {rule: last_writer}",
+            "need the same form and direction",
+        ),
+        ("company: {column: Company, direction: out}", "", "fields.company: salesforce decides, but does not tell it"),
+        ("email: {column: Isthmus_Id__c}", "", "Isthmus_Id__c holds our id"),
+    ],
+)  # fmt: skip
+def test_a_field_that_cannot_work_is_refused_by_file_entity_and_field(
+    tmp_path: Path, column: str, fields: str, words: str
+) -> None:
+    (tmp_path / "bad.yaml").write_text(mapped(column, fields))
+    with pytest.raises(ConfigError, match=r"bad\.yaml: entity lead: ") as caught:
+        load_mappings(tmp_path)
+    assert words in str(caught.value)
+
+
+def mapped(column: str, fields: str = "") -> str:
+    """The mapping of leads with a column in Salesforce, which takes another's place, and with these fields."""
+    good = yaml.safe_load(LEAD)
+    good["fields"] |= yaml.safe_load("  " + (fields or "{}"))
+    good["systems"]["salesforce"]["fields"] |= yaml.safe_load("      " + column)
+    return yaml.safe_dump(good)
+
+
+def test_a_match_on_what_nobody_tells_is_refused(tmp_path: Path) -> None:
+    text = LEAD.replace("email: Email}", "email: {column: Email, direction: out}}")
+    text = text.replace("email: emailaddress1}", "email: {column: emailaddress1, direction: out}}")
+    (tmp_path / "bad.yaml").write_text(text)
+    with pytest.raises(ConfigError, match="match: no system tells us 'email'"):
+        load_mappings(tmp_path)
+
+
+def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(LEAD.replace("{owner: salesforce}", "{owner: sap}").replace("[email]", "[shoe]"))
+    with pytest.raises(ConfigError, match=r"no field 'shoe'.*no system 'sap'"):
+        load_mappings(tmp_path)
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(LEAD.replace("family: lead\n", "family: lead\nfamily: other\n"))
+    with pytest.raises(ConfigError, match="'family' stands twice"):
+        load_mappings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [("", "", "entity lead"), ("entity: lead", "entity: prospect", "salesforce Lead")],
+)
+def test_two_files_may_not_map_the_same(tmp_path: Path, old: str, new: str, words: str) -> None:
+    (tmp_path / "a.yaml").write_text(LEAD)
+    (tmp_path / "b.yaml").write_text(LEAD.replace(old, new) if old else LEAD)
+    with pytest.raises(ConfigError, match=f"b.yaml: {words} is mapped in a.yaml already"):
+        load_mappings(tmp_path)
+
+
+def test_a_direction_says_what_is_read_and_what_is_written() -> None:
+    one = PERSON.systems["salesforce"]
+    assert "Score__c" in one.columns
+    assert "Score__c" not in one.written
+    assert "Note__c" in one.written
+    assert "Note__c" not in one.columns
+    assert PERSON.systems["dynamics"].columns.count("fullname") == 1
+
+
+def test_the_example_in_the_documentation_works() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "mappings.md").read_text()
+    example = text.split("```yaml\n")[1].split("```")[0]
+    assert (
+        EntityMapping.model_validate(yaml.safe_load(example)).systems["salesforce"].fields["first_name"] == "FirstName"
+    )
 
 
 def test_a_file_that_is_no_yaml_and_a_folder_without_files_are_refused(tmp_path: Path) -> None:

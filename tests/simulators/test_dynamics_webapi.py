@@ -485,3 +485,14 @@ async def test_both_schemes_serve_the_same_rows(environment: DynamicsEnvironment
         await asyncio.gather(*(client.login() for client in clients))
         await clients[0]("POST", "accounts", {"name": "A"})
         assert len((await clients[1]("GET", "accounts")).body["value"]) == 1
+
+
+async def test_what_only_columns_of_one_type_have_is_told_by_a_cast_alone(call: Client) -> None:
+    columns = "EntityDefinitions(LogicalName='account')/Attributes"
+    assert (await call("GET", f"{columns}?$select=LogicalName,MaxLength")).status == 400
+    text = await call("GET", f"{columns}/Microsoft.Dynamics.CRM.StringAttributeMetadata?$select=LogicalName,MaxLength")
+    assert {one["LogicalName"]: one["MaxLength"] for one in text.body["value"]}["name"] == 160
+    choices = f"{columns}/Microsoft.Dynamics.CRM.PicklistAttributeMetadata?$select=LogicalName"
+    assert "OptionSet" not in (await call("GET", choices)).body["value"][0]
+    told = await call("GET", f"{choices}&$expand=OptionSet($select=Options,Name)")
+    assert [one["Value"] for one in told.body["value"][0]["OptionSet"]["Options"]] == [1, 2, 3]

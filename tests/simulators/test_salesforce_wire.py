@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 import pytest
 
-from isthmus.simulators.salesforce import SalesforceOrg, serve_salesforce, to18
+from isthmus.simulators.salesforce import (
+    STANDARD_OBJECTS,
+    Field,
+    Refused,
+    SalesforceOrg,
+    describe,
+    serve_salesforce,
+    to18,
+)
 
 ALL = "/data/ChangeEvents"
 
@@ -189,6 +198,26 @@ async def test_an_update_that_changes_nothing_only_moves_the_clock(wire: Wire) -
     account = wire.org.create("Account", {"Name": "Alder"})
     wire.org.update("Account", account, {"Name": " Alder "})
     assert wire.org.events[-1].message["payload"]["ChangeEventHeader"]["changedFields"] == ["LastModifiedDate"]
+
+
+def test_a_formula_cannot_be_set_and_a_restricted_picklist_takes_its_own_values_alone() -> None:
+    rank = Field("Rank__c", "double", formula=True)
+    tier = Field("Tier__c", "picklist", options=("A", "B"), restricted=True)
+    account, *others = STANDARD_OBJECTS
+    more = {**account.fields, "Rank__c": rank, "Tier__c": tier}
+    org = SalesforceOrg(objects=[replace(account, fields=more), *others])
+    told = {field["name"]: field for field in describe(org.objects["Account"])["fields"]}
+    assert (told["Rank__c"]["calculated"], told["Rank__c"]["updateable"]) == (True, False)
+    assert [one["value"] for one in told["Tier__c"]["picklistValues"]] == ["A", "B"]
+    assert told["Tier__c"]["restrictedPicklist"]
+    for fields, code in (
+        ({"Rank__c": 1}, "INVALID_FIELD_FOR_INSERT_UPDATE"),
+        ({"Tier__c": "C"}, "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST"),
+    ):
+        with pytest.raises(Refused) as refused:
+            org.create("Account", {"Name": "Alder", **fields})
+        assert code in str(refused.value.body)
+    assert org.create("Account", {"Name": "Alder", "Tier__c": "B", "Industry": "Brewing"})
 
 
 @pytest.mark.parametrize(

@@ -197,7 +197,7 @@ async def test_a_platform_that_is_right_passes_the_check(world: World) -> None:
 
 
 async def test_check_finds_a_field_that_is_not_there(world: World) -> None:
-    wrong = world.entity.model_dump()
+    wrong = world.entity.model_dump(by_alias=True)
     wrong["fields"] = {"name": world.entity.fields["name"], "phone": "Nonsense__c"}
     system = world.adapter(objects={world.entity.object: SystemMapping.model_validate(wrong)})
     try:
@@ -211,7 +211,7 @@ async def test_check_finds_a_field_that_is_not_there(world: World) -> None:
 async def test_check_finds_an_external_id_that_is_none(world: World) -> None:
     if not world.keyed:
         pytest.skip("any text column may hold our reference there")
-    wrong = {**world.entity.model_dump(), "external_id": world.entity.fields["phone"]}
+    wrong = {**world.entity.model_dump(by_alias=True), "external_id": world.entity.fields["phone"]}
     wrong["fields"] = {"name": world.entity.fields["name"]}
     system = world.adapter(objects={world.entity.object: SystemMapping.model_validate(wrong)})
     try:
@@ -223,7 +223,7 @@ async def test_check_finds_an_external_id_that_is_none(world: World) -> None:
 
 
 async def test_check_of_an_object_that_is_not_there_still_asks_the_rest(world: World) -> None:
-    wrong = {**world.entity.model_dump(), "object": "Nonsense"}
+    wrong = {**world.entity.model_dump(by_alias=True), "object": "Nonsense"}
     objects = {"Nonsense": SystemMapping.model_validate(wrong), world.entity.object: world.entity}
     system = world.adapter(objects=objects)
     try:

@@ -199,7 +199,7 @@ async def test_check_finds_wrong_names_and_a_missing_key(environment: DynamicsEn
     right = OBJECTS["account"]
     wrong = SystemMapping.model_validate(
         {
-            **right.model_dump(),
+            **right.model_dump(by_alias=True),
             "collection": "acounts",
             "external_id": "accountnumber",
             "fields": {"name": "nmae", "phone": "telephone1"},

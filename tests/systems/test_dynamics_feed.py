@@ -150,7 +150,7 @@ async def test_columns_that_were_not_read_before_make_a_full_read_that_is_heard(
 ) -> None:
     environment.create("account", {"name": "a", "telephone1": "1"})
     account = OBJECTS["account"]
-    fewer = SystemMapping.model_validate({**account.model_dump(), "fields": {"name": "name"}})
+    fewer = SystemMapping.model_validate({**account.model_dump(by_alias=True), "fields": {"name": "name"}})
     async with opened(environment, served, {"account": fewer}) as system:
         before = await page(system, None)
     async with opened(environment, served) as system:

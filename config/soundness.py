@@ -1,0 +1,143 @@
+"""Soundness: what in an entity's mapping cannot work, said by the place where it stands.
+
+Promises: pure; finds everything that is wrong, not the first alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from isthmus.config.transforms import Column, Country, NamePart, Phone, Picklist, State
+
+if TYPE_CHECKING:
+    from isthmus.config.mapping import EntityMapping, FieldMapping, SystemMapping
+
+
+def problems(entity: EntityMapping) -> Iterator[str]:
+    """Every problem, in the order of the file."""
+    for name, spec in entity.fields.items():
+        yield from _field(entity, name, spec)
+    for system, mapping in entity.systems.items():
+        yield from _system(entity, system, mapping)
+    said = {name for system in entity.systems for name in _said(entity, system)}
+    for name in dict.fromkeys(name for key in entity.match for name in key):
+        if name not in entity.fields:
+            yield f"match: the entity has no field {name!r}"
+        elif name not in said:
+            yield f"match: no system tells us {name!r}"
+    yield from _rules(entity)
+
+
+def _said(entity: EntityMapping, system: str) -> frozenset[str]:
+    """The canonical fields on which a system is listened to."""
+    return frozenset(name for name, one in entity.systems[system].declared.items() if one.inward)
+
+
+# -- fields and their rules
+
+
+def _field(entity: EntityMapping, name: str, spec: FieldMapping) -> Iterator[str]:
+    if (spec.rule is None) == (spec.group is None):
+        yield f"fields.{name}: give it either a rule or a group"
+    if spec.group is not None and spec.group not in entity.groups:
+        yield f"fields.{name}: there is no group {spec.group!r}"
+    for system in dict.fromkeys(system for told in spec.values.values() for system in told):
+        yield from _values(entity, name, spec, system)
+    yield from _one_form(entity, name)
+
+
+def _one_form(entity: EntityMapping, name: str) -> Iterator[str]:
+    """Systems that tell a field have to tell it in the same canonical form."""
+    told = {system: one.declared[name] for system, one in entity.systems.items() if name in one.declared}
+    kinds = {system: column.transform.kind if column.transform else "none" for system, column in told.items()}
+    heard = {kinds[system] for system, column in told.items() if column.inward} - {"name_part"}
+    if len(heard) > 1 and heard != {"none", "trim"}:
+        listed = ", ".join(f"{system} {kinds[system]}" for system in told)
+        yield f"fields.{name}: all systems that tell it need the same transform, and they have {listed}"
+
+
+def _values(entity: EntityMapping, name: str, spec: FieldMapping, system: str) -> Iterator[str]:
+    place = f"fields.{name}.values"
+    column = entity.systems[system].declared.get(name) if system in entity.systems else None
+    if system not in entity.systems:
+        yield f"{place}: there is no system {system!r}"
+    elif column is None or not isinstance(column.transform, Picklist):
+        yield f"{place}: systems.{system}.fields.{name} has no transform picklist"
+    counted = Counter(str(told[system]) for told in spec.values.values() if system in told)
+    for value, times in counted.items():
+        if times > 1:
+            yield f"{place}: {system} {value!r} stands for {times} values; give it one, and the rest as aliases"
+
+
+def _rules(entity: EntityMapping) -> Iterator[str]:
+    for name, spec in entity.fields.items():
+        yield from _rule(entity, f"fields.{name}", getattr(spec.rule, "systems", ()), (name,))
+    for group, rule in entity.groups.items():
+        names = [name for name, spec in entity.fields.items() if spec.group == group]
+        yield from _rule(entity, f"groups.{group}", getattr(rule, "systems", ()), names)
+
+
+def _rule(entity: EntityMapping, place: str, systems: Iterable[str], names: Iterable[str]) -> Iterator[str]:
+    for system in systems:
+        if system not in entity.systems:
+            yield f"{place}: there is no system {system!r}"
+        elif not _said(entity, system).intersection(names):
+            yield f"{place}: {system} decides, but does not tell it: map it there, not as direction out"
+
+
+# -- a system's columns
+
+
+def _system(entity: EntityMapping, system: str, mapping: SystemMapping) -> Iterator[str]:
+    place = f"systems.{system}"
+    for name, column in mapping.declared.items():
+        if name not in entity.fields:
+            yield f"{place}.fields.{name}: the entity has no such field"
+        else:
+            yield from _column(entity, mapping, f"{place}.fields.{name}", name, column)
+    yield from _shared(place, mapping)
+    if mapping.external_id in mapping.fields.values():
+        yield f"{place}.external_id: {mapping.external_id} holds our id and can be no field as well"
+    for event, key in mapping.events.items():
+        if key.keys() != set(mapping.key_columns):
+            yield f"{place}.events.{event}: name exactly the key columns {mapping.primary_key}"
+
+
+def _column(entity: EntityMapping, mapping: SystemMapping, place: str, name: str, column: Column) -> Iterator[str]:
+    transform, spec = column.transform, entity.fields[name]
+    if transform is None:
+        return
+    if spec.type not in transform.types:
+        fits = " or ".join(sorted(transform.types))
+        yield f"{place}: the transform {transform.kind} makes {fits}, and fields.{name} is of type {spec.type}"
+    if isinstance(transform, Picklist) and not spec.values:
+        yield f"{place}: the transform picklist needs fields.{name}.values"
+    if isinstance(transform, Picklist):
+        for value in dict.fromkeys(transform.aliases.values()):
+            if value not in spec.values:
+                yield f"{place}.transform.aliases: fields.{name}.values has no {value!r}"
+    if isinstance(transform, Phone | State) and transform.country is not None:
+        yield from _companion(mapping, place, transform.country)
+
+
+def _companion(mapping: SystemMapping, place: str, country: str) -> Iterator[str]:
+    column = mapping.declared.get(country)
+    if column is None or not column.inward or not isinstance(column.transform, Country):
+        yield f"{place}.transform.country: {country} has to be mapped there, inwards, with the transform country"
+
+
+def _shared(place: str, mapping: SystemMapping) -> Iterator[str]:
+    """A column may carry more than one field only as the parts of a name."""
+    for column, times in Counter(mapping.fields.values()).items():
+        held = [one for one in mapping.declared.values() if one.column == column]
+        parts = [one.transform for one in held if isinstance(one.transform, NamePart)]
+        if times > 1 and len(parts) < times:
+            yield f"{place}.fields: two fields share one column, {column}"
+        elif times != 2 and parts:
+            yield f"{place}.fields: {column} needs both parts of a name, first and last"
+        elif len({part.part for part in parts}) < len(parts):
+            yield f"{place}.fields: {column} has the same part of a name twice"
+        elif len({part.form for part in parts}) > 1 or len({one.direction for one in held}) > 1:
+            yield f"{place}.fields: both parts of {column} need the same form and direction"
