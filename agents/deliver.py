@@ -211,7 +211,7 @@ def _without(unit: Unit, system: str, wish: DesiredWrite, refused: Refused) -> D
         return wish
     context = {"system": system, "entity": wish.entity, "canonical": wish.canonical, "correlation": wish.correlation}
     for fault in refused:
-        letter = {**context, "field": fault.field, "value": fault.value}
+        letter: dict[str, Any] = {**context, "field": fault.field, "value": fault.value}
         unit.bury(dead_letter(fault, stage="deliver", original=encode(wish), **letter))
     unit.count(system, wish.entity, "fields_refused", len(refused))
     left = {fault.field for fault in refused}

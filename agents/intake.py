@@ -9,6 +9,7 @@ left out and is a dead letter of its own, with the whole change in it; the rest 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from isthmus.codecs.arrival import Arrival, Link, Reread, Unlinked, native_key
 from isthmus.codecs.change import Change
@@ -157,8 +158,14 @@ def _refuse(unit: Unit, arrival: Arrival, mapping: EntityMapping, told: Told) ->
     """A dead letter for each value that was left out. The change goes on, so it is no dead one in the books."""
     change, original = arrival.change, encode(arrival)
     for fault in told.refused:
-        context = {"system": change.system, "entity": mapping.entity, "record_id": change.record_id}
-        letter = {**context, "field": fault.field, "value": fault.value, "correlation": arrival.correlation}
+        letter: dict[str, Any] = {
+            "system": change.system,
+            "entity": mapping.entity,
+            "record_id": change.record_id,
+            "field": fault.field,
+            "value": fault.value,
+            "correlation": arrival.correlation,
+        }
         unit.bury(dead_letter(fault, stage="intake", original=original, **letter))
     unit.count(change.system, mapping.entity, "fields_refused", len(told.refused))
 

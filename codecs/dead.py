@@ -80,7 +80,8 @@ def _sameness(letter: DeadLetter) -> Any:
         return letter.context["canonical"]
     told = described(letter.original.encode())
     told.pop("again", None)
-    return told or letter.original
+    # Of one change several fields may die, each a letter of its own.
+    return [letter.context["field"], told] if "field" in letter.context else told or letter.original
 
 
 def described(original: bytes) -> dict[str, Any]:
