@@ -17,6 +17,8 @@ from isthmus.config.mapping import EntityMapping, Mappings
 from isthmus.config.transforms import Column, NamePart
 
 Refused = tuple[TransformError, ...]
+# What cannot be made anything of, and days that another zone has beyond the calendar.
+FAULTS = (ValueError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,10 @@ class Translation:
     ) -> None:
         country = told.get(one.country) if one.country else None
         try:
+            if one.needs(value) and any(fault.field == one.country for fault in refused):
+                raise ValueError("needs the country, which was refused")
             canonical = one.inward(value, country if isinstance(country, str) else None)
-        except ValueError as fault:
+        except FAULTS as fault:
             refused.append(TransformError(self.system, name, value, str(fault)))
             del told[name]
             return
@@ -109,7 +113,7 @@ class Translation:
                 continue
             try:
                 native[self._columns[name]] = self._told(name, value)
-            except ValueError as fault:
+            except FAULTS as fault:
                 refused.append(TransformError(self.system, name, value, str(fault), inward=False))
         for parts in self._parts:
             parts.tell(self.system, fields, native, refused)

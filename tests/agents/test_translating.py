@@ -90,6 +90,26 @@ async def test_a_value_that_can_do_without_the_country_does_not_wait(
     assert len(linked) == 1
 
 
+def test_a_number_is_not_guessed_where_its_country_was_refused() -> None:
+    told = SALESFORCE.inward({"Phone": "01 2345678", "MailingCountry": "Atlantis", "FirstName": "Ann"}, ())
+    assert told.fields == {"first_name": "Ann"}
+    assert [fault.field for fault in told.refused] == ["country", "phone"]
+    whole = SALESFORCE.inward({"Phone": "+43 1 2345678", "MailingCountry": "Atlantis"}, ())
+    assert whole.fields == {"phone": "+4312345678"}
+
+
+def test_a_day_beyond_the_calendar_is_refused() -> None:
+    told = yaml.safe_load(TEXT)
+    told["fields"]["born"] = {"type": "date", "rule": "last_writer"}
+    spec = {"kind": "date", "form": "datetime", "zone": "Asia/Tokyo"}
+    told["systems"]["salesforce"]["fields"]["born"] = {"column": "Born__c", "transform": spec}
+    translation = Translation(EntityMapping.model_validate(told), "salesforce")
+    (fault,) = translation.inward({"Born__c": "9999-12-31T23:00:00Z"}, ()).refused
+    assert fault.field == "born"
+    (fault,) = translation.outward({"born": "0001-01-01"})[1]
+    assert fault.field == "born"
+
+
 async def test_a_whole_record_whose_country_is_hidden_is_not_read_again_and_again(desk: Desk) -> None:
     ((linked,), unit) = await taken(desk, arrived(whole=True, Phone="030 12345678"))
     assert linked["fields"] == {"phone": "+493012345678"}
