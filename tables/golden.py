@@ -102,6 +102,19 @@ class Golden(msgspec.Struct):
                     return native_id
         return None
 
+    def live(self, system: str, native_id: str, alive: bool, version: str) -> bool:
+        """Join a record's liveness; was it a change of life?"""
+        natives = self.living.setdefault(system, {})
+        known = natives.get(native_id)
+        if known is not None and version <= known.version:
+            return False
+        natives[native_id] = Liveness(alive, version)
+        return (known is not None and known.alive != alive) or (known is None and not alive)
+
+    def alive(self) -> frozenset[tuple[str, str]]:
+        """The records of it that still exist, each with its system."""
+        return frozenset((s, n) for s, natives in self.living.items() for n, known in natives.items() if known.alive)
+
     def is_alive(self) -> bool:
         """Does any record of it still exist?"""
         return any(known.alive for natives in self.living.values() for known in natives.values())
