@@ -15,7 +15,7 @@ import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from isthmus.agents import deliver, identify, intake, merge, reread, source
+from isthmus.agents import deliver, identify, intake, merge, reread, review, source
 from isthmus.agents import letters as dead
 from isthmus.config.mapping import Mappings
 from isthmus.config.settings import Settings
@@ -96,6 +96,7 @@ def stages(settings: Settings, mappings: Mappings, systems: Sequence[System], fa
             deliver.stage(system, mappings, patience, hinted=hint_reader(system.name, mappings) is not None)
             for system in systems
         ),
+        review.stage(),
         dead.stage(mappings, {name: reader for name in named if (reader := hint_reader(name, mappings)) is not None}),
     ]
 
