@@ -2,273 +2,145 @@
 
 Promises: a repeat does no harm; the newest wish of a record replaces older ones; what fails for now is parked in a table
 with its due time, so a restart forgets nothing and other records are not held up; what fails for good is a dead letter.
-A write that met another version than expected is not forced: the record is read again and merge decides anew. A value that
-cannot be said in the system is left out of the write and is a dead letter of its own once the rest is written.
+A target that fails too often is not called any more until a probe is answered (tables/breaker.py); all that is meant for
+it waits in Kafka meanwhile. A write that met another version than expected is not forced: the record is read again and
+merge decides anew. A value that cannot be said in the system is left out of the write and is a dead letter of its own.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 import structlog
-from msgspec.structs import replace
 
-from isthmus.codecs.arrival import Reread, native_key
-from isthmus.codecs.change import Value
+from isthmus.agents.deliver_calls import Attempt, attempt_of, call_of, carry_out
+from isthmus.agents.deliver_outcomes import Target, park, read_first, report, settle
+from isthmus.agents.deliver_parking import adopt, first_due, lift, take
+from isthmus.codecs.audit import CONTENT_TYPE, audit
 from isthmus.codecs.dead import dead_letter
-from isthmus.codecs.frames import Elements, encode
-from isthmus.codecs.linked import Report
-from isthmus.codecs.translation import Refused, Translation, Translations
-from isthmus.config.errors import AuthError, ConflictError, PermanentError, PlatformError, TransientError
-from isthmus.config.mapping import Mappings, SystemMapping
-from isthmus.systems.protocol import System, Write, Written
-from isthmus.systems.singly import unforeseen
-from isthmus.tables.deliveries import DUE, Deliveries, Parked, Patience, Tried, deliveries
+from isthmus.codecs.frames import Elements
+from isthmus.codecs.translation import Translations
+from isthmus.config.mapping import Mappings
+from isthmus.systems.protocol import System, Written
+from isthmus.tables.breaker import Breaker, Limits
+from isthmus.tables.deliveries import GATE, Patience, breaker_of, deliveries, gate
 from isthmus.tables.golden import DesiredWrite
 from isthmus.tables.stage import Batch, Input, Stage
-from isthmus.tables.unit import Unit
-
-BACKLOG = 200
+from isthmus.tables.unit import Record, Unit
 
 log = structlog.get_logger()
+WAITS = "its target is not called now"
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A wish to carry out now, after so many attempts before, which failed like this."""
-
-    wish: DesiredWrite
-    before: int
-    tried: tuple[Tried, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of an attempt: an answer or an error, and which of its values could not be said there."""
-
-    attempt: Attempt
-    answer: Written | PlatformError
-    refused: Refused = ()
-
-
-def stage(system: System, mappings: Mappings, patience: Patience, hinted: bool = False) -> Stage:
-    """The stage of one system. `hinted`: it only hints at changes, and a hint at a row that is gone says nothing."""
-    table, topic = deliveries(system.name), f"writes.{system.name}"
+def stage(
+    system: System,
+    mappings: Mappings,
+    patience: Patience,
+    limits: Limits | None = None,
+    hinted: bool = False,
+    clock: Callable[[], float] = time.time,
+) -> Stage:
+    """The stage of one system. `hinted`: it only hints at changes, and a hint at a row that is gone says nothing;
+    `clock`: epoch seconds, where no tick tells the time."""
+    topic = f"writes.{system.name}"
+    target = Target(system.name, deliveries(system.name), mappings, patience, limits or Limits())
     translations = Translations(mappings)
 
     async def fold(unit: Unit, batches: Sequence[Batch]) -> None:
-        now = max((time for batch in batches if batch.topic == "tick" for time in batch.elements), default=None)
+        tick = max((time for batch in batches if batch.topic == "tick" for time in batch.elements), default=None)
+        now = clock() if tick is None else tick
         wishes = [wish for batch in batches if batch.topic == topic for wish in batch.elements]
-        attempts = plan(unit, table, wishes, now)
-        for outcome in await carry_out(system, mappings, translations, attempts):
-            settle(unit, table, system.name, outcome, patience, mappings)
+        before = _breaker(unit, target)
+        attempts, breaker = plan(unit, target, wishes, before.at(now), now, ticked=tick is not None)
+        outcomes = await carry_out(system, mappings, translations, attempts)
+        probing = breaker.state == "half_open"
+        for outcome in outcomes:
+            settle(unit, target, outcome, now, counts=not probing)
             if hinted and outcome.attempt.wish.native_id is None and isinstance(outcome.answer, Written):
-                _read_first(unit, system.name, outcome.attempt.wish, outcome.answer, mappings)
-        unit.due = _first_due(unit, table)
+                read_first(unit, system.name, outcome.attempt.wish, outcome.answer, mappings)
+        breaker = breaker.heard(call_of(outcomes), now, target.limits)
+        _keep(unit, target, before, breaker, now)
+        unit.due = breaker.next(first_due(unit, target.table), target.limits)
 
     def bury(unit: Unit, raw: bytes, fault: Exception) -> None:
-        unit.bury(dead_letter(fault, stage="deliver", original=raw, system=system.name))
+        unit.bury(
+            dead_letter(fault, stage="deliver", original=raw, system=system.name, **_died(unit, system.name, raw))
+        )
 
-    return Stage(f"deliver-{system.name}", (Input(topic, Elements(DesiredWrite)),), (table,), fold, bury, ticks=True)
+    inputs = (Input(topic, Elements(DesiredWrite)),)
+    return Stage(f"deliver-{system.name}", inputs, (target.table,), fold, bury, ticks=True)
 
 
 # -- what to do now
 
 
-def plan(unit: Unit, table: Deliveries, wishes: Iterable[DesiredWrite], now: float | None) -> list[Attempt]:
-    """The newest wish of each record, and what was parked and is due; a newer wish takes a parked one's place."""
-    newest: dict[str, DesiredWrite] = {}
+def plan(
+    unit: Unit, target: Target, wishes: Iterable[DesiredWrite], breaker: Breaker, now: float, *, ticked: bool
+) -> tuple[list[Attempt], Breaker]:
+    """What is to be tried now: what was parked and is due, if the time has come to look, and the newest wish of each
+    record; what the breaker does not let through is parked. The breaker knows afterwards what it let through."""
+    room = breaker.room(now, target.limits)
+    due, left = take(unit, target.table, now, room.parked) if ticked else ([], True)
+    breaker = breaker.took(len(due), now, target.limits, left=left)
+    attempts = {parked.write.canonical: attempt_of(parked) for parked in due}
     for wish in wishes:
-        if wish.canonical not in newest or wish.revision >= newest[wish.canonical].revision:
-            newest[wish.canonical] = wish
-    attempts = {canonical: Attempt(wish, 0) for canonical, wish in newest.items()}
-    if now is not None:
-        for parked in _due(unit, table, now):
-            attempts.setdefault(parked.write.canonical, Attempt(parked.write, parked.attempts, parked.tried))
-    return list(attempts.values())
+        _replace(unit, target, attempts, wish)
+    chosen = list(attempts.values())
+    if room.most is None:
+        return chosen, breaker
+    for attempt in chosen[room.most :]:
+        park(unit, target, attempt, attempt.due or now, breaker.reason or WAITS)
+    return chosen[: room.most], breaker
 
 
-def _due(unit: Unit, table: Deliveries, now: float) -> list[Parked]:
-    """Parked writes whose time has come; notes when the next one is due."""
-    found = (table.decode(raw) for key, raw in unit.views[table.name].scan() if not key.startswith(b"\xff"))
-    waiting = sorted((parked for parked in found if isinstance(parked, Parked)), key=lambda parked: parked.due)
-    due = [parked for parked in waiting if parked.due <= now][:BACKLOG]
-    rest = waiting[len(due) :]
-    unit.put(table, DUE, rest[0].due if rest else None)
-    return due
+def _replace(unit: Unit, target: Target, attempts: dict[str, Attempt], wish: DesiredWrite) -> None:
+    """A newer wish of a record takes the place of an older one, also where that is parked."""
+    known = attempts.get(wish.canonical)
+    if known is None and (parked := lift(unit, target.table, wish.canonical)):
+        known = attempt_of(parked)
+    if known is None:
+        attempts[wish.canonical] = Attempt(wish)
+        return
+    unit.count(target.system, known.wish.entity, "delivery_superseded")
+    newer = wish.revision >= known.wish.revision
+    attempts[wish.canonical] = Attempt(wish, due=known.due) if newer else known
 
 
-def _first_due(unit: Unit, table: Deliveries) -> float | None:
-    due = unit.get(table, DUE)
-    return due if isinstance(due, float) else None
+# -- the breaker
 
 
-# -- do it
+def _breaker(unit: Unit, target: Target) -> Breaker:
+    kept = unit.get(target.table, GATE)
+    if kept is None:
+        adopt(unit, target.table)
+        unit.put(target.table, GATE, gate(Breaker()))
+    return breaker_of(kept)
 
 
-async def carry_out(
-    system: System, mappings: Mappings, translations: Translations, attempts: Sequence[Attempt]
-) -> list[Outcome]:
-    """Carry out writes of different records, all of them in one call; the adapter knows how its platform likes it."""
-    outcomes: list[Outcome] = []
-    writes: list[tuple[Attempt, Write, Refused]] = []
-    for attempt in attempts:
-        target = mappings.entities[attempt.wish.entity].systems[system.name]
-        write, refused = to_write(attempt.wish, target, translations.of(system.name, target.object))
-        if attempt.wish.fields and len(refused) == len(attempt.wish.fields):
-            outcomes.append(Outcome(attempt, _unsayable(refused)))
-        else:
-            writes.append((attempt, write, refused))
-    if not writes:
-        return outcomes
-    answers = await _answers(system, [write for _, write, _ in writes])
-    for (attempt, _, refused), answer in zip(writes, answers, strict=True):
-        outcomes.append(Outcome(attempt, answer, refused))
-    return outcomes
+def _keep(unit: Unit, target: Target, before: Breaker, after: Breaker, now: float) -> None:
+    """Remember it, and tell people of each transition."""
+    if after != before:
+        unit.put(target.table, GATE, gate(after))
+    if after.state == before.state:
+        return
+    what = f"{target.system}: {before.state} to {after.state}" + (f": {after.reason}" if after.reason else "")
+    told = audit("breaker", target.system, now, what, before=before.state, after=after.state, reason=after.reason)
+    unit.publish(Record("audit", target.system.encode(), told.value(), [CONTENT_TYPE]))
+    say = log.warning if after.state == "open" else log.info
+    say("the circuit breaker moved", system=target.system, before=before.state, after=after.state, reason=after.reason)
 
 
-def _unsayable(refused: Refused) -> PermanentError:
-    """Nothing of a wish can be said: it cannot be carried out at all."""
-    return PermanentError("; ".join(map(str, refused)), code=refused[0].code, hint=refused[0].hint)
-
-
-async def _answers(system: System, writes: Sequence[Write]) -> list[Written | PlatformError]:
+def _died(unit: Unit, system: str, raw: bytes) -> dict[str, str]:
+    """What a dead letter says of a wish, which merge hears of; a stranger's bytes were never intended."""
     try:
-        answers = await system.write(writes)
-        if len(answers) != len(writes):
-            raise RuntimeError(f"{len(writes)} writes have {len(answers)} answers")
-        return answers
-    except PlatformError as fault:
-        return [fault] * len(writes)
-    except Exception as fault:
-        log.exception("writes failed in a way nobody foresaw", system=system.name, writes=len(writes))
-        if len(writes) == 1:
-            return [unforeseen(fault)]
-    # One of them may be to blame: a repeat is harmless, and the others need not suffer.
-    return [answer for write in writes for answer in await _answers(system, [write])]
-
-
-def to_write(wish: DesiredWrite, target: SystemMapping, translation: Translation | None) -> tuple[Write, Refused]:
-    """The wish in the platform's own names and values, and what cannot be said there; a known record also gets the
-    canonical id written on it."""
-    refused: Refused = ()
-    if translation is None:
-        fields = {target.fields[name]: value for name, value in wish.fields.items()}
-    else:
-        fields, refused = translation.outward(wish.fields)
-    if wish.native_id is not None:
-        fields[target.external_id] = wish.canonical
-    return Write(target.object, wish.canonical, wish.native_id, fields, wish.known_version), refused
-
-
-# -- what came of it
-
-
-def settle(
-    unit: Unit, table: Deliveries, system: str, outcome: Outcome, patience: Patience, mappings: Mappings
-) -> None:
-    """Record an outcome: a report to merge, a place among the parked, or a dead letter."""
-    wish, answer = outcome.attempt.wish, outcome.attempt.before + 1
-    match outcome.answer:
-        case Written() as written:
-            wish = _without(unit, system, wish, outcome.refused)
-            _finish(unit, table, system, wish, "written", written.record_id, written.version)
-        case ConflictError():
-            _read_again(unit, system, wish, mappings)
-            _finish(unit, table, system, wish, "refused", wish.native_id, wish.known_version)
-        case (TransientError() | AuthError()) as fault if answer < patience.attempts:
-            _park(unit, table, system, outcome.attempt, fault, patience)
-        case fault:
-            _bury(unit, system, outcome.attempt, fault)
-            _finish(unit, table, system, wish, "refused", wish.native_id, None)
-            unit.count(system, wish.entity, "delivery_dead")
-
-
-def _bury(unit: Unit, system: str, attempt: Attempt, fault: PlatformError) -> None:
-    """A dead letter with every attempt that was made."""
-    wish = attempt.wish
-    context: dict[str, Any] = {
-        "system": system,
-        "entity": wish.entity,
-        "canonical": wish.canonical,
-        "native_id": wish.native_id,
-        "correlation": wish.correlation,
-        "attempts": attempt.before + 1,
-        "tried": [msgspec.structs.asdict(one) for one in attempt.tried],
-    }
-    way = {"topic": f"writes.{system}", "counted": f"{system}/{wish.entity}"}
-    unit.bury(dead_letter(fault, stage="deliver", original=encode(wish), **way, **context))
-
-
-def _without(unit: Unit, system: str, wish: DesiredWrite, refused: Refused) -> DesiredWrite:
-    """What was written of a wish; each value that was left out becomes a dead letter, and stays told, so that it is not
-    asked for again until something else of the record has to be written."""
-    if not refused:
-        return wish
-    context = {"system": system, "entity": wish.entity, "canonical": wish.canonical, "correlation": wish.correlation}
-    for fault in refused:
-        letter: dict[str, Any] = {**context, "field": fault.field, "value": fault.value}
-        unit.bury(dead_letter(fault, stage="deliver", original=encode(wish), **letter))
-    unit.count(system, wish.entity, "fields_refused", len(refused))
-    left = {fault.field for fault in refused}
-    return replace(wish, fields={name: value for name, value in wish.fields.items() if name not in left})
-
-
-def _finish(
-    unit: Unit,
-    table: Deliveries,
-    system: str,
-    wish: DesiredWrite,
-    outcome: str,
-    native_id: str | None,
-    version: str | None,
-) -> None:
-    report = Report(
-        system=system,
-        native_id=native_id or "",
-        canonical=wish.canonical,
-        entity=wish.entity,
-        rev=wish.revision,
-        outcome="written" if outcome == "written" else "refused",
-        version=version,
-        fields=wish.fields,
-    )
-    unit.send("merge", wish.canonical.encode(), report)
-    if unit.get(table, wish.canonical.encode()) is not None:
-        unit.put(table, wish.canonical.encode(), None)
-        unit.count(system, wish.entity, "delivery_parked", -1)
-    unit.count(system, wish.entity, f"delivery_{outcome}")
-
-
-def _read_again(unit: Unit, system: str, wish: DesiredWrite, mappings: Mappings) -> None:
-    """Ask for the row; the nonce makes the answer news even where nothing differs, so that merge looks again."""
-    object_ = mappings.entities[wish.entity].systems[system].object
-    ask = Reread(object_, wish.native_id or "", wish.correlation, nonce=f"{wish.canonical}/{wish.revision}")
-    unit.send(f"rereads.{system}", native_key(system, wish.native_id or ""), ask)
-
-
-def _read_first(unit: Unit, system: str, wish: DesiredWrite, written: Written, mappings: Mappings) -> None:
-    """Ask for a row that we made: it may be gone before any hint at it is followed."""
-    target = mappings.entities[wish.entity].systems[system]
-    holds: dict[str, Value] = {target.external_id: wish.canonical}
-    ask = Reread(target.object, written.record_id, wish.correlation, written.version, holds=holds)
-    unit.send(f"rereads.{system}", native_key(system, written.record_id), ask)
-
-
-def _park(
-    unit: Unit, table: Deliveries, system: str, attempt: Attempt, fault: PlatformError, patience: Patience
-) -> None:
-    count = attempt.before + 1
-    due = time.time() + patience.wait(attempt.wish.canonical, count, fault.retry_after)
-    tried = (*attempt.tried, Tried(time.time(), fault.code, str(fault)))
-    parked = Parked(attempt.wish, count, due, str(fault), tried)
-    if unit.get(table, attempt.wish.canonical.encode()) is None:
-        unit.count(system, attempt.wish.entity, "delivery_parked")
-    unit.put(table, attempt.wish.canonical.encode(), parked)
-    first = _first_due(unit, table)
-    unit.put(table, DUE, due if first is None else min(first, due))
-    unit.count(system, attempt.wish.entity, "delivery_retries")
+        wish = msgspec.json.decode(raw, type=DesiredWrite)
+    except msgspec.MsgspecError:
+        return {}
+    if wish.system != system:
+        return {}
+    report(unit, wish, "refused", wish.native_id, None)
+    unit.count(wish.system, wish.entity, "delivery_dead")
+    told = {"entity": wish.entity, "canonical": wish.canonical, "correlation": wish.correlation}
+    return {"topic": f"writes.{wish.system}", "counted": f"{wish.system}/{wish.entity}", **told}

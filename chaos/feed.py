@@ -67,7 +67,7 @@ class Feed:
         assert mapping is not None
         column = mapping.systems[self.name].fields[MATCH[mapping.entity]]
         if column not in write.fields:  # an update came before what made its record: there is more to come
-            raise TransientError(f"a {write.object} needs its {column}", code="INCOMPLETE")
+            raise TransientError(f"a {write.object} needs its {column}", code="INCOMPLETE", of_record=True)
         return native_id(self.name, str(write.fields[column]))
 
     async def check(self) -> list[Finding]:

@@ -44,9 +44,10 @@ class Memory:
         """The value."""
         return self.values.get(key)
 
-    def scan(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+    def scan(self, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """By prefix, in order."""
-        return iter(sorted((key, value) for key, value in self.values.items() if key.startswith(prefix)))
+        found = ((key, value) for key, value in self.values.items() if key.startswith(prefix) and key >= start)
+        return iter(sorted(found))
 
     def apply(self, puts: dict[bytes, bytes | None]) -> None:
         """Take a unit's puts over."""

@@ -60,15 +60,23 @@ class TransformError(IsthmusError):
 
 
 class PlatformError(IsthmusError):
-    """A platform answered with a failure; `retry_after` is in seconds, None where the platform did not say."""
+    """A platform answered with a failure; `retry_after` is in seconds, None where the platform did not say. `of_record`:
+    it says something of this record alone (it is locked, its parent is on its way), nothing of the platform."""
 
     code = "SYSTEM"
 
     def __init__(
-        self, message: str, *, code: str | None = None, hint: str | None = None, retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+        retry_after: float | None = None,
+        of_record: bool = False,
     ) -> None:
         super().__init__(message, code=code, hint=hint)
         self.retry_after = retry_after
+        self.of_record = of_record
 
 
 class AuthError(PlatformError):

@@ -274,13 +274,35 @@ class OperationsSettings(EntraSettings):
 
 
 class Pipeline(Declared):
-    """How a write that could not be done is tried again."""
+    """How a write that could not be done is tried again, and when a target is left alone (docs/delivery.md)."""
 
     retry_base: Seconds = Field(
         default=1.0, description="The wait before the second attempt, in seconds; then it doubles."
     )
     retry_cap: Seconds = Field(default=300.0, description="The longest wait, in seconds.")
-    max_attempts: int = Field(default=10, ge=1, description="After so many attempts a write is a dead letter.")
+    max_attempts: int = Field(
+        default=20,
+        ge=1,
+        description="After so many attempts a write is a dead letter; none counts while its target is left alone.",
+    )
+    max_age: Seconds = Field(
+        default=86_400.0,
+        description="A write that fails so long after its first attempt is a dead letter, in seconds.",
+    )
+    breaker_share: float = Field(
+        default=0.5, gt=0, le=1, description="A target is left alone when this share of the calls to it fails"
+    )
+    breaker_window: Seconds = Field(default=300.0, description="… of those within so many seconds")
+    breaker_calls: int = Field(default=5, ge=1, description="… if there were at least so many, on one partition.")
+    breaker_probe: Seconds = Field(
+        default=60.0,
+        description="The longest wait between two tries of a target that is left alone, in seconds; it doubles up to it.",
+    )
+    drain_rate: float = Field(
+        default=100.0,
+        gt=0,
+        description="Of what waited meanwhile so many writes a second go to it afterwards, beside what is new.",
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -32,6 +32,7 @@ from isthmus.node.topics import Topics, create
 from isthmus.node.transport import App
 from isthmus.node.webhooks import authenticator, hint_reader, name_reader
 from isthmus.systems.protocol import System
+from isthmus.tables.breaker import Limits
 from isthmus.tables.deliveries import Patience
 from isthmus.tables.stage import Stage, Step, no_step
 from isthmus.tables.unit import partition_of
@@ -81,7 +82,8 @@ def stages(settings: Settings, mappings: Mappings, systems: Sequence[System], fa
     """Every stage of the way of a change, in its order."""
     named = {system.name: system for system in systems}
     pipeline = settings.pipeline
-    patience = Patience(pipeline.retry_base, pipeline.retry_cap, pipeline.max_attempts)
+    patience = Patience(pipeline.retry_base, pipeline.retry_cap, pipeline.max_attempts, pipeline.max_age)
+    limits = _limits(settings)
 
     def owner(name: str) -> int:
         return partition_of(name.encode(), settings.node.partitions)
@@ -93,7 +95,7 @@ def stages(settings: Settings, mappings: Mappings, systems: Sequence[System], fa
         identify.stage(mappings),
         merge.stage(mappings),
         *(
-            deliver.stage(system, mappings, patience, hinted=hint_reader(system.name, mappings) is not None)
+            deliver.stage(system, mappings, patience, limits, hinted=hint_reader(system.name, mappings) is not None)
             for system in systems
         ),
         review.stage(),
@@ -104,6 +106,19 @@ def stages(settings: Settings, mappings: Mappings, systems: Sequence[System], fa
 def _reread(system: System, mappings: Mappings) -> Stage:
     told = row_versions(system.name)
     return reread.stage(system, hint_reader(system.name, mappings), told != "none", told == "unordered")
+
+
+def _limits(settings: Settings) -> Limits:
+    """Of one partition: each has a breaker of its own, and its part of the drain's rate."""
+    pipeline = settings.pipeline
+    return Limits(
+        pipeline.breaker_share,
+        pipeline.breaker_window,
+        pipeline.breaker_calls,
+        pipeline.retry_base,
+        max(pipeline.breaker_probe, pipeline.retry_base),
+        pipeline.drain_rate / settings.node.partitions,
+    )
 
 
 def _tags(settings: Settings) -> dict[str, str]:

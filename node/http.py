@@ -17,6 +17,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from isthmus.node import letters_http
+from isthmus.node.delivering import DeliveryView
 from isthmus.node.endpoint import Endpoint, Problem, document, json_response, problem
 from isthmus.node.hints import BODY_BYTES, Hints
 from isthmus.node.members import FORWARDED
@@ -45,6 +46,9 @@ ENDPOINTS = (
         {200: XrefView, NOT_FOUND: Problem, NOT_HERE: Problem},
     ),
     Endpoint("get", "/v1/ledger", "The books: what became of every change", "ledger", {200: LedgerView}),
+    Endpoint(
+        "get", "/v1/delivery", "Which targets are written to, and which are left alone", "delivery", {200: DeliveryView}
+    ),
     Endpoint("get", "/health/live", "Is the process alive?", "live", {200: HealthView}),
     Endpoint("get", "/health/ready", "Can it do its work?", "ready", {200: HealthView, NOT_HERE: HealthView}),
     *letters_http.ENDPOINTS,
@@ -116,6 +120,10 @@ class Api:
         """GET /v1/ledger."""
         return json_response(await self._reading.ledger())
 
+    async def delivery(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/delivery."""
+        return json_response(await self._reading.delivering.all(forwarded=FORWARDED in request.headers))
+
     async def tally(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/tally: this worker's part of the ledger, for the other workers."""
         body = {**asdict(self._reading.tally()), "hints": self._reading.hints()}
@@ -141,7 +149,10 @@ class Api:
     async def page(self, request: web.Request) -> web.StreamResponse:
         """GET /: the state on one page."""
         ledger, health = await self._reading.ledger(), self._reading.health()
-        text = self._pages.get_template("status.html").render(ledger=ledger, health=health, endpoints=ENDPOINTS)
+        targets = (await self._reading.delivering.all(forwarded=False)).targets
+        text = self._pages.get_template("status.html").render(
+            ledger=ledger, health=health, targets=targets, endpoints=ENDPOINTS
+        )
         return web.Response(text=text, content_type="text/html")
 
 

@@ -65,7 +65,7 @@ class Lane:
         self.stage = stage
         self.partition = partition
         self.stores = stores
-        self.queue = Waiting()
+        self.queue = Waiting(patient=not stage.at_once)
         self.last_progress = time.monotonic()
         self.topics = {names.topic(name) for name in stage.topics}
         self._names = names

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from isthmus.node.delivering import ORDER
 from isthmus.node.reading import Reading
 
 # Outcomes that a later one takes back; what is dead waits for a person.
@@ -25,6 +26,7 @@ class Collector:
         """All series of this worker."""
         yield from self._changes()
         yield from self._lanes()
+        yield from self._breakers()
         ready = GaugeMetricFamily("isthmus_ready", "1 when this worker can do its work")
         ready.add_metric([], float(self._reading.health().ok))
         yield ready
@@ -39,6 +41,20 @@ class Collector:
                 family.add_metric([*subject.split("/", 1), outcome], number)
         yield done
         yield waiting
+
+    def _breakers(self) -> Iterator[Metric]:
+        labels = ("system", "partition")
+        state = GaugeMetricFamily(
+            "isthmus_breaker_state",
+            "0 closed, 1 draining, 2 half open, 3 open: the target is left alone",
+            labels=labels,
+        )
+        opened = CounterMetricFamily("isthmus_breaker_opened", "How often it opened", labels=labels)
+        for one in self._reading.delivering.own():
+            state.add_metric([one.system, str(one.partition)], ORDER.index(one.state))
+            opened.add_metric([one.system, str(one.partition)], one.opened)
+        yield state
+        yield opened
 
     def _lanes(self) -> Iterator[Metric]:
         waiting = GaugeMetricFamily(

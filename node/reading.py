@@ -13,6 +13,7 @@ import orjson
 from pydantic import BaseModel, Field
 
 from isthmus.codecs.arrival import native_key
+from isthmus.node.delivering import Delivering
 from isthmus.node.members import Members
 from isthmus.node.runtime import Runtime
 from isthmus.tables.golden import Golden
@@ -81,6 +82,7 @@ class Reading:
         self.runtime = runtime
         self.members = members
         self.faults = faults
+        self.delivering = Delivering(runtime, members)
 
     def holds(self, stage: str, key: bytes) -> bool:
         """Is the key's partition held here, and whole?"""

@@ -114,9 +114,14 @@ class Runtime:
         await self._hand(stage, Brought(last, event.ack))
 
     async def _hand(self, stage: Stage, brought: Brought) -> None:
-        lane = self.lanes.get((stage.name, brought.message.partition))
-        if lane is not None and lane.alarm is None:
-            await lane.queue.put(brought)
+        message = brought.message
+        lane = self.lanes.get((stage.name, message.partition))
+        if lane is None or lane.alarm is not None:
+            return
+        where, consumer = TP(message.topic, message.partition), self._app.consumer
+        if lane.queue.high(partial(consumer.on_buffer_drop, where)):
+            consumer.on_buffer_full(where)
+        await lane.queue.put(brought)
 
     # -- partitions come and go
 

@@ -20,7 +20,7 @@ from isthmus.codecs.frames import Broken, Elements
 from isthmus.codecs.letters import Order, letter_id
 from isthmus.codecs.linked import Linked, Merged, Report, Tell
 from isthmus.config.errors import DecodeError
-from isthmus.tables.deliveries import deliveries
+from isthmus.tables.deliveries import Parked, deliveries
 from isthmus.tables.golden import DesiredWrite
 from isthmus.tables.letters import timestamp
 
@@ -201,7 +201,7 @@ def _parked(seen: Seen) -> Iterator[Step]:
         return
     system = seen.topic.removeprefix("deliveries-").removesuffix("-changelog")
     parked = deliveries(system).decode(seen.value or b"")
-    if isinstance(parked, float):
+    if not isinstance(parked, Parked):
         return
     wish = parked.write
     what = f"r{wish.revision} attempt {parked.attempts}: {parked.error}"

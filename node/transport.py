@@ -45,7 +45,8 @@ class ReadCommittedConsumer(driver.Consumer):  # type: ignore[misc]
         for where, some in (records or {}).items():
             if self.should_stop or not self.flow_active:
                 break
-            if some and (active is None or where in active):
+            # What was fetched of a partition before it was to be left alone is handed over all the same.
+            if some and (active is None or where in active or where in self._buffered_partitions):
                 message = self._to_message(where, some[-1])
                 message.value = some
                 self._read_offset[where] = None  # or what was sought would be dropped where it is behind this

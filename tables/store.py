@@ -95,9 +95,9 @@ class Store:
         self._db.write(batch)
         self.position = position
 
-    def scan(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """Keys that begin with `prefix`, in order, with their values."""
-        for key, value in self._items(prefix):
+    def scan(self, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Keys that begin with `prefix`, from `start` on, in order, with their values."""
+        for key, value in self._items(max(prefix, start)):
             if not key.startswith(prefix):
                 return
             if key != POSITION:

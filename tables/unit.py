@@ -6,6 +6,8 @@ put; a trial on top of a unit that fails leaves no trace.
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -55,8 +57,8 @@ class View(Protocol):
         """The value of a key, None where there is none."""
         ...
 
-    def scan(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """Keys that begin with a prefix, with their values."""
+    def scan(self, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Keys that begin with a prefix, from `start` on, in order, with their values."""
         ...
 
 
@@ -99,6 +101,15 @@ class Unit:
     def put(self, table: Table[T], key: bytes, value: T | None) -> None:
         """Set a table's value; None deletes the key."""
         self.puts[table.name][key] = value
+
+    def keys(self, table: str, prefix: bytes, start: bytes = b"") -> Iterator[bytes]:
+        """A table's keys that begin with a prefix, from `start` on, in order, as the unit leaves them by now."""
+        own = self.puts[table]
+        mine = sorted(key for key in own if key.startswith(prefix) and key >= start)
+        stored = (key for key, _ in self.views[table].scan(prefix, start))
+        for key, _ in itertools.groupby(heapq.merge(mine, stored)):
+            if own.get(key, key) is not None:
+                yield key
 
     def send(self, topic: str, key: bytes, element: Any) -> None:
         """Add an element to the frame for the partition of `key`."""
@@ -165,6 +176,9 @@ class Above:
             return None if own[key] is None else encode(own[key])
         return self._unit.views[self._table].get(key)
 
-    def scan(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """Keys of the table itself; the unit's own puts are not among them."""
-        return self._unit.views[self._table].scan(prefix)
+    def scan(self, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Keys with their values, the unit's own puts among them."""
+        for key in self._unit.keys(self._table, prefix, start):
+            raw = self.get(key)
+            if raw is not None:
+                yield key, raw

@@ -17,7 +17,8 @@ from isthmus.tables.deliveries import Patience
 from isthmus.tables.golden import DesiredWrite
 from isthmus.tables.stage import Batch
 
-LATER = 4e9
+START, LATER = 1_000_000.0, 1_010_000.0
+PATIENCE = Patience(1.0, 4.0, 3)
 
 
 @dataclass
@@ -50,7 +51,13 @@ def target() -> Target:
 
 @pytest.fixture
 def desk(target: Target) -> Desk:
-    return Desk(deliver.stage(target, load_mappings(), Patience(1.0, 4.0, 3)))  # type: ignore[arg-type]
+    return desk_of(target)
+
+
+def desk_of(target: Target, patience: Patience = PATIENCE, hinted: bool = False) -> Desk:
+    """A partition of deliver whose clock stands still between ticks."""
+    stage = deliver.stage(target, load_mappings(), patience, hinted=hinted, clock=lambda: START)  # type: ignore[arg-type]
+    return Desk(stage)
 
 
 def wish(revision: int = 1, canonical: str = "c-1", native_id: str | None = "g1", name: str = "Alder") -> Any:
@@ -105,13 +112,35 @@ async def test_a_platforms_own_word_is_the_least_wait(desk: Desk, target: Target
 
 async def test_patience_ends_in_a_dead_letter_that_merge_hears_of(desk: Desk, target: Target) -> None:
     target.answers = [TransientError("busy")] * 3
-    units = [await desk.work(*wish()), await desk.work(Batch("tick", [LATER])), await desk.work(Batch("tick", [LATER]))]
+    units = [
+        await desk.work(*wish()),
+        await desk.work(Batch("tick", [LATER])),
+        await desk.work(Batch("tick", [LATER + 9])),
+    ]
     (letter,) = letters(units[-1])
     assert letter["context"]["attempts"] == 3
     assert letter["context"]["correlation"] == "corr"
     assert [one["outcome"] for one in sent(units[-1], "merge")] == ["refused"]
     assert desk.counts["dynamics/account"]["delivery_parked"] == 0
     assert desk.counts["dynamics/account"]["delivery_dead"] == 1
+
+
+async def test_a_write_that_fails_for_too_long_is_a_dead_letter_however_few_its_attempts(target: Target) -> None:
+    desk = desk_of(target, Patience(1.0, 4.0, 99, age=60.0))
+    target.answers = [TransientError("busy", of_record=True)] * 3
+    await desk.work(*wish())
+    assert letters(await desk.work(Batch("tick", [START + 59.9]))) == []
+    (letter,) = letters(await desk.work(Batch("tick", [START + 90.0])))
+    assert [one["at"] for one in letter["context"]["tried"]] == [START, START + 59.9]
+
+
+async def test_what_is_not_mapped_any_more_is_a_dead_letter_and_does_not_come_again(desk: Desk, target: Target) -> None:
+    target.answers = [TransientError("busy")]
+    await desk.work(*wish())
+    desk.stage = deliver.stage(target, load_mappings().joining(["salesforce"]), Patience())  # type: ignore[arg-type]
+    (letter,) = letters(await desk.work(Batch("tick", [LATER])))
+    assert (letter["code"], letter["counted"]) == ("UNMAPPED", "dynamics/account")
+    assert letters(await desk.work(Batch("tick", [LATER + 9]))) == []
 
 
 async def test_what_fails_for_good_is_a_dead_letter_at_once(desk: Desk, target: Target) -> None:
@@ -131,7 +160,7 @@ async def test_another_version_than_expected_is_not_forced_but_read_again(desk: 
 
 
 async def test_a_row_that_we_made_where_there_are_only_hints_is_read_at_once(target: Target) -> None:
-    hinted = Desk(deliver.stage(target, load_mappings(), Patience(1.0, 4.0, 3), hinted=True))  # type: ignore[arg-type]
+    hinted = desk_of(target, hinted=True)
     unit = await hinted.work(*wish(1, native_id=None), *wish(1, "c-2"))
     (ask,) = sent(unit, "rereads.dynamics")
     assert (ask["record_id"], ask["version"], ask["holds"]) == ("g-new", "00000000000000000007", {"isthmus_id": "c-1"})
@@ -178,7 +207,7 @@ async def test_an_adapter_that_forgets_an_answer_is_not_believed(desk: Desk) -> 
             return (await super().write(writes))[:1]
 
     forgetful = Forgetful()
-    desk = Desk(deliver.stage(forgetful, load_mappings(), Patience(1.0, 4.0, 3)))  # type: ignore[arg-type]
+    desk = desk_of(forgetful)
     unit = await desk.work(*wish(1, "c-1"), *wish(1, "c-2"))
     assert forgetful.calls == [2, 1, 1]
     assert [one["outcome"] for one in sent(unit, "merge")] == ["written", "written"]

@@ -297,7 +297,6 @@ async def test_a_dead_write_replayed_is_told_again_where_it_is_lacking_still(des
     assert (await order(desk, letter, "replay")).frames == {}
     assert books(desk, here)["dynamics/account"] == {
         "delivery_superseded": 1,
-        "delivery_refused": 1,
         "delivery_written": 1,
     }
 

@@ -35,9 +35,10 @@ class Memory:
             else:
                 self.values[key] = value
 
-    def scan(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+    def scan(self, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """By prefix, in order."""
-        return iter(sorted((key, value) for key, value in self.values.items() if key.startswith(prefix)))
+        found = ((key, value) for key, value in self.values.items() if key.startswith(prefix) and key >= start)
+        return iter(sorted(found))
 
 
 async def committed(bootstrap: str, topic: str, partitions: int = 4) -> list[ConsumerRecord]:

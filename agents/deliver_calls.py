@@ -1,0 +1,121 @@
+"""Carrying out writes: what a wish is in the target's own names, and one call for many of them.
+
+Promises: writes of different records go to the adapter together, which knows how its platform likes them; an error nobody
+foresaw costs only the write it is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from isthmus.codecs.translation import Refused, Translation, Translations
+from isthmus.config.errors import AuthError, PermanentError, PlatformError, TransientError
+from isthmus.config.mapping import Mappings, SystemMapping
+from isthmus.systems.protocol import System, Write, Written
+from isthmus.systems.singly import unforeseen
+from isthmus.tables.breaker import Call
+from isthmus.tables.deliveries import Parked, Tried
+from isthmus.tables.golden import DesiredWrite
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A wish to carry out now, after so many attempts before, which failed like this. `due`: since when it waits, where
+    it does."""
+
+    wish: DesiredWrite
+    before: int = 0
+    tried: tuple[Tried, ...] = ()
+    due: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an attempt: an answer or an error, and which of its values could not be said there. `called`: the
+    target was asked at all."""
+
+    attempt: Attempt
+    answer: Written | PlatformError
+    refused: Refused = ()
+    called: bool = True
+
+
+def attempt_of(parked: Parked) -> Attempt:
+    """What waited, to be tried again."""
+    return Attempt(parked.write, parked.attempts, parked.tried, parked.due)
+
+
+async def carry_out(
+    system: System, mappings: Mappings, translations: Translations, attempts: Sequence[Attempt]
+) -> list[Outcome]:
+    """Carry out writes of different records, all of them in one call; the adapter knows how its platform likes it."""
+    outcomes: list[Outcome] = []
+    writes: list[tuple[Attempt, Write, Refused]] = []
+    for attempt in attempts:
+        entity = mappings.entities.get(attempt.wish.entity)
+        target = None if entity is None else entity.systems.get(system.name)
+        if target is None:
+            outcomes.append(Outcome(attempt, _unmapped(system.name, attempt.wish), called=False))
+            continue
+        write, refused = to_write(attempt.wish, target, translations.of(system.name, target.object))
+        if attempt.wish.fields and len(refused) == len(attempt.wish.fields):
+            outcomes.append(Outcome(attempt, _unsayable(refused), called=False))
+        else:
+            writes.append((attempt, write, refused))
+    if not writes:
+        return outcomes
+    answers = await _answers(system, [write for _, write, _ in writes])
+    for (attempt, _, refused), answer in zip(writes, answers, strict=True):
+        outcomes.append(Outcome(attempt, answer, refused))
+    return outcomes
+
+
+def _unmapped(system: str, wish: DesiredWrite) -> PermanentError:
+    return PermanentError(f"{wish.entity} is not mapped for {system} any more", code="UNMAPPED")
+
+
+def _unsayable(refused: Refused) -> PermanentError:
+    """Nothing of a wish can be said: it cannot be carried out at all."""
+    return PermanentError("; ".join(map(str, refused)), code=refused[0].code, hint=refused[0].hint)
+
+
+async def _answers(system: System, writes: Sequence[Write]) -> list[Written | PlatformError]:
+    try:
+        answers = await system.write(writes)
+        if len(answers) != len(writes):
+            raise RuntimeError(f"{len(writes)} writes have {len(answers)} answers")
+        return answers
+    except PlatformError as fault:
+        return [fault] * len(writes)
+    except Exception as fault:
+        log.exception("writes failed in a way nobody foresaw", system=system.name, writes=len(writes))
+        if len(writes) == 1:
+            return [unforeseen(fault)]
+    # One of them may be to blame: a repeat is harmless, and the others need not suffer.
+    return [answer for write in writes for answer in await _answers(system, [write])]
+
+
+def to_write(wish: DesiredWrite, target: SystemMapping, translation: Translation | None) -> tuple[Write, Refused]:
+    """The wish in the platform's own names and values, and what cannot be said there; a known record also gets the
+    canonical id written on it."""
+    refused: Refused = ()
+    if translation is None:
+        fields = {target.fields[name]: value for name, value in wish.fields.items()}
+    else:
+        fields, refused = translation.outward(wish.fields)
+    if wish.native_id is not None:
+        fields[target.external_id] = wish.canonical
+    return Write(target.object, wish.canonical, wish.native_id, fields, wish.known_version), refused
+
+
+def call_of(outcomes: Sequence[Outcome]) -> Call:
+    """What a call says of the target itself: what it refuses for a record's sake says that it is there."""
+    answers = [outcome.answer for outcome in outcomes if outcome.called]
+    failed = [one for one in answers if isinstance(one, TransientError | AuthError) and not one.of_record]
+    waits = [one.retry_after for one in failed if one.retry_after is not None]
+    return Call(len(answers), len(failed), str(failed[0]) if failed else "", max(waits, default=None))

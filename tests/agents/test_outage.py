@@ -1,0 +1,207 @@
+"""A target that is away for hours, in time that is only told: one partition of four, with its table in RocksDB."""
+
+from __future__ import annotations
+
+import random
+import tracemalloc
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+from isthmus.agents import deliver
+from isthmus.config.errors import PlatformError, TransientError
+from isthmus.config.mapping import load_mappings
+from isthmus.systems.protocol import Write, Written
+from isthmus.tables.breaker import Limits
+from isthmus.tables.deliveries import GATE, Parked, Patience, breaker_of, deliveries
+from isthmus.tables.golden import DesiredWrite
+from isthmus.tables.stage import Batch
+from isthmus.tables.store import Store, shared_cache
+from isthmus.tables.unit import Unit
+
+MAPPINGS = load_mappings()
+TABLE = deliveries("dynamics")
+START = 1_800_000_000.0
+LIMITS = Limits(rate=50.0)
+
+
+@dataclass
+class Target:
+    """Answers, or is away; remembers what it was told, and when."""
+
+    name: str = "dynamics"
+    now: float = START
+    away: bool = False
+    calls: int = 0
+    revisions: dict[str, int] = field(default_factory=dict)
+    overtaken: int = 0
+    writes: list[float] = field(default_factory=list)
+
+    async def write(self, writes: Sequence[Write]) -> list[Written | PlatformError]:
+        self.calls += 1
+        if self.away:
+            raise TransientError("dynamics does not answer", code="NETWORK")
+        for write in writes:
+            revision = int(str(write.fields["name"]))
+            self.overtaken += revision < self.revisions.get(write.external_id, 0)
+            self.revisions[write.external_id] = revision
+            self.writes.append(self.now)
+        return [Written(write.record_id or "g", "7", False) for write in writes]
+
+
+class Partition:
+    """deliver's lane without Kafka: its store, its part of the books, its ticks."""
+
+    def __init__(self, folder: Path, target: Target) -> None:
+        self.folder, self.target = folder, target
+        self.counts: Counter[str] = Counter()
+        self.audit: list[str] = []
+        self.revision = 0
+        self.open()
+
+    def open(self) -> None:
+        """As a process does that begins, here or elsewhere."""
+        self.store = Store(self.folder, shared_cache(8 << 20))
+        self.stage = deliver.stage(self.target, MAPPINGS, Patience(), LIMITS, clock=lambda: self.target.now)  # type: ignore[arg-type]
+        self.due: float | None = self.target.now
+
+    async def second(self, records: Sequence[int] = ()) -> None:
+        """One second: wishes for these records, and ticks as long as one is due."""
+        self.target.now += 1.0
+        if records:
+            await self.work([Batch("writes.dynamics", [self.wish(record) for record in records])])
+        for _ in range(100):
+            if self.due is None or self.due > self.target.now:
+                return
+            await self.work([Batch("tick", [self.target.now])])
+        raise AssertionError("it ticks without end")
+
+    def wish(self, record: int) -> DesiredWrite:
+        """The newest wish for a record."""
+        self.revision += 1
+        name = {"name": str(self.revision)}
+        return DesiredWrite("dynamics", f"c-{record}", "account", self.revision, f"g{record}", name, None, "x")
+
+    async def work(self, batches: Sequence[Batch]) -> None:
+        """A unit of work."""
+        unit = Unit({TABLE.name: self.store})
+        fold = self.stage.fold(unit, batches)
+        assert fold is not None
+        await fold
+        self.store.apply(unit.encoded().get(TABLE.name, {}).items(), 0)
+        for counts in unit.counts.values():
+            self.counts.update(counts)
+        self.audit += [orjson.loads(one.value)["context"]["after"] for one in unit.records if one.topic == "audit"]
+        self.due = unit.due
+
+    def state(self) -> str:
+        """The breaker's."""
+        raw = self.store.get(GATE)
+        return breaker_of(None if raw is None else TABLE.decode(raw)).state
+
+    def parked(self) -> list[Parked]:
+        """All that waits."""
+        found = (TABLE.decode(raw) for key, raw in self.store.scan() if not key.startswith(b"\xff"))
+        return [one for one in found if isinstance(one, Parked)]
+
+
+async def test_two_hours_of_outage_lose_and_reorder_nothing(tmp_path: Path) -> None:
+    target, chance = Target(), random.Random(7)
+    lane = Partition(tmp_path / "store", target)
+    newest: dict[str, int] = {}
+
+    async def seconds(number: int) -> None:
+        for _ in range(number):
+            some = [chance.randrange(5000) for _ in range(25)]  # of 100 changes a second, on four partitions
+            await lane.second(some)
+            newest.update({f"c-{record}": lane.revision - 24 + place for place, record in enumerate(some)})
+
+    await seconds(60)
+    target.away = True
+    await seconds(3600)
+    lane.store.close()  # a new owner, in the middle
+    lane.open()
+    calls, parked = target.calls, len(lane.parked())
+    tracemalloc.start()
+    await seconds(60)
+    before = tracemalloc.get_traced_memory()[0]
+    await seconds(60)
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    await seconds(3480)
+    assert parked == len(lane.parked()) == 5000 == lane.counts["delivery_parked"]
+    assert lane.state() == "open"
+    assert target.calls - calls <= 3600 / LIMITS.longest + 2  # probes alone
+    assert grown < 500_000
+    target.away, back, before_drain = False, target.now, len(target.writes)
+    while lane.parked() or lane.state() != "closed":
+        await seconds(1)
+        assert target.now < back + 300, lane.counts
+    assert lane.audit[0] == "open"
+    assert lane.audit[-2:] == ["draining", "closed"]
+    assert target.revisions == newest
+    assert target.overtaken == 0
+    assert lane.counts["delivery_dead"] == 0
+    assert (
+        lane.revision
+        == lane.counts["delivery_written"] + lane.counts["delivery_superseded"] + lane.counts["delivery_dead"]
+    )
+    busiest = max(Counter(target.writes[before_drain:]).values())
+    assert busiest <= 25 + LIMITS.rate * 2 + 3  # what is new, and the drain
+
+
+async def test_a_restart_in_the_middle_of_the_drain_goes_on_with_it(tmp_path: Path) -> None:
+    target = Target(away=True)
+    lane = Partition(tmp_path / "store", target)
+    for second in range(60):
+        await lane.second(range(second * 20, second * 20 + 20))
+    target.away = False
+    while len(target.writes) < 300:
+        await lane.second()
+    assert lane.state() == "draining"
+    lane.store.close()
+    lane.open()
+    first, through = target.now, len(target.writes)
+    while lane.parked():
+        await lane.second()
+    assert len(target.revisions) == 1200
+    assert (1200 - through) / LIMITS.rate - 2 <= target.now - first <= (1200 - through) / LIMITS.rate + 5
+    assert lane.state() == "closed"
+
+
+async def test_a_target_with_little_to_do_is_left_alone_too_and_its_one_write_does_not_die(tmp_path: Path) -> None:
+    target = Target(away=True)
+    lane = Partition(tmp_path / "store", target)
+    await lane.second([1])
+    for _ in range(7200):
+        await lane.second()
+    assert lane.state() == "open"
+    assert [parked.attempts for parked in lane.parked()] == [5]
+    target.away = False
+    for _ in range(70):
+        await lane.second()
+    assert target.revisions == {"c-1": 1}
+
+
+async def test_what_is_parked_is_not_looked_at_before_it_is_due(tmp_path: Path) -> None:
+    target = Target(away=True)
+    lane = Partition(tmp_path / "store", target)
+    for _ in range(5):
+        await lane.second([0])
+    await lane.work([Batch("writes.dynamics", [lane.wish(record) for record in range(1, 2001)])])
+    looked: list[bytes] = []
+    scan = lane.store.scan
+
+    def watched(prefix: bytes = b"", start: bytes = b"") -> object:
+        for key, value in scan(prefix, start):
+            looked.append(key)
+            yield key, value
+
+    lane.store.scan = watched  # type: ignore[method-assign,assignment]
+    for _ in range(120):
+        await lane.second([5])
+    assert target.calls > 8
+    assert len(looked) < 100
