@@ -19,6 +19,7 @@ from isthmus.agents import deliver, identify, intake, merge, reread, review, sou
 from isthmus.agents import letters as dead
 from isthmus.config.mapping import Mappings
 from isthmus.config.settings import Settings
+from isthmus.node.features import advise
 from isthmus.node.hints import Hints
 from isthmus.node.http import Api
 from isthmus.node.letters import Letters
@@ -194,6 +195,8 @@ def _services(
 
     async def open_() -> None:
         published = [*PUBLISHED, *(f"events.{name}" for name in mappings.entities)]
+        if advice := await advise(settings.kafka.bootstrap):
+            log.warning(advice)
         await create(settings.kafka.bootstrap, runtime.topics.declared(runtime.stages.values(), published))
         await asyncio.gather(*(system.open() for system in systems))
         await asyncio.gather(letters.open(), *(door.open() for door in hints.values()))

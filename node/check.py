@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError, for_code
 from isthmus.config.errors import ConfigError, IsthmusError
 from isthmus.config.mapping import ENTITIES, Mappings, load_mappings
 from isthmus.config.settings import Settings
+from isthmus.node.features import MAY_HANG, TRANSACTIONS, features, transactions_may_hang
 from isthmus.systems.protocol import Finding, System
 
 State = Literal["ok", "warn", "fail"]
@@ -84,7 +85,7 @@ async def _kafka(settings: Settings) -> list[Answer]:
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             await admin.start()
-            return [await _cluster(admin, servers), *await _topics(admin, settings)]
+            return [await _cluster(admin, servers), await _transactions(admin), *await _topics(admin, settings)]
     except (KafkaError, OSError) as fault:
         message = f"{servers} does not answer: {type(fault).__name__}"
         return [Answer("fail", "kafka", message, "set kafka.url or KAFKA_URL to a Kafka that runs")]
@@ -95,6 +96,12 @@ async def _kafka(settings: Settings) -> list[Answer]:
 async def _cluster(admin: AIOKafkaAdminClient, servers: str) -> Answer:
     found = await admin.describe_cluster()
     return Answer("ok", "kafka", f"{servers} answers: brokers {len(found['brokers'])}, cluster {found['cluster_id']}")
+
+
+async def _transactions(admin: AIOKafkaAdminClient) -> Answer:
+    found = await features(admin)
+    told = f"{TRANSACTIONS} is {found.get(TRANSACTIONS, 0)}"
+    return Answer("warn" if transactions_may_hang(found) else "ok", "kafka transactions", told, MAY_HANG)
 
 
 async def _topics(admin: AIOKafkaAdminClient, settings: Settings) -> list[Answer]:

@@ -16,6 +16,10 @@ TRANSACTIONS = "transaction.version"
 # The highest under which a broker that is killed between a commit and its markers writes them when it is back: with 2, a
 # Kafka 4.3.1 forgets them for clients that speak as ours does, and their partitions stand still (docs/adr/0007).
 WHOLE_TRANSACTIONS = 1
+MAY_HANG = (
+    "where brokers are killed, commits may hang: kafka-features.sh downgrade --feature transaction.version=1"
+    " (docs/adr/0007)"
+)
 FINALIZED = 2  # the tag of the field, KIP-584
 _features = CompactArray(
     ("name", CompactString("utf-8")), ("highest", Int16), ("lowest", Int16), ("tags", TaggedFields)
@@ -57,6 +61,16 @@ async def features(admin: AIOKafkaAdminClient) -> dict[str, int]:
     told: Any = await admin._send_request(_Ask())
     held = told.tags.get(FINALIZED)
     return {} if held is None else {name: highest for name, highest, *_ in _features.decode(BytesIO(held)) or ()}
+
+
+async def advise(bootstrap: str) -> str | None:
+    """What an operator should know of this cluster before it is relied upon; None where all is well."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        await admin.start()
+        return MAY_HANG if transactions_may_hang(await features(admin)) else None
+    finally:
+        await admin.close()
 
 
 def transactions_may_hang(found: dict[str, int]) -> bool:

@@ -17,7 +17,16 @@ from isthmus.config.errors import IsthmusError
 from isthmus.tables.store import Store
 
 POLL_SECONDS = 0.01
+HANGING_SECONDS = 120.0  # twice the time limit of our transactions (node/transaction.py)
 MARKED_SECONDS = 20.0  # a transaction is committed a little before readers may see it
+
+
+class HangingTransaction(IsthmusError):
+    """Kafka holds a transaction open beyond any time limit, and nobody may read past it."""
+
+    code = "HANGING"
+    retryable = True
+    hint = "kafka-transactions.sh find-hanging shows it; docs/safety.md says how it is ended"
 
 
 class ChangelogLost(IsthmusError):
@@ -36,7 +45,8 @@ async def recover(
     """Read each changelog (topic, partition) from its store's position to its end; the number of records applied.
 
     An end is where it is committed to now; for those in `beyond`, once the offset named there is committed (which waits
-    for transactions that were open before it, a fenced writer's never).
+    for transactions that were open before it, a fenced writer's never). Raises HangingTransaction where that takes longer
+    than any transaction may.
     """
     if not stores:
         return 0
@@ -78,10 +88,7 @@ async def _read(
     consumer: AIOKafkaConsumer, stores: Mapping[TopicPartition, Store], beyond: Mapping[TopicPartition, int]
 ) -> int:
     await seek_to(consumer, stores)
-    ends = await consumer.end_offsets(list(stores))
-    while any(ends[where] <= offset for where, offset in beyond.items()):
-        await asyncio.sleep(POLL_SECONDS)
-        ends = await consumer.end_offsets(list(stores))
+    ends = await _ends_beyond(consumer, stores, beyond)
     for where, store in stores.items():
         if store.position is not None and ends[where] <= store.position:
             await _still_there(consumer, where, store)
@@ -94,6 +101,21 @@ async def _read(
             applied += len(records)
         waiting = {where for where in waiting if await consumer.position(where) < ends[where]}
     return applied
+
+
+async def _ends_beyond(
+    consumer: AIOKafkaConsumer, logs: Iterable[TopicPartition], beyond: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, int]:
+    begun = time.monotonic()
+    while True:
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(list(logs))
+        held = [where for where, offset in beyond.items() if ends[where] <= offset]
+        if not held:
+            return ends
+        if time.monotonic() - begun > HANGING_SECONDS:
+            places = ", ".join(f"{where.topic}/{where.partition} at {ends[where]}" for where in held)
+            raise HangingTransaction(f"a transaction is open for longer than any may be: {places}")
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def _still_there(consumer: AIOKafkaConsumer, where: TopicPartition, store: Store) -> None:
