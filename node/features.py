@@ -26,7 +26,7 @@ _features = CompactArray(
 )
 
 
-class _Answer(Response):
+class _Answer(Response):  # type: ignore[misc]
     API_KEY = 18
     API_VERSION = 3
     SCHEMA = Schema(
@@ -37,7 +37,7 @@ class _Answer(Response):
     )
 
 
-class _Question(RequestStruct):
+class _Question(RequestStruct):  # type: ignore[misc]
     API_KEY = 18
     API_VERSION = 3
     FLEXIBLE_VERSION = True
@@ -49,7 +49,7 @@ class _Question(RequestStruct):
         return ResponseHeader_v0.decode(read_buffer)
 
 
-class _Ask(Request[_Question]):
+class _Ask(Request[_Question]):  # type: ignore[misc]
     API_KEY = 18
 
     def build(self, request_struct_class: type[_Question]) -> _Question:
