@@ -20,8 +20,8 @@ from chaos.generator import MAPPINGS
 from chaos.proof import Findings, dead, events
 from chaos.replay import Node
 from chaos.run import Run
-from isthmus.node.demo import worker_settings
 from isthmus.node.proof import disagreements, read_events
+from isthmus.node.theatre import worker_settings
 from isthmus.simulators.day import Day
 from isthmus.simulators.dynamics import DynamicsEnvironment, serve_dynamics
 from isthmus.simulators.salesforce import SalesforceOrg, serve_salesforce

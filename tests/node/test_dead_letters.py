@@ -20,8 +20,8 @@ from test_workers import beside
 from isthmus.codecs.arrival import Arrival
 from isthmus.codecs.change import Change
 from isthmus.codecs.frames import encode
-from isthmus.node.demo import Progress, Theatre, settle, theatre
 from isthmus.node.stagehand import Worker
+from isthmus.node.theatre import Progress, Theatre, settle, theatre
 
 TOKEN = "an-operators-token"
 TOO_LONG = "x" * 200  # for Dynamics

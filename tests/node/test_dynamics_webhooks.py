@@ -15,7 +15,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from isthmus.config.mapping import load_mappings
-from isthmus.node.demo import Progress, settle, theatre, verdict
+from isthmus.node.demo import verdict
+from isthmus.node.theatre import Progress, settle, theatre
 from isthmus.node.webhooks import understand
 
 WEBHOOKS_ALONE = {"ISTHMUS_DYNAMICS__FEED_SECONDS": "3600"}

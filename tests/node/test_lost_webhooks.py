@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from isthmus.node.demo import Progress, Theatre, settle, theatre, verdict
+from isthmus.node.demo import verdict
+from isthmus.node.theatre import Progress, Theatre, settle, theatre
 
 QUICK = {"ISTHMUS_DYNAMICS__FEED_SECONDS": "0.3"}
 

@@ -12,8 +12,8 @@ from oracle import committed
 from isthmus.config.errors import ConfigError
 from isthmus.config.mapping import ENTITIES
 from isthmus.node import cli
-from isthmus.node.demo import Progress, settle, theatre
 from isthmus.node.mapping_try import seconds_of
+from isthmus.node.theatre import Progress, settle, theatre
 
 TOPICS = ("changes.salesforce", "merge", "golden-changelog", "writes.dynamics", "dead", "events.account")
 

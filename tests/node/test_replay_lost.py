@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from isthmus.node.demo import Progress, Theatre, settle, theatre, verdict
+from isthmus.node.demo import verdict
+from isthmus.node.theatre import Progress, Theatre, settle, theatre
 
 
 def names(stage: Theatre) -> list[str]:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from isthmus.node.demo import Progress, settle, theatre
+from isthmus.node.theatre import Progress, settle, theatre
 
 
 async def table_get(port: int, *arguments: str) -> tuple[int, str, str]:

@@ -18,8 +18,8 @@ from isthmus.codecs.frames import encode
 from isthmus.codecs.letters import Order
 from isthmus.codecs.linked import Linked, Report
 from isthmus.config.errors import PermanentError
-from isthmus.node.demo import Progress, Theatre, settle, theatre
 from isthmus.node.steps import Seen, Step, steps
+from isthmus.node.theatre import Progress, Theatre, settle, theatre
 from isthmus.node.trail import Trail, waits
 from isthmus.tables.deliveries import Parked
 from isthmus.tables.golden import DesiredWrite

@@ -9,7 +9,8 @@ import orjson
 from oracle import committed
 
 from isthmus.config.mapping import load_mappings
-from isthmus.node.demo import Progress, Theatre, settle, theatre, verdict
+from isthmus.node.demo import verdict
+from isthmus.node.theatre import Progress, Theatre, settle, theatre
 
 ENTITY = """
 entity: account

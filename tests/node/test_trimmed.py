@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.structs import TopicPartition
 
-from isthmus.node.demo import Progress, settle, theatre
+from isthmus.node.theatre import Progress, settle, theatre
 
 
 async def test_records_deleted_before_they_were_done_stop_their_lane_and_the_worker_says_so(

@@ -14,7 +14,8 @@ from confluent_kafka import Consumer
 from oracle import committed, replay
 
 from isthmus.config.mapping import load_mappings
-from isthmus.node.demo import Progress, Theatre, play, settle, theatre, verdict
+from isthmus.node.demo import play, verdict
+from isthmus.node.theatre import Progress, Theatre, settle, theatre
 
 MAPPINGS = load_mappings()
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import aiohttp
 
-from isthmus.node.demo import Progress, settle, theatre
 from isthmus.node.http import ENDPOINTS, openapi
 from isthmus.node.stagehand import Worker, free_port
+from isthmus.node.theatre import Progress, settle, theatre
 
 
 async def test_either_of_two_workers_answers_for_every_key_and_both_show_the_same_whole_books(
