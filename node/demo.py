@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from rich.table import Table
 
 from isthmus.node.broker import local_kafka
 from isthmus.node.proof import Events, disagreements, read_events
+from isthmus.node.story import Story, tell
 from isthmus.node.theatre import Progress, Theatre, settle, theatre
 from isthmus.simulators.salesforce import SalesforceOrg
 
@@ -33,8 +34,8 @@ SETTLE_SECONDS = 300.0
 # -- the day
 
 
-async def play(stage: Theatre, progress: Progress, *, seed: int, size: int, pause: float) -> None:
-    """The whole day: new customers, then changes at both desks, with the trouble that real systems make."""
+async def play(stage: Theatre, progress: Progress, *, seed: int, size: int, pause: float) -> Story:
+    """The whole day: new customers, then changes at both desks, with the trouble that real systems make; then the story."""
     day = stage.day(seed, size)
     stage.org.duplicate_every = 25
     stage.environment.duplicate_every = 20
@@ -48,6 +49,11 @@ async def play(stage: Theatre, progress: Progress, *, seed: int, size: int, paus
             if progress.wishes == size * 3:
                 _change_behind_a_gap(stage.org)
         await settle(stage, progress, SETTLE_SECONDS)
+    story = Story(edits=progress.wishes)
+    await tell(stage, progress, story)
+    progress.phase = "evening: all comes to rest"
+    await settle(stage, progress, SETTLE_SECONDS)
+    return story
 
 
 def _change_behind_a_gap(org: SalesforceOrg) -> None:
@@ -119,8 +125,9 @@ async def _perform(stage: Theatre, screen: Console, *, size: int, seed: int, pau
     progress, begun = Progress(), time.monotonic()
     screen.print(f"The worker's state: {stage.worker.url}")
     with _shown(screen, lambda: _scene(progress, time.monotonic() - begun)):
-        await play(stage, progress, seed=seed, size=size, pause=pause)
-    return await verdict(stage, progress.ledger, time.monotonic() - begun)
+        story = await play(stage, progress, seed=seed, size=size, pause=pause)
+    found = await verdict(stage, progress.ledger, time.monotonic() - begun)
+    return replace(found, summary={**found.summary, "story": story.told(progress.ledger)})
 
 
 @contextlib.contextmanager

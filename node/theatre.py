@@ -26,6 +26,7 @@ from isthmus.simulators.dynamics import DynamicsEnvironment, serve_dynamics
 from isthmus.simulators.salesforce import SalesforceOrg, serve_pubsub, serve_salesforce
 
 CALM_SECONDS = 1.5
+OPERATOR = "the-demo's-operator"
 NOTHING_MORE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -94,6 +95,7 @@ def worker_settings(
         "ISTHMUS_NODE__DATA_DIR": str(folder / "state"),
         "ISTHMUS_NODE__HTTP_PORT": str(free_port()),
         "ISTHMUS_NODE__INSTANCE": f"{namespace}one",
+        "ISTHMUS_NODE__OPERATOR_TOKEN": OPERATOR,
         "ISTHMUS_LOG_LEVEL": "info",
         "ISTHMUS_PIPELINE__RETRY_BASE": "0.2",
         "ISTHMUS_PIPELINE__RETRY_CAP": "5",

@@ -1,0 +1,179 @@
+"""The story that the demo tells after its day: one customer's troubles, each a chapter that ends when it is over.
+
+Promises: every chapter waits for what it tells of, and raises IsthmusError with its own name where that does not come;
+nothing is asserted here, the figures are for whoever reads the demo's JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import aiohttp
+
+from isthmus.config.errors import IsthmusError
+from isthmus.node.theatre import OPERATOR, Progress, Theatre
+
+CHAPTER_SECONDS = 120.0
+OUTAGE_EDITS = 40
+TOO_LONG = "Alder & Birch, " * 12  # Salesforce takes it, the name column of Dynamics does not
+
+
+@dataclass
+class Story:
+    """What came of it. `parked_peak`: the most writes that waited at once; `edits`: what people did at both desks."""
+
+    conflicts: int = 0
+    merges: int = 0
+    rejected: int = 0
+    tasks_opened: int = 0
+    outage_seconds: float = 0.0
+    parked_peak: int = 0
+    replayed: int = 0
+    edits: int = field(default=0, repr=False)
+
+    def told(self, ledger: Mapping[str, Any]) -> dict[str, Any]:
+        """Its JSON; the ledger says how many writes there were."""
+        writes = sum(counts.get("written", 0) for counts in ledger["deliveries"].values())
+        figures = asdict(self)
+        edits = figures.pop("edits")
+        return {**figures, "writes_per_edit": round(writes / max(1, edits), 2)}
+
+
+class Desk:
+    """Both desks and the node's own API, as the people of the story use them."""
+
+    def __init__(self, stage: Theatre, session: aiohttp.ClientSession, story: Story) -> None:
+        self.stage = stage
+        self.story = story
+        self._session = session
+
+    def salesforce(self, object: str, record_id: str | None, **fields: Any) -> str:
+        """Somebody at Salesforce creates or changes a record; its id."""
+        self.story.edits += 1
+        if record_id is None:
+            return self.stage.org.create(object, fields)
+        self.stage.org.update(object, record_id, fields)
+        return record_id
+
+    def dynamics(self, table: str, record_id: str, **fields: Any) -> None:
+        """Somebody at Dynamics changes a row."""
+        self.story.edits += 1
+        self.stage.environment.update(table, record_id, fields)
+
+    async def asks(self, path: str, **query: str) -> Any:
+        """The node's answer; None where there is none yet."""
+        async with self._session.get(f"{self.stage.worker.url}{path}", params=query) as response:
+            return await response.json() if response.ok else None
+
+    async def orders(self, path: str, body: Mapping[str, Any]) -> Any:
+        """What came of an operator's order."""
+        async with self._session.post(f"{self.stage.worker.url}{path}", json=body) as response:
+            told = await response.json()
+            if not response.ok:
+                raise IsthmusError(f"{path}: {told}", hint=self.stage.worker.last_words())
+            return told
+
+    async def until(self, what: str, seen: Callable[[], Awaitable[Any]]) -> Any:
+        """Wait until something is seen, and give it back."""
+        try:
+            async with asyncio.timeout(CHAPTER_SECONDS):
+                while not (found := await seen()):
+                    await asyncio.sleep(0.1)
+                return found
+        except TimeoutError:
+            raise IsthmusError(f"the story waits in vain: {what}", hint=self.stage.worker.last_words()) from None
+
+    async def until_row(self, what: str, table: str, **fields: Any) -> str:
+        """Wait for a row of Dynamics with these values; its id."""
+
+        async def seen() -> str | None:
+            rows = self.stage.environment.rows(table)
+            return next((one for one, row in rows.items() if fields.items() <= dict(row).items()), None)
+
+        return str(await self.until(what, seen))
+
+    async def until_record(self, what: str, object: str, record_id: str, **fields: Any) -> None:
+        """Wait until a record of Salesforce has these values."""
+
+        async def seen() -> bool:
+            return fields.items() <= dict(self.stage.org.rows(object)[record_id]).items()
+
+        await self.until(what, seen)
+
+    async def parked(self) -> int:
+        """How many writes wait now; the story keeps the most."""
+        ledger = await self.asks("/v1/ledger")
+        waiting = sum(counts.get("parked", 0) for counts in ledger["deliveries"].values()) if ledger else 0
+        self.story.parked_peak = max(self.story.parked_peak, waiting)
+        return waiting
+
+
+@asynccontextmanager
+async def _desk(stage: Theatre, story: Story) -> AsyncIterator[Desk]:
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {OPERATOR}"}) as session:
+        yield Desk(stage, session, story)
+
+
+async def tell(stage: Theatre, progress: Progress, story: Story) -> None:
+    """Every chapter, in order."""
+    async with _desk(stage, story) as desk:
+        for chapter in CHAPTERS:
+            progress.phase = f"the story: {(chapter.__doc__ or '').splitlines()[0].rstrip('.')}"
+            await chapter(desk)
+
+
+# -- the chapters
+
+
+async def create_and_enrich(desk: Desk) -> None:
+    """Salesforce wins a customer, Dynamics sets its credit limit."""
+    account = desk.salesforce("Account", None, Name="Alder Optics", Phone="+44 20 7946 0011")
+    row = await desk.until_row("the customer comes to Dynamics", "account", name="Alder Optics")
+    desk.dynamics("account", row, creditlimit=25000.0, address1_city="Porto", address1_country="Portugal")
+    await desk.until_record("its city comes to Salesforce", "Account", account, BillingCity="Porto")
+
+
+async def outage(desk: Desk) -> None:
+    """Dynamics is away while Salesforce works on."""
+    began = time.monotonic()
+    desk.stage.environment.outage.status = 503
+    try:
+        for number, account in enumerate(sorted(desk.stage.org.rows("Account"))[:OUTAGE_EDITS]):
+            desk.salesforce("Account", account, Phone=f"+44 20 7946 5{number:03d}")
+        await desk.until("the writes wait", lambda: _at_least(desk, OUTAGE_EDITS // 2))
+    finally:
+        desk.stage.environment.outage.over()
+    desk.story.outage_seconds = round(time.monotonic() - began, 1)
+    await desk.until("all that waited is written", lambda: _none_parked(desk))
+
+
+async def _at_least(desk: Desk, number: int) -> bool:
+    return await desk.parked() >= number
+
+
+async def _none_parked(desk: Desk) -> bool:
+    return not await desk.parked()
+
+
+async def refused_and_replayed(desk: Desk) -> None:
+    """Dynamics refuses a name; it is put right and the dead letter replayed."""
+    account = desk.salesforce("Account", None, Name=TOO_LONG)
+    (letter,) = await desk.until("the write is a dead letter", lambda: _letters(desk))
+    desk.salesforce("Account", account, Name="Alder & Birch")
+    await desk.until_row("the right name comes to Dynamics", "account", name="Alder & Birch")
+    done = await desk.orders("/v1/dead/replay", {"ids": [letter["id"]], "by": "the demo"})
+    desk.story.replayed += sum(one["done"] == "replayed" for one in done["results"])
+
+
+async def _letters(desk: Desk) -> list[dict[str, Any]]:
+    found = await desk.asks("/v1/dead", system="dynamics", state="open")
+    letters: list[dict[str, Any]] = found["letters"] if found else []
+    return letters
+
+
+CHAPTERS = (create_and_enrich, outage, refused_and_replayed)
