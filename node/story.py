@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import cycle
 from typing import Any
 
 import aiohttp
@@ -19,7 +20,7 @@ from isthmus.config.errors import IsthmusError
 from isthmus.node.theatre import OPERATOR, Progress, Theatre
 
 CHAPTER_SECONDS = 120.0
-OUTAGE_EDITS = 40
+OUTAGE_RECORDS = 40
 TOO_LONG = "Alder & Birch, " * 12  # Salesforce takes it, the name column of Dynamics does not
 
 
@@ -139,24 +140,25 @@ async def create_and_enrich(desk: Desk) -> None:
 
 
 async def outage(desk: Desk) -> None:
-    """Dynamics is away while Salesforce works on."""
+    """Dynamics is away until its breaker opens, while Salesforce works on."""
     began = time.monotonic()
+    accounts = cycle(sorted(desk.stage.org.rows("Account"))[:OUTAGE_RECORDS])
     desk.stage.environment.outage.status = 503
     try:
-        for number, account in enumerate(sorted(desk.stage.org.rows("Account"))[:OUTAGE_EDITS]):
-            desk.salesforce("Account", account, Phone=f"+44 20 7946 5{number:03d}")
-        await desk.until("the writes wait", lambda: _at_least(desk, OUTAGE_EDITS // 2))
+        await desk.until("its circuit breaker opens", lambda: _edited_until_open(desk, next(accounts)))
     finally:
         desk.stage.environment.outage.over()
     desk.story.outage_seconds = round(time.monotonic() - began, 1)
-    await desk.until("all that waited is written", lambda: _none_parked(desk))
+    await desk.until("all that waited is written", lambda: _nothing_waits(desk))
 
 
-async def _at_least(desk: Desk, number: int) -> bool:
-    return await desk.parked() >= number
+async def _edited_until_open(desk: Desk, account: str) -> bool:
+    desk.salesforce("Account", account, Phone=f"+44 20 7946 {desk.story.edits % 10_000:04d}")
+    delivery = await desk.asks("/v1/delivery")
+    return await desk.parked() >= OUTAGE_RECORDS // 2 and bool(delivery) and delivery["targets"]["dynamics"] == "open"
 
 
-async def _none_parked(desk: Desk) -> bool:
+async def _nothing_waits(desk: Desk) -> bool:
     return not await desk.parked()
 
 
