@@ -18,6 +18,7 @@ import structlog
 from isthmus.agents.deliver_calls import Attempt, attempt_of, call_of, carry_out
 from isthmus.agents.deliver_outcomes import Target, park, read_first, report, settle
 from isthmus.agents.deliver_parking import adopt, first_due, lift, take
+from isthmus.agents.ends import Most, buried, let
 from isthmus.codecs.audit import CONTENT_TYPE, audit
 from isthmus.codecs.dead import dead_letter
 from isthmus.codecs.frames import Elements
@@ -39,11 +40,12 @@ def stage(
     mappings: Mappings,
     patience: Patience,
     limits: Limits | None = None,
+    most: Most | None = None,
     hinted: bool = False,
     clock: Callable[[], float] = time.time,
 ) -> Stage:
-    """The stage of one system. `hinted`: it only hints at changes, and a hint at a row that is gone says nothing;
-    `clock`: epoch seconds, where no tick tells the time."""
+    """The stage of one system. `most`: how many records may end there; `hinted`: it only hints at changes, and a hint at
+    a row that is gone says nothing; `clock`: epoch seconds, where no tick tells the time."""
     topic = f"writes.{system.name}"
     target = Target(system.name, deliveries(system.name), mappings, patience, limits or Limits())
     translations = Translations(mappings)
@@ -54,7 +56,8 @@ def stage(
         wishes = [wish for batch in batches if batch.topic == topic for wish in batch.elements]
         before = _breaker(unit, target)
         attempts, breaker = plan(unit, target, wishes, before.at(now), now, ticked=tick is not None)
-        outcomes = await carry_out(system, mappings, translations, attempts)
+        attempts, held = let(unit, target.table, attempts, most or Most(), now)
+        outcomes = held + await carry_out(system, mappings, translations, attempts)
         probing = breaker.state == "half_open"
         for outcome in outcomes:
             settle(unit, target, outcome, now, counts=not probing)
@@ -140,7 +143,7 @@ def _died(unit: Unit, system: str, raw: bytes) -> dict[str, str]:
         return {}
     if wish.system != system:
         return {}
-    report(unit, wish, "refused", wish.native_id, None)
+    report(unit, wish, buried(wish), wish.native_id, None)
     unit.count(wish.system, wish.entity, "delivery_dead")
     told = {"entity": wish.entity, "canonical": wish.canonical, "correlation": wish.correlation}
     return {"topic": f"writes.{wish.system}", "counted": f"{wish.system}/{wish.entity}", **told}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from isthmus.codecs.change import Value
 from isthmus.codecs.translation import Refused, Translation, Translations
 from isthmus.config.errors import AuthError, PermanentError, PlatformError, TransientError
 from isthmus.config.mapping import Mappings, SystemMapping
@@ -102,15 +103,30 @@ async def _answers(system: System, writes: Sequence[Write]) -> list[Written | Pl
 
 def to_write(wish: DesiredWrite, target: SystemMapping, translation: Translation | None) -> tuple[Write, Refused]:
     """The wish in the platform's own names and values, and what cannot be said there; a known record also gets the
-    canonical id written on it."""
+    canonical id written on it, or taken from it."""
     refused: Refused = ()
     if translation is None:
         fields = {target.fields[name]: value for name, value in wish.fields.items()}
     else:
         fields, refused = translation.outward(wish.fields)
     if wish.native_id is not None:
-        fields[target.external_id] = wish.canonical
-    return Write(target.object, wish.canonical, wish.native_id, fields, wish.known_version), refused
+        fields |= columns(wish, target)
+    delete = wish.action == "delete"
+    return Write(target.object, wish.canonical, wish.native_id, fields, wish.known_version, delete=delete), refused
+
+
+def columns(wish: DesiredWrite, target: SystemMapping) -> dict[str, Value]:
+    """What is written of a known record besides its values."""
+    match wish.action:
+        case "delete":
+            return {}
+        case "unlink":
+            return {target.external_id: None}
+        case "deactivate":
+            return {**target.inactive, target.external_id: wish.canonical}
+        case "reactivate":
+            return {**target.active, target.external_id: wish.canonical}
+    return {target.external_id: wish.canonical}
 
 
 def call_of(outcomes: Sequence[Outcome]) -> Call:

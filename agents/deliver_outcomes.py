@@ -7,13 +7,14 @@ moves it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from isthmus.agents import deliver_parking as parking
 from isthmus.agents.deliver_calls import Attempt, Outcome
+from isthmus.agents.ends import Came, buried
 from isthmus.codecs.arrival import Reread, native_key
 from isthmus.codecs.change import Value
 from isthmus.codecs.dead import dead_letter
@@ -62,7 +63,7 @@ def settle(unit: Unit, target: Target, outcome: Outcome, now: float, *, counts: 
             unit.count(system, wish.entity, "delivery_retries")
         case fault:
             _bury(unit, system, outcome.attempt, fault)
-            report(unit, wish, "refused", wish.native_id, None)
+            report(unit, wish, buried(wish), wish.native_id, None)
             unit.count(system, wish.entity, "delivery_dead")
 
 
@@ -127,9 +128,7 @@ def _without(unit: Unit, system: str, wish: DesiredWrite, refused: Refused) -> D
 # -- what merge hears
 
 
-def report(
-    unit: Unit, wish: DesiredWrite, outcome: Literal["written", "refused"], native_id: str | None, version: str | None
-) -> None:
+def report(unit: Unit, wish: DesiredWrite, outcome: Came, native_id: str | None, version: str | None) -> None:
     """Tell merge what a write came to."""
     told = Report(
         system=wish.system,
@@ -140,6 +139,7 @@ def report(
         outcome=outcome,
         version=version,
         fields=wish.fields,
+        action=wish.action,
     )
     unit.send("merge", wish.canonical.encode(), told)
 

@@ -16,7 +16,7 @@ from isthmus.codecs.change import Value
 from isthmus.codecs.frames import encode
 
 SOURCE = "/isthmus"
-KINDS = ("created", "updated", "deleted", "linked", "unlinked")
+KINDS = ("created", "updated", "deleted", "restored", "linked", "unlinked")
 Headers = list[tuple[str, bytes]]
 
 

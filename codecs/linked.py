@@ -12,6 +12,9 @@ import msgspec
 
 from isthmus.codecs.change import Operation, Value
 
+# What a write does to a record besides bringing its values: nothing, or end it by the policy, or take that back.
+Action = Literal["upsert", "deactivate", "delete", "unlink", "reactivate"]
+
 
 class Linked(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="kind", tag="change"):
     """A change whose record is known to be a golden record. `tagged`: whether the platform says that we made it,
@@ -42,16 +45,17 @@ class Linked(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fiel
 
 class Report(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="report"):
     """What became of the write of revision `rev`: `fields` are the values it carried, `version` the record's new one, or
-    the one that a refused write expected and did not find."""
+    the one that a refused write expected and did not find. `held`: not carried out until a person says so."""
 
     system: str
     native_id: str
     canonical: str
     entity: str
     rev: int
-    outcome: Literal["written", "refused"]
+    outcome: Literal["written", "refused", "held"]
     version: str | None
     fields: Mapping[str, Value]
+    action: Action = "upsert"
 
 
 class Tell(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="tell"):

@@ -81,6 +81,15 @@ class FieldMapping(Declared):
     )
 
 
+OnDelete = Literal["keep", "deactivate", "delete", "unlink"]
+
+
+class Deletes(Declared):
+    """Whose deletes end a golden record; what then becomes of its records, each system says (`on_delete`)."""
+
+    of: tuple[str, ...] = Field(alias="from", min_length=1, description="The systems in which people may delete it.")
+
+
 class SystemMapping(Declared):
     """Where an entity lives in one system."""
 
@@ -94,6 +103,13 @@ class SystemMapping(Declared):
     events: dict[str, dict[str, str]] = Field(
         default_factory=dict,
         description="Operations: business events about this object, each with the payload's name for every key column.",
+    )
+    on_delete: OnDelete = Field("keep", description="What becomes of the record here when it was deleted elsewhere.")
+    inactive: dict[str, str | bool | int] = Field(
+        default_factory=dict, description="For on_delete deactivate: the columns that make a record inactive."
+    )
+    active: dict[str, str | bool | int] = Field(
+        default_factory=dict, description="For on_delete deactivate: the same columns, as they make it active again."
     )
 
     @cached_property
@@ -147,6 +163,7 @@ class EntityMapping(Declared):
     match: tuple[tuple[str, ...], ...] = Field((), description="Sets of fields that, equal and present, link records.")
     fields: dict[str, FieldMapping]
     groups: dict[str, Rule] = Field(default_factory=dict, description="A rule per group of fields.")
+    deletes: Deletes | None = Field(None, description="Whose deletes count elsewhere; without it nobody's.")
     systems: dict[str, SystemMapping] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -280,6 +280,13 @@ class Pipeline(Declared):
         default=1.0, description="The wait before the second attempt, in seconds; then it doubles."
     )
     retry_cap: Seconds = Field(default=300.0, description="The longest wait, in seconds.")
+    ends_most: int = Field(
+        default=100,
+        ge=1,
+        description="So many records of a system may be deleted, deactivated or unlinked for deletes elsewhere within "
+        "`ends_seconds`; of more none is until a person says so. Each partition has its share.",
+    )
+    ends_seconds: Seconds = Field(default=600.0, description="The time within which `ends_most` counts, in seconds.")
     max_attempts: int = Field(
         default=20,
         ge=1,

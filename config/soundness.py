@@ -28,6 +28,7 @@ def problems(entity: EntityMapping) -> Iterator[str]:
         elif name not in said:
             yield f"match: no system tells us {name!r}"
     yield from _rules(entity)
+    yield from _deletes(entity)
 
 
 def _said(entity: EntityMapping, system: str) -> frozenset[str]:
@@ -141,3 +142,29 @@ def _shared(place: str, mapping: SystemMapping) -> Iterator[str]:
             yield f"{place}.fields: {column} has the same part of a name twice"
         elif len({part.form for part in parts}) > 1 or len({one.direction for one in held}) > 1:
             yield f"{place}.fields: both parts of {column} need the same form and direction"
+
+
+# -- deletes
+
+
+def _deletes(entity: EntityMapping) -> Iterator[str]:
+    for system in entity.deletes.of if entity.deletes else ():
+        if system not in entity.systems:
+            yield f"deletes.from: there is no system {system!r}"
+    for system, mapping in entity.systems.items():
+        if mapping.on_delete != "keep" and entity.deletes is None:
+            yield f"systems.{system}.on_delete: nobody's deletes count; name the systems in deletes.from"
+        yield from _states(f"systems.{system}", mapping)
+
+
+def _states(place: str, mapping: SystemMapping) -> Iterator[str]:
+    """What makes a record inactive there, and active again."""
+    if mapping.on_delete == "deactivate" and not mapping.inactive:
+        yield f"{place}.on_delete: deactivate needs `inactive` and `active`, the columns that say so there"
+    if mapping.inactive.keys() != mapping.active.keys():
+        yield f"{place}.active: name the columns of `inactive`, as they are in an active record"
+    elif mapping.inactive and mapping.inactive == mapping.active:
+        yield f"{place}.active: it is the same as `inactive`"
+    for column in mapping.inactive:
+        if column in (*mapping.fields.values(), mapping.external_id):
+            yield f"{place}.inactive: {column} is mapped already, and can be no field as well"

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from isthmus.agents import deliver, identify, intake, merge, reread, review, source
 from isthmus.agents import letters as dead
+from isthmus.agents.ends import Most
 from isthmus.config.mapping import Mappings
 from isthmus.config.settings import Settings
 from isthmus.node.features import advise
@@ -83,6 +84,7 @@ def stages(settings: Settings, mappings: Mappings, systems: Sequence[System], fa
     """Every stage of the way of a change, in its order."""
     named = {system.name: system for system in systems}
     pipeline = settings.pipeline
+    most = Most(pipeline.ends_most, pipeline.ends_seconds)
     patience = Patience(pipeline.retry_base, pipeline.retry_cap, pipeline.max_attempts, pipeline.max_age)
     limits = _limits(settings)
 
@@ -96,7 +98,9 @@ def stages(settings: Settings, mappings: Mappings, systems: Sequence[System], fa
         identify.stage(mappings),
         merge.stage(mappings),
         *(
-            deliver.stage(system, mappings, patience, limits, hinted=hint_reader(system.name, mappings) is not None)
+            deliver.stage(
+                system, mappings, patience, limits, most, hinted=hint_reader(system.name, mappings) is not None
+            )
             for system in systems
         ),
         review.stage(),

@@ -58,7 +58,8 @@ class Reference:
 class Write:
     """Bring one record to these values (None clears). With `record_id` the record is updated, else upserted by
     `external_id`. `if_version`: refuse with ConflictError unless the record still has that version. `references`: lookup
-    fields whose record has to be found by its external id, by field name."""
+    fields whose record has to be found by its external id, by field name. `delete`: delete the record with this
+    `record_id`; that it is not there any more is success."""
 
     object: str
     external_id: str
@@ -66,11 +67,13 @@ class Write:
     fields: Mapping[str, Value]
     if_version: str | None = None
     references: Mapping[str, Reference] = field(default_factory=dict)
+    delete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What the platform answered: the record's id, its new version where known, and whether it was created."""
+    """What the platform answered: the record's id, its new version where known, and whether it was created. A delete
+    gives no version."""
 
     record_id: str
     version: str | None

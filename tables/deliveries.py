@@ -20,6 +20,7 @@ from isthmus.tables.unit import Table
 DUE = b"\xff\xffdue"
 INDEX = DUE + b"/"
 GATE = b"\xff\xffgate"
+ENDED = b"\xff\xffended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,8 @@ Deliveries = Table[Parked | float | str]
 
 def deliveries(system: str) -> Deliveries:
     """The table of a system: parked writes by canonical id; under INDEX, when each is due; under DUE, when the first one
-    is; under GATE the breaker, as text, for only one kind of struct can go without a tag."""
+    is; as text under GATE the breaker and under ENDED when records were let end, for only one kind of struct can go
+    without a tag."""
     return Table(f"deliveries-{system}", Parked | float | str)
 
 

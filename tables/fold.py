@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from isthmus.codecs.events import Changed, Source
 from isthmus.codecs.linked import Linked, Merged, Report, Tell
 from isthmus.config.mapping import Choice, EntityMapping
+from isthmus.tables.deletes import by_us, hear, living
 from isthmus.tables.folded import Folded, Outcome, changed_event
 from isthmus.tables.golden import Golden
 from isthmus.tables.intents import resolve
@@ -47,14 +48,15 @@ def fold(state: Golden | None, item: Merged, mapping: EntityMapping) -> Folded:
         return tell_again(golden, item, mapping)
     if isinstance(item, Report):
         return fold_report(golden, item, mapping)
-    before = golden.alive() if _may_move(golden, item) else None
+    before = living(golden, mapping) if _may_move(golden, item) else None
     heard = _learn(golden, item)
     changed = _look(golden, mapping, item, heard.touched)
-    linked = before is not None and golden.alive() != before
+    alive = None if before is None else living(golden, mapping)
+    heard.moved |= (linked := alive != before)
     lacking = wishes(golden, mapping, mapping.systems, item.correlation)
     if changed or linked or lacking:
         golden.revision += 1
-    event = changed_event(golden, item, changed, before) if changed or linked else None
+    event = changed_event(golden, item, changed, before, alive) if changed or linked else None
     return Folded(golden, heard.outcome(), event, told(golden, lacking) if lacking else ())
 
 
@@ -63,7 +65,8 @@ def fold(state: Golden | None, item: Merged, mapping: EntityMapping) -> Folded:
 
 def _learn(golden: Golden, change: Linked) -> Heard:
     system, native_id, version, change_id = change.system, change.native_id, change.version, change.change_id
-    heard = Heard({}, moved=golden.live(system, native_id, change.operation != "delete", version))
+    heard = Heard({}, moved=hear(golden, change))
+    heard.echoes += by_us(golden, change)
     held = golden.registers.setdefault(system, {}).setdefault(native_id, {})
     intents, touched, row, when = golden.intents.get(system, {}), heard.touched, change.row, change.changed_at
     for name, value in change.values().items():
@@ -91,7 +94,7 @@ def _learn(golden: Golden, change: Linked) -> Heard:
 def _may_move(golden: Golden, change: Linked) -> bool:
     """Can this change alter which records live?"""
     known = golden.living.get(change.system, {}).get(change.native_id)
-    return known is None or not known.alive or change.operation == "delete"
+    return known is None or not known.alive or change.operation in ("delete", "undelete") or bool(golden.endings)
 
 
 # -- what counts

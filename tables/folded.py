@@ -26,29 +26,33 @@ class Folded:
     writes: tuple[DesiredWrite, ...] = ()
 
 
+Records = frozenset[tuple[str, str]]
+
+
 def changed_event(
-    golden: Golden, change: Linked, changed: Mapping[str, Changed], before: frozenset[tuple[str, str]] | None
+    golden: Golden, change: Linked, changed: Mapping[str, Changed], before: Records | None, alive: Records | None
 ) -> CanonicalEvent:
-    """What a change did. `before`: the records that lived before, None where that cannot have changed."""
+    """What a change did. `before`, `alive`: the records in which it lived and lives, None where that cannot have
+    changed."""
     cause = Source(change.system, change.native_id, change.changed_at, change.change_id)
-    return _canonical(golden, _kind(golden, changed, before), change.changed_at, change.correlation, cause, changed)
+    kind = _kind(golden, changed, before, alive)
+    return _canonical(golden, kind, change.changed_at, change.correlation, cause, changed)
 
 
-def _kind(golden: Golden, changed: Mapping[str, Changed], before: frozenset[tuple[str, str]] | None) -> str:
-    if before is None:
+def _kind(golden: Golden, changed: Mapping[str, Changed], before: Records | None, alive: Records | None) -> str:
+    if before is None or alive is None:
         return "updated"
-    living = golden.alive()
-    if not living:
+    if not alive:
         return "deleted"
-    if not before and golden.revision == 1:
-        return "created"
-    return "updated" if changed else "linked" if living - before else "unlinked"
+    if not before:
+        return "created" if golden.revision == 1 else "restored"
+    return "updated" if changed else "linked" if alive - before else "unlinked"
 
 
-def linked_event(golden: Golden, report: Report) -> CanonicalEvent:
-    """A write of ours made a record."""
+def linked_event(golden: Golden, report: Report, *, gone: bool = False) -> CanonicalEvent:
+    """A write of ours made a record, or one that was made is `gone` again."""
     cause = Source(report.system, report.native_id, "", "")
-    return _canonical(golden, "linked", "", f"{golden.canonical}/{report.rev}", cause, {})
+    return _canonical(golden, "unlinked" if gone else "linked", "", f"{golden.canonical}/{report.rev}", cause, {})
 
 
 def _canonical(

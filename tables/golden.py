@@ -6,10 +6,12 @@ Promises: it survives its JSON; the rules that change it are in tables/fold.py.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 
 from isthmus.codecs.change import Value
+from isthmus.codecs.linked import Action
 from isthmus.tables.intents import Intents
 from isthmus.tables.precedence import Register
 from isthmus.tables.unit import Table
@@ -25,15 +27,35 @@ class Visible(msgspec.Struct, frozen=True, gc=False, array_like=True):
     own: Register | None = None
 
 
+class Mark(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """The version in which a record went or came back, when, and whether that was our own hand."""
+
+    version: str
+    when: str
+    ours: bool = False
+
+
 class Liveness(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """Does a native record still exist, and as of which of its versions?"""
+    """Does a native record still exist, and as of which of its versions? Its newest delete and undelete."""
 
     alive: bool
     version: str
+    died: Mark | None = None
+    undone: Mark | None = None
+
+
+class Ending(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What a record was last to become, by which revision, and what came of that. `deleting`: a delete may still come."""
+
+    action: Action
+    revision: int
+    state: Literal["asked", "done", "held", "refused"] = "asked"
+    deleting: bool = False
 
 
 class DesiredWrite(msgspec.Struct, frozen=True, gc=False):
-    """A wish: bring a system's record to these canonical values (None clears). `native_id` None: it has none yet."""
+    """A wish: bring a system's record to these canonical values (None clears). `native_id` None: it has none yet.
+    `action`: what else is to become of it; `released`: a person said so, however many are to go."""
 
     system: str
     canonical: str
@@ -43,10 +65,13 @@ class DesiredWrite(msgspec.Struct, frozen=True, gc=False):
     fields: Mapping[str, Value]
     known_version: str | None
     correlation: str
+    action: Action = "upsert"
+    released: bool = False
 
 
 class Golden(msgspec.Struct):
-    """One canonical record. `registers` and `living` are by system, then native id; `intents` by system, then field."""
+    """One canonical record. `registers` and `living` are by system, then native id; `intents` by system, then field;
+    `endings` by system, then native id ("": one that is to be made anew)."""
 
     canonical: str
     entity: str
@@ -55,6 +80,7 @@ class Golden(msgspec.Struct):
     living: dict[str, dict[str, Liveness]] = {}
     visible: dict[str, Visible] = {}
     intents: dict[str, Intents] = {}
+    endings: dict[str, dict[str, Ending]] = {}
 
     def seen(self, name: str) -> Register | None:
         """The register that a field's golden value is taken from; None where nobody has said anything of it."""
@@ -102,14 +128,27 @@ class Golden(msgspec.Struct):
                     return native_id
         return None
 
-    def live(self, system: str, native_id: str, alive: bool, version: str) -> bool:
+    def live(
+        self,
+        system: str,
+        native_id: str,
+        alive: bool,
+        version: str,
+        *,
+        died: Mark | None = None,
+        undone: Mark | None = None,
+    ) -> bool:
         """Join a record's liveness; was it a change of life?"""
         natives = self.living.setdefault(system, {})
         known = natives.get(native_id)
-        if known is not None and version <= known.version:
-            return False
-        natives[native_id] = Liveness(alive, version)
-        return (known is not None and known.alive != alive) or (known is None and not alive)
+        if known is None:
+            natives[native_id] = Liveness(alive, version, died, undone)
+            return not alive
+        newer = version > known.version
+        if newer or died is not None or undone is not None:
+            now, as_of = (alive, version) if newer else (known.alive, known.version)
+            natives[native_id] = Liveness(now, as_of, _later(known.died, died), _later(known.undone, undone))
+        return newer and known.alive != alive
 
     def alive(self) -> frozenset[tuple[str, str]]:
         """The records of it that still exist, each with its system."""
@@ -118,6 +157,12 @@ class Golden(msgspec.Struct):
     def is_alive(self) -> bool:
         """Does any record of it still exist?"""
         return any(known.alive for natives in self.living.values() for known in natives.values())
+
+
+def _later(one: Mark | None, other: Mark | None) -> Mark | None:
+    if one is None or other is None:
+        return one or other
+    return other if other.version > one.version else one
 
 
 GOLDEN: Table[Golden] = Table("golden", Golden)

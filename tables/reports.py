@@ -9,7 +9,8 @@ from __future__ import annotations
 from isthmus.codecs.change import Value
 from isthmus.codecs.linked import Report, Tell
 from isthmus.config.mapping import EntityMapping
-from isthmus.tables.folded import Folded, linked_event
+from isthmus.tables import deletes
+from isthmus.tables.folded import Folded, Records, linked_event
 from isthmus.tables.golden import Golden
 from isthmus.tables.intents import confirm, forget, refuse, replace_before
 from isthmus.tables.precedence import Register, same
@@ -19,10 +20,13 @@ from isthmus.tables.wishes import told, wishes
 def fold_report(golden: Golden, report: Report, mapping: EntityMapping) -> Folded:
     """Take a report into its golden record."""
     intents = golden.intents.setdefault(report.system, {})
+    before = deletes.living(golden, mapping)
+    deletes.report(golden, report)
+    if report.outcome == "held":
+        return Folded(golden, None)
     if report.outcome == "refused":
         refuse(intents, report.rev)
         return _look_again(golden, report, mapping)
-    before = golden.alive()
     if report.native_id not in golden.living.get(report.system, {}):
         golden.live(report.system, report.native_id, True, report.version or "")
     elif report.version is not None and golden.living[report.system][report.native_id].alive:
@@ -30,7 +34,7 @@ def fold_report(golden: Golden, report: Report, mapping: EntityMapping) -> Folde
     for name, value in report.fields.items():
         _confirm(golden, report, name, value)
     replace_before(intents, report.rev)
-    return _again(golden, report, mapping, linked=golden.alive() != before)
+    return _again(golden, report, mapping, before)
 
 
 def _look_again(golden: Golden, report: Report, mapping: EntityMapping) -> Folded:
@@ -38,21 +42,24 @@ def _look_again(golden: Golden, report: Report, mapping: EntityMapping) -> Folde
     known = golden.living.get(report.system, {}).get(report.native_id)
     if report.version is None or known is None or known.version <= report.version:
         return Folded(golden, None)
-    return _again(golden, report, mapping, linked=False)
+    return _again(golden, report, mapping, deletes.living(golden, mapping))
 
 
-def _again(golden: Golden, report: Report, mapping: EntityMapping, *, linked: bool) -> Folded:
-    """Tell the system what it lacks still."""
+def _again(golden: Golden, report: Report, mapping: EntityMapping, before: Records) -> Folded:
+    """Tell the system what it lacks still, and the world where it lives in other records than before."""
     lacking = wishes(golden, mapping, (report.system,), f"{golden.canonical}/{report.rev}")
-    if linked or lacking:
+    alive = deletes.living(golden, mapping)
+    if alive != before or lacking:
         golden.revision += 1
-    event = linked_event(golden, report) if linked else None
+    event = linked_event(golden, report, gone=not alive - before) if alive != before else None
     return Folded(golden, None, event, told(golden, lacking))
 
 
 def tell_again(golden: Golden, order: Tell, mapping: EntityMapping) -> Folded:
-    """What was refused is not among the intents any more, so it is wished for again where it is lacking still."""
-    lacking = wishes(golden, mapping, (order.system,), order.correlation)
+    """What was refused is not among the intents any more, so it is wished for again where it is lacking still; what was
+    held is let go."""
+    released = deletes.release(golden, order.system)
+    lacking = wishes(golden, mapping, (order.system,), order.correlation, released=released)
     golden.revision += bool(lacking)
     return Folded(golden, None, None, told(golden, lacking))
 

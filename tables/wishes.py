@@ -1,7 +1,7 @@
 """Wishes: what a system lacks of a golden record, so that deliver may bring it there.
 
-Promises: a system is told what it lacks once, and again only when it contradicts; a record that was deleted in a system
-stays so there. No clock, no chance, no I/O.
+Promises: a system is told what it lacks once, and again only when it contradicts; what becomes of records that were
+deleted is for tables/deletes.py to say. No clock, no chance, no I/O.
 """
 
 from __future__ import annotations
@@ -12,30 +12,38 @@ from msgspec.structs import replace
 
 from isthmus.codecs.change import Value
 from isthmus.config.mapping import EntityMapping
+from isthmus.tables.deletes import Turn, note, over, turn
 from isthmus.tables.golden import DesiredWrite, Golden
 from isthmus.tables.intents import Intents, asked, intend, on_its_way
 from isthmus.tables.precedence import same
 
 
-def wishes(golden: Golden, mapping: EntityMapping, systems: Iterable[str], correlation: str) -> list[DesiredWrite]:
-    """What each of these systems lacks; nothing where no record lives any more."""
-    found = [wish for system in systems if (wish := _wish(golden, mapping, system, correlation)) is not None]
-    return found if found and golden.is_alive() else []
+def wishes(
+    golden: Golden, mapping: EntityMapping, systems: Iterable[str], correlation: str, *, released: bool = False
+) -> list[DesiredWrite]:
+    """What each of these systems lacks, or is to do with its record once that was deleted elsewhere; nothing where no
+    record lives any more. `released`: a person said that it may be done."""
+    ended = over(golden, mapping)
+    turns = [(system, one) for system in systems if (one := turn(golden, mapping, system, ended=ended)) is not None]
+    found = [wish for system, one in turns if (wish := _wish(golden, mapping, system, one, correlation)) is not None]
+    if not found or not golden.is_alive():
+        return []
+    return [replace(wish, released=True) for wish in found] if released else found
 
 
-def _wish(golden: Golden, mapping: EntityMapping, system: str, correlation: str) -> DesiredWrite | None:
-    native = golden.primary(system)
-    if native is None and golden.living.get(system):
-        return None  # it was deleted there, and stays so
-    intents = golden.intents.setdefault(system, {})
-    lacking = _lacking(golden, mapping, system, native, intents)
-    if not lacking or all(asked(intents, name, value) for name, value in lacking.items()):
+def _wish(golden: Golden, mapping: EntityMapping, system: str, to: Turn, correlation: str) -> DesiredWrite | None:
+    native = to.native
+    intents: Intents = {} if native is None and to.must else golden.intents.setdefault(system, {})
+    lacking = {} if to.ends else _lacking(golden, mapping, system, native, intents)
+    if not to.must and all(asked(intents, name, value) for name, value in lacking.items()):
         return None
     for parts in mapping.systems[system].joint:
         if not lacking.keys().isdisjoint(parts):
             lacking |= {name: seen.value for name in parts if (seen := golden.seen(name)) is not None}
     version = golden.living[system][native].version if native is not None else None
-    return DesiredWrite(system, golden.canonical, golden.entity, 0, native, lacking, version or None, correlation)
+    return DesiredWrite(
+        system, golden.canonical, golden.entity, 0, native, lacking, version or None, correlation, to.action
+    )
 
 
 def _lacking(
@@ -60,6 +68,7 @@ def told(golden: Golden, writes: Iterable[DesiredWrite]) -> tuple[DesiredWrite, 
     """Note what is about to be written, under the revision that asks for it."""
     told = tuple(replace(write, revision=golden.revision) for write in writes)
     for write in told:
+        note(golden, write)
         for name, value in write.fields.items():
             intend(golden.intents[write.system], name, value, golden.revision)
     return told

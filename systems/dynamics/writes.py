@@ -4,8 +4,9 @@ One write is a PATCH. Several are `$batch`es, which say of each what came of it.
 are UpsertMultiple or UpdateMultiple: those are all or nothing and say nothing of a row, so afterwards the rows are read
 back, and a refused one is sent again as batches, which find whose fault it was.
 
-Promises: an update never creates; a write may be repeated; one write's error is no other's. A version is told only where
-the row then had the values that were written; `created` is not known, and so False, of rows written in bulk.
+Promises: an update never creates; a row that is to be deleted and is not there was deleted; a write may be repeated; one
+write's error is no other's. A version is told only where the row then had the values that were written; `created` is not
+known, and so False, of rows written in bulk.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def _groups(objects: Objects, writes: Sequence[Write], wave: Sequence[int]) -> I
     alike: dict[tuple[str, str], list[int]] = {}
     for number in wave:
         one = writes[number]
-        free = one.object in objects and one.if_version is None and not one.references
+        free = one.object in objects and one.if_version is None and not one.references and not one.delete
         action = "" if not free else "UpsertMultiple" if one.record_id is None else "UpdateMultiple"
         alike.setdefault((action, one.object if free else ""), []).append(number)
     rest: list[int] = []
@@ -111,6 +112,9 @@ def _tried(environment: Session, objects: Objects, wish: Write) -> BatchRequest 
 def request(environment: Session, objects: Objects, wish: Write, if_match: str | None) -> BatchRequest:
     """The request for one write."""
     mapping = mapped(objects, wish.object)
+    if wish.delete:
+        path = f"{environment.root}{_path(mapping, wish)}?tag={_tag(environment)}"
+        return BatchRequest("DELETE", path, {"If-Match": if_match} if if_match else {})
     headers = {"Content-Type": "application/json", "Prefer": "return=representation"}
     asks = f"$select={mapping.primary_key},{records.VERSION}&tag={_tag(environment)}"
     return BatchRequest(
@@ -170,6 +174,8 @@ async def _judge(environment: Session, objects: Objects, wish: Write, answer: An
     try:
         if isinstance(answer, PlatformError):
             return answer
+        if wish.delete and answer.status in (200, 204, 404):
+            return Written(str(wish.record_id), None, created=False)
         if wish.record_id is None and wish.if_version is None and _code(answer) == DUPLICATE_KEY:
             # Two upserts of a new key: the other one has created it by now (dynamics.md §3.2).
             answer = await _send(environment, request(environment, objects, wish, "*"))

@@ -43,7 +43,9 @@ class Writer:
         self._doubts: dict[str, float] = {}
 
     async def write(self, mapping: SystemMapping, wish: Write) -> Written:
-        """Update by id; else find by our reference and update, or create."""
+        """Update or delete by id; else find by our reference and update, or create."""
+        if wish.record_id is not None and wish.delete:
+            return await self._delete(mapping, wish, wish.record_id)
         if wish.record_id is not None:
             return await self._update(mapping, wish, wish.record_id)
         name = f"{mapping.object}/{self._company(wish)}/{wish.external_id}"
@@ -146,6 +148,16 @@ class Writer:
         if answer.status not in (200, 204):
             raise _refusal(answer, wish)
         # An ETag has no order, so none is told: the version comes with the next read.
+        return Written(one, None, created=False)
+
+    async def _delete(self, mapping: SystemMapping, wish: Write, one: str) -> Written:
+        condition = _condition(wish.if_version)
+        headers = {"If-Match": condition} if condition else {}
+        path = f"/data/{collection(mapping)}({_predicate(mapping, one)})?{EVERY_COMPANY}"
+        answer = await self._environment.call("DELETE", path, headers=headers)
+        # What is not there any more was deleted.
+        if answer.status not in (200, 204, 404):
+            raise _refusal(answer, wish)
         return Written(one, None, created=False)
 
 

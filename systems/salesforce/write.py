@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from isthmus.config.errors import PermanentError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.protocol import Write
-from isthmus.systems.salesforce import bulk, collections, composite, single
+from isthmus.systems.salesforce import bulk, collections, composite, delete, single
 from isthmus.systems.salesforce.session import Session
 from isthmus.systems.salesforce.wish import Result, Wish
 from isthmus.systems.singly import singly
@@ -36,6 +36,9 @@ async def write(org: Session, objects: Mapping[str, SystemMapping], writes: Sequ
         for place, write in enumerate(writes)
         if place not in wishes
     }
+    ended = {place: wish for place, wish in wishes.items() if wish.write.delete}
+    wishes = {place: wish for place, wish in wishes.items() if place not in ended}
+    results |= _placed(ended, await delete.delete(org, list(ended.values()), SINGLES))
     together = composite.families(wishes)
     related = {place for family in together for generation in family for place in generation}
     results |= await composite.write(org, wishes, together)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -256,3 +258,37 @@ def test_an_event_that_does_not_name_the_whole_key_is_refused(tmp_path: Path) ->
     (tmp_path / "order.yaml").write_text(ORDER.replace("dataAreaId: LegalEntity, ", ""))
     with pytest.raises(ConfigError, match="OrderMovedBusinessEvent: name exactly the key columns"):
         load_mappings(tmp_path)
+
+
+DYNAMICS_STATES = {"inactive": {"statecode": 1}, "active": {"statecode": 0}}
+
+
+@pytest.mark.parametrize(
+    ("deletes", "dynamics", "place"),
+    [
+        ({"from": ["sap"]}, {}, "deletes.from: there is no system 'sap'"),
+        (None, {"on_delete": "delete"}, "on_delete: nobody's deletes count"),
+        ({"from": ["salesforce"]}, {"on_delete": "deactivate"}, "on_delete: deactivate needs"),
+        ({"from": ["salesforce"]}, {"inactive": {"statecode": 1}}, "active: name the columns"),
+        ({"from": ["salesforce"]}, {"inactive": {"a": 1}, "active": {"a": 1}}, "it is the same as"),
+        ({"from": ["salesforce"]}, {"inactive": {"name": "x"}, "active": {"name": "y"}}, "name is mapped already"),
+    ],
+)
+def test_a_delete_policy_that_cannot_work_is_refused(
+    deletes: dict[str, Any] | None, dynamics: dict[str, Any], place: str
+) -> None:
+    told = load_mappings().entities["account"].model_dump(by_alias=True, exclude_unset=True)
+    told["deletes"] = deletes
+    told["systems"]["dynamics"] |= dynamics
+    with pytest.raises(ValueError, match=re.escape(place)):
+        EntityMapping.model_validate(told)
+
+
+def test_a_delete_policy_is_read() -> None:
+    told = load_mappings().entities["account"].model_dump(by_alias=True, exclude_unset=True)
+    told["deletes"] = {"from": ["salesforce"]}
+    told["systems"]["dynamics"] |= {"on_delete": "deactivate", **DYNAMICS_STATES}
+    entity = EntityMapping.model_validate(told)
+    assert entity.deletes is not None
+    assert entity.deletes.of == ("salesforce",)
+    assert entity.systems["dynamics"].on_delete == "deactivate"

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from worlds import WORLDS, World
 
-from isthmus.config.errors import PermanentError, PlatformError, TransientError
+from isthmus.config.errors import ConflictError, PermanentError, PlatformError, TransientError
 from isthmus.systems.protocol import System, Write, Written
 
 TOO_LONG = "x" * 5000
@@ -154,3 +154,67 @@ async def test_making_it_twice_finds_everything_there(world: World) -> None:
     again = await world.system.provision(True)
     assert [finding for finding in again if not finding.ok] == []
     assert [finding for finding in await world.system.check() if not finding.ok] == []
+
+
+# -- delete
+
+
+def _gone(world: World, record_id: str, if_version: str | None = None) -> Write:
+    return Write(world.entity.object, "can-1", record_id, {}, if_version, delete=True)
+
+
+@pytest.mark.parametrize("number", [1, 3, 40, 250])
+async def test_what_is_to_be_deleted_is_and_only_that(world: World, number: int) -> None:
+    ids, stays = [world.create(account_number=str(n)) for n in range(number)], world.create(account_number="x")
+    answers = await world.system.write([_gone(world, one) for one in ids])
+    assert [answer.record_id for answer in answers if isinstance(answer, Written)] == ids
+    assert not any(answer.version or answer.created for answer in answers if isinstance(answer, Written))
+    assert set(world.people.rows(world.entity.object)) == {stays}
+
+
+@pytest.mark.parametrize("number", [1, 40])
+async def test_what_is_not_there_any_more_was_deleted(world: World, number: int) -> None:
+    gone = world.create()
+    world.people.delete(world.entity.object, gone)
+    for record_id in (gone, world.unknown_id):
+        answers = await world.system.write([_gone(world, record_id)] * number)
+        assert [answer.record_id for answer in answers if isinstance(answer, Written)] == [record_id] * number
+
+
+async def test_deletes_and_other_writes_go_together(world: World) -> None:
+    gone = world.create()
+    made, ended, refused = await world.system.write(
+        [world.upsert("can-2", name="Birch"), _gone(world, gone), Write("Nonsense", "x", "y", {}, delete=True)]
+    )
+    assert isinstance(made, Written)
+    assert isinstance(ended, Written)
+    assert isinstance(refused, PermanentError)
+    assert set(world.people.rows(world.entity.object)) == {made.record_id}
+
+
+async def test_a_busy_platform_deletes_nothing_and_a_repeat_does(world: World) -> None:
+    record_id = world.create()
+    world.fail(1, 0.01)
+    (answer,) = await world.system.write([_gone(world, record_id)])
+    assert isinstance(answer, TransientError)
+    assert record_id in world.people.rows(world.entity.object)
+    (answer,) = await world.system.write([_gone(world, record_id)])
+    assert isinstance(answer, Written)
+
+
+async def test_a_row_that_changed_meanwhile_is_not_deleted_where_versions_tell(world: World) -> None:
+    record_id = world.create(phone="1")
+    (row,) = await world.read(record_id)
+    world.people.update(world.entity.object, record_id, world.fields(phone="2"))
+    (answer,) = await world.system.write([_gone(world, record_id, row.version)])
+    assert isinstance(answer, Written if row.version is None else ConflictError)
+    assert (record_id in world.people.rows(world.entity.object)) == (row.version is not None)
+
+
+async def test_our_id_can_be_taken_from_a_record(world: World) -> None:
+    written = await world.write("can-1", None, name="Alder")
+    (answer,) = await world.system.write(
+        [Write(world.entity.object, "can-1", written.record_id, {world.entity.external_id: None})]
+    )
+    assert isinstance(answer, Written)
+    assert not world.people.rows(world.entity.object)[written.record_id][world.entity.external_id]

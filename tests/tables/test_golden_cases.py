@@ -1,16 +1,19 @@
 """Golden cases as data: tests/golden/<entity>/<case>.yaml says what is given and what must follow.
 
 A step is a change ({system: {field: value}}, null clears; `at` its time, `operation`, `whole` for a full read), a write
-that was carried out ({wrote: system}), or the last change once more ({repeat: true}).
+that was carried out ({wrote: system}), or the last change once more ({repeat: true}). `native`: another record of the
+system than its first. `deletes`: the policy, as `from` and each system's `on_delete`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from policies import by_policy
 
 from isthmus.codecs.events import EventData, to_kafka
 from isthmus.codecs.linked import Linked, Report
@@ -26,8 +29,10 @@ NATIVE = {"salesforce": "001S", "dynamics": "d-1"}
 class Story:
     """Plays a case."""
 
-    def __init__(self, entity: str) -> None:
+    def __init__(self, entity: str, policy: Mapping[str, Any] | None = None) -> None:
         self.entity = entity
+        self.mapping = by_policy(MAPPINGS.entities[entity], policy or {})
+        self.made = 0
         self.golden: Golden | None = None
         self.outcomes: list[str] = []
         self.events: list[str] = []
@@ -48,7 +53,7 @@ class Story:
 
     def take(self, item: Linked | Report) -> None:
         """One item."""
-        folded: Folded = fold(self.golden, item, MAPPINGS.entities[self.entity])
+        folded: Folded = fold(self.golden, item, self.mapping)
         self.golden = folded.state
         self.writes += folded.writes
         if folded.outcome is not None:
@@ -63,7 +68,7 @@ class Story:
         at = step.get("at", number)
         return Linked(
             system=system,
-            native_id=NATIVE[system],
+            native_id=step.get("native", NATIVE[system]),
             entity=self.entity,
             canonical="c-1",
             operation=step.get("operation", "update"),
@@ -81,19 +86,30 @@ class Story:
         """The last write to a system, carried out."""
         write = next(write for write in reversed(self.writes) if write.system == system)
         version = f"{0:020d}" if system == "dynamics" else None
-        return Report(system, NATIVE[system], "c-1", self.entity, write.revision, "written", version, write.fields)
+        native = write.native_id or NATIVE[system].replace("1", str(self.made + 1))
+        self.made += write.native_id is None
+        known = version if write.action != "delete" else None
+        rev, fields, action = write.revision, write.fields, write.action
+        return Report(system, native, "c-1", self.entity, rev, "written", known, fields, action)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{case.parent.name}/{case.stem}" for case in CASES])
 def test_a_story_ends_as_it_must(case: Path) -> None:
     told = yaml.safe_load(case.read_text())
-    story = Story(case.parent.name)
+    story = Story(case.parent.name, told.get("deletes"))
     story.play(told["given"])
     assert story.golden is not None
     assert story.outcomes == told["then"]["outcomes"]
     assert story.golden.values() == told["then"]["golden"]
     assert story.events == told["then"]["events"]
-    assert [{write.system: dict(write.fields)} for write in story.writes] == told["then"]["writes"]
+    assert [_said(write) for write in story.writes] == told["then"]["writes"]
+
+
+def _said(write: DesiredWrite) -> dict[str, Any]:
+    """A wish as cases tell it: its values, and what else is to become of which record."""
+    if write.action == "upsert":
+        return {write.system: dict(write.fields)}
+    return {write.system: dict(write.fields), write.action: write.native_id}
 
 
 def test_every_entity_has_a_golden_case() -> None:

@@ -102,6 +102,8 @@ class Shelf:
 
     async def _write(self, write: Write) -> Written:
         mapping = self._mapping(write.object)
+        if write.delete and write.record_id:
+            return self._delete(write, write.record_id)
         fields = {
             **write.fields,
             **{name: self._named(to.object, to.external_id) for name, to in write.references.items()},
@@ -118,6 +120,15 @@ class Shelf:
         changed = before is None or any(before.get(name) != value for name, value in fields.items())
         version = store.put(self._shelf, write.object, record_id, fields, US) if changed else (before or {})["version"]
         return Written(record_id, _version({"version": version}), created=not known)
+
+    def _delete(self, write: Write, record_id: str) -> Written:
+        """What is not there any more was deleted."""
+        before = store.get(self._shelf, write.object, record_id)
+        if before and write.if_version and _version(before) != write.if_version:
+            raise ConflictError(f"{write.object} {record_id} has another version")
+        if before:
+            store.remove(self._shelf, write.object, record_id, US)
+        return Written(record_id, None, created=False)
 
     def _find(self, mapping: SystemMapping, external_id: str) -> str | None:
         for record_id in store.ids(self._shelf, mapping.object):

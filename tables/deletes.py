@@ -1,0 +1,184 @@
+"""Deletes: when a golden record has ended, and what is to become of its records elsewhere by their systems' policies.
+
+Promises: a pure choice over what is known of each record's end and return, so the order in which that was heard cannot
+matter: the newest word of the systems whose deletes count decides, and a delete where two words are equally new. What we
+deleted ourselves is no such word. A record is told once to end, or to return; what a person deleted where deletes do not
+count stays so. No clock, no chance, no I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from isthmus.codecs.linked import Action, Linked, Report
+from isthmus.config.mapping import EntityMapping
+from isthmus.tables.golden import DesiredWrite, Ending, Golden, Liveness, Mark
+
+NEW = ""  # stands for the native id of a record that is to be made anew
+NONE: Mapping[str, Ending] = {}
+NOBODY: Mapping[str, Liveness] = {}
+
+
+class Turn(NamedTuple):
+    """What a system is to be told next: the record (None: a new one), what is to become of it, and whether that has to
+    be said even where no value is lacking."""
+
+    native: str | None
+    action: Action = "upsert"
+    must: bool = False
+
+    @property
+    def ends(self) -> bool:
+        """Is it the end of the record?"""
+        return self.action not in ("upsert", "reactivate")
+
+
+# -- what systems say
+
+
+def hear(golden: Golden, change: Linked) -> bool:
+    """Take in what a change says of its record's life; was it a change of life?"""
+    mark = Mark(change.version, change.changed_at, change.operation == "delete" and by_us(golden, change))
+    died = mark if change.operation == "delete" else None
+    undone = mark if change.operation == "undelete" else None
+    return golden.live(change.system, change.native_id, died is None, change.version, died=died, undone=undone)
+
+
+def by_us(golden: Golden, change: Linked) -> bool:
+    """Was this delete ours? Where the platform does not say who deleted, it was if we have asked for it."""
+    if change.operation != "delete" or change.tagged is False:
+        return False
+    asked = golden.endings.get(change.system, NONE).get(change.native_id)
+    return change.tagged is True or (asked is not None and asked.deleting)
+
+
+def over(golden: Golden, mapping: EntityMapping) -> bool:
+    """Is it the last word of the systems whose deletes count that the record is gone?"""
+    if mapping.deletes is None:
+        return False
+    words = [word for system in mapping.deletes.of if (word := _word(golden, system)) is not None]
+    return bool(words) and max(words)[1]
+
+
+def _word(golden: Golden, system: str) -> tuple[str, bool] | None:
+    """When people of a system last deleted the record, or took that back, and whether it is gone now. None: neither."""
+    known = golden.living.get(system, NOBODY).values()
+    gone = not any(one.alive for one in known)
+    marks = [mark for one in known if one.alive != gone and (mark := _newest(one)) is not None]
+    # Without the Z, since a fraction of a second sorts before it.
+    whens = [mark.when.removesuffix("Z") for mark in marks if not (gone and mark.ours)]
+    return (max(whens), gone) if whens else None
+
+
+def _newest(known: Liveness) -> Mark | None:
+    marks = [mark for mark in ((known.died, known.undone) if known.alive else (known.died,)) if mark is not None]
+    return max(marks, key=lambda mark: mark.version, default=None)
+
+
+def living(golden: Golden, mapping: EntityMapping) -> frozenset[tuple[str, str]]:
+    """The records in which it lives: once it has ended, those of systems that keep them."""
+    alive = golden.alive()
+    if not over(golden, mapping):
+        return alive
+    return frozenset(one for one in alive if one[0] not in mapping.systems or keeps(mapping, one[0]))
+
+
+def keeps(mapping: EntityMapping, system: str) -> bool:
+    """Does a system keep what was deleted elsewhere?"""
+    return mapping.systems[system].on_delete == "keep"
+
+
+# -- what systems are to be told
+
+
+def turn(golden: Golden, mapping: EntityMapping, system: str, *, ended: bool) -> Turn | None:
+    """What a system is to be told next; None where it is to be left alone."""
+    natives, asked = golden.living.get(system, NOBODY), golden.endings.get(system, NONE)
+    policy = mapping.systems[system].on_delete
+    if ended and policy != "keep":
+        return _end(natives, asked, policy)
+    primary = golden.primary(system)
+    if primary is None:
+        return None if ended else _anew(golden, mapping, system, asked.get(NEW))
+    back = next((native for native, known in natives.items() if known.alive and native in asked), None)
+    if back is None:
+        return Turn(primary)
+    return Turn(back, "reactivate", asked[back].action != "reactivate" or asked[back].state == "refused")
+
+
+def _end(natives: Mapping[str, Liveness], asked: Mapping[str, Ending], policy: Action) -> Turn | None:
+    """The next record to end; one at a time, because a newer wish takes the place of an older one."""
+    waiting: str | None = None
+    for native, known in natives.items():
+        one = asked.get(native)
+        if not known.alive:
+            continue
+        if one is None or one.action != policy or one.state == "refused":
+            waiting = waiting or native
+        elif one.state == "asked":
+            return None
+    return None if waiting is None else Turn(waiting, policy, must=True)
+
+
+def _anew(golden: Golden, mapping: EntityMapping, system: str, asked: Ending | None) -> Turn | None:
+    """A first record, or one in the place of what is gone."""
+    natives = golden.living.get(system)
+    if not natives:
+        return Turn(None)
+    if mapping.deletes is None or any(_stays(known, system in mapping.deletes.of) for known in natives.values()):
+        return None
+    return Turn(None, must=asked is None or asked.state == "refused")
+
+
+def _stays(known: Liveness, counts: bool) -> bool:
+    """Does a record's end keep others from being made in its place? `counts`: so far as its word was not the last one."""
+    return known.died is None or not (known.died.ours or (counts and known.died.when))
+
+
+def note(golden: Golden, write: DesiredWrite) -> None:
+    """Remember what a record was told to become."""
+    if write.action == "upsert" and (write.native_id is not None or not golden.living.get(write.system)):
+        return
+    asked = golden.endings.setdefault(write.system, {})
+    known = asked.get(write.native_id or NEW)
+    if write.native_id is None:
+        if known is None or known.state == "refused":
+            golden.intents[write.system] = {}  # of the record that is gone
+            asked[NEW] = Ending("upsert", write.revision)
+        return
+    deleting = write.action == "delete" or (known is not None and known.deleting)
+    asked[write.native_id] = Ending(write.action, write.revision, "asked", deleting)
+
+
+# -- what came of it
+
+
+def release(golden: Golden, system: str) -> bool:
+    """A person wants done what was held; was there any?"""
+    held = {n: one for n, one in golden.endings.get(system, NONE).items() if one.state == "held"}
+    for native, one in held.items():
+        golden.endings[system][native] = replace(one, state="refused")
+    return bool(held)
+
+
+def report(golden: Golden, told: Report) -> None:
+    """Take in what came of a write, as far as it is about a record's life."""
+    asked = golden.endings.get(told.system, NONE)
+    native = NEW if told.action == "upsert" and NEW in asked else told.native_id
+    one = asked.get(native)
+    if told.outcome == "written" and told.action == "delete":
+        known = golden.living.get(told.system, NOBODY).get(told.native_id)
+        version = f"{known.version if known else ''}.deleted"
+        golden.live(told.system, told.native_id, False, version, died=Mark(version, "", True))
+    if one is None or one.revision > told.rev:
+        return
+    held = golden.endings[told.system]
+    if told.outcome != "written":
+        held[native] = replace(one, state=told.outcome)
+    elif told.action in ("upsert", "reactivate"):
+        del held[native]
+    else:
+        held[native] = replace(one, state="done")

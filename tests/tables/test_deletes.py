@@ -1,0 +1,158 @@
+"""Deletes: whose count, what is told whom, and that nothing is told twice or undone by what comes late."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from policies import by_policy
+
+from isthmus.codecs.frames import encode
+from isthmus.codecs.linked import Linked, Report, Tell
+from isthmus.config.mapping import EntityMapping, load_mappings
+from isthmus.tables.fold import fold
+from isthmus.tables.folded import Folded
+from isthmus.tables.golden import GOLDEN, DesiredWrite, Golden
+
+ACCOUNT = load_mappings().entities["account"]
+DELETES = by_policy(ACCOUNT, {"from": ["salesforce"], "dynamics": "delete"})
+
+
+class Book:
+    """A golden record, and all that was told."""
+
+    def __init__(self, mapping: EntityMapping = DELETES) -> None:
+        self.mapping = mapping
+        self.golden: Golden | None = None
+        self.writes: list[DesiredWrite] = []
+        self.events: list[str] = []
+
+    def take(self, item: Any) -> Folded:
+        held = None if self.golden is None else GOLDEN.decode(encode(self.golden))
+        folded = fold(held, item, self.mapping)
+        self.golden = folded.state
+        self.writes += folded.writes
+        self.events += [folded.event.kind] if folded.event else []
+        return folded
+
+    def said(self, system: str, version: int, operation: Any = "update", native: str = "", **more: Any) -> Folded:
+        tagged = more.pop("tagged", None)
+        return self.take(
+            Linked(
+                system=system,
+                native_id=native or f"{system}-1",
+                entity="account",
+                canonical="c1",
+                operation=operation,
+                fields=more,
+                cleared=(),
+                version=f"{version:020d}",
+                changed_at=f"2026-01-01T00:00:{version:02d}Z",
+                change_id=f"{system}{version}",
+                correlation="c",
+                tagged=tagged,
+            )
+        )
+
+    def wrote(self, outcome: Any = "written", native: str = "dynamics-1") -> Folded:
+        last = self.writes[-1]
+        return self.take(
+            Report(last.system, native, "c1", "account", last.revision, outcome, None, last.fields, last.action)
+        )
+
+
+@pytest.fixture
+def book() -> Book:
+    """A record in both systems."""
+    book = Book()
+    book.said("salesforce", 1, "create", name="Alder")
+    book.wrote()
+    return book
+
+
+def test_the_end_is_told_once(book: Book) -> None:
+    assert [write.action for write in book.said("salesforce", 5, "delete").writes] == ["delete"]
+    assert book.said("dynamics", 2, phone="1").writes == ()
+    assert book.wrote().writes == ()
+    assert book.said("salesforce", 4, phone="2").writes == ()
+    assert book.said("dynamics", 6, "delete").outcome == "echo"
+    assert len(book.writes) == 2
+
+
+def test_a_delete_where_deletes_do_not_count_is_told_nobody_and_stays(book: Book) -> None:
+    assert book.said("dynamics", 5, "delete", tagged=False).writes == ()
+    assert book.said("salesforce", 6, phone="1").writes == ()
+    assert book.events == ["created", "linked", "unlinked", "updated"]
+
+
+def test_an_end_that_was_refused_is_asked_for_again_when_the_row_is_read(book: Book) -> None:
+    book.said("salesforce", 5, "delete")
+    assert book.wrote("refused").writes == ()
+    again = book.said("dynamics", 3, phone="1").writes
+    assert [(write.action, write.known_version) for write in again] == [("delete", f"{3:020d}")]
+
+
+def test_an_end_that_is_held_waits_for_a_person(book: Book) -> None:
+    book.said("salesforce", 5, "delete")
+    book.wrote("held")
+    assert book.said("dynamics", 3, phone="1").writes == ()
+    (write,) = book.take(Tell("dynamics", "c1", "account", "c")).writes
+    assert (write.action, write.released) == ("delete", True)
+    assert book.take(Tell("dynamics", "c1", "account", "c")).writes == ()
+
+
+def test_an_undelete_takes_back_an_end_that_is_still_on_its_way(book: Book) -> None:
+    book.said("salesforce", 5, "delete")
+    ended = book.writes[-1]
+    (back,) = book.said("salesforce", 6, "undelete", name="Alder").writes
+    assert (back.action, back.native_id) == ("reactivate", "dynamics-1")
+    assert back.revision > ended.revision
+    book.wrote()
+    assert book.said("salesforce", 7, phone="1").writes[0].action == "upsert"
+
+
+def test_an_undelete_that_meets_a_delete_done_meanwhile_makes_the_record_anew(book: Book) -> None:
+    book.said("salesforce", 5, "delete")
+    ended = book.writes[-1]
+    book.said("salesforce", 6, "undelete", name="Alder")
+    report = Report("dynamics", "dynamics-1", "c1", "account", ended.revision, "written", None, {}, "delete")
+    (anew,) = book.take(report).writes
+    assert (anew.action, anew.native_id, dict(anew.fields)) == ("upsert", None, {"name": "Alder"})
+    assert book.said("dynamics", 8, "delete").writes == ()
+    book.wrote(native="dynamics-2")
+    assert book.golden is not None
+    assert book.golden.links["dynamics"] == {"dynamics-1": False, "dynamics-2": True}
+    assert book.events == ["created", "linked", "deleted", "restored", "unlinked", "linked"]
+
+
+def test_an_undelete_that_is_heard_before_its_delete_ends_nothing(book: Book) -> None:
+    assert book.said("salesforce", 6, "undelete", name="Alder").writes == ()
+    assert book.said("salesforce", 5, "delete").writes == ()
+    assert book.events == ["created", "linked"]
+
+
+def test_where_both_count_the_newest_word_decides_and_a_delete_between_equals() -> None:
+    both = {"from": ["salesforce", "dynamics"], "salesforce": "delete", "dynamics": "delete"}
+    for deleted, undone, ends in ((5, 6, False), (7, 6, True), (6, 6, True)):
+        for first in (True, False):
+            book = Book(by_policy(ACCOUNT, both))
+            book.said("salesforce", 1, "create", name="Alder")
+            book.wrote()
+            book.said("salesforce", 4, "delete", tagged=False)
+            if first:
+                book.said("dynamics", deleted, "delete", tagged=False)
+            book.said("salesforce", undone, "undelete", name="Alder")
+            if not first:
+                book.said("dynamics", deleted, "delete", tagged=False)
+            assert (book.writes[-1].system, book.writes[-1].action) == (
+                ("salesforce", "delete") if ends else ("dynamics", "upsert")
+            )
+
+
+def test_a_second_record_that_a_person_made_ends_too(book: Book) -> None:
+    book.said("dynamics", 2, "create", native="dynamics-2", phone="1")
+    book.said("salesforce", 5, "delete")
+    assert book.writes[-1].native_id == "dynamics-1"
+    (second,) = book.wrote().writes
+    assert (second.action, second.native_id) == ("delete", "dynamics-2")
+    assert book.wrote(native="dynamics-2").writes == ()
