@@ -27,6 +27,7 @@ from isthmus.node.letters import Letters
 from isthmus.node.letters_http import LettersHttp
 from isthmus.node.members import Members
 from isthmus.node.metrics import Collector
+from isthmus.node.operators import Operators
 from isthmus.node.platforms import row_versions
 from isthmus.node.reading import Reading
 from isthmus.node.runtime import Runtime
@@ -191,7 +192,7 @@ def _services(
     registry.register(Collector(reading))
     letters = Letters(reading, settings.kafka.bootstrap)
     api = Api(
-        reading, registry, hints.get("dynamics"), LettersHttp(letters, settings.node.operator_token)
+        reading, registry, hints.get("dynamics"), LettersHttp(letters, Operators(settings.node.operator_token))
     ).application()
     if "operations" in hints:
         api.router.add_post("/webhooks/operations", hints["operations"].receive)

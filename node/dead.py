@@ -6,7 +6,6 @@ where something was not; nothing is changed in bulk unless somebody said yes.
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 import os
 import shlex
@@ -15,19 +14,18 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import orjson
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from isthmus.config.errors import ConfigError, IsthmusError
+from isthmus.config.errors import ConfigError
 from isthmus.config.settings import Settings
+from isthmus.node.door import Door, NotDone, through
 
 PAGE = 500
 AT_ONCE = 100
@@ -35,87 +33,33 @@ LINE = ("id", "state", "system", "entity", "record", "code", "died", "last", "er
 Asked = Mapping[str, str | None]
 
 
-class NotDone(IsthmusError):
-    """A worker did not do it."""
-
-    code = "NOT_DONE"
-
-
-class Door:
-    """The HTTP API of a running worker."""
-
-    def __init__(self, session: aiohttp.ClientSession, settings: Settings) -> None:
-        self._session = session
-        self._url = settings.node.own_url
-        self._token = settings.node.operator_token
-
-    async def get(self, path: str, query: Mapping[str, str]) -> Any:
-        """The answer; NotDone where it is an error."""
-        return await self._answer(self._session.get(f"{self._url}{path}", params=query))
-
-    async def post(self, path: str, body: Any) -> Any:
-        """The same, with the operator's token."""
-        if self._token is None:
-            raise ConfigError("nobody may change anything", hint="set node.operator_token, here and for the workers")
-        headers = {"Authorization": f"Bearer {self._token.get_secret_value()}", "Content-Type": "application/json"}
-        return await self._answer(self._session.post(f"{self._url}{path}", data=orjson.dumps(body), headers=headers))
-
-    async def _answer(self, asking: Any) -> Any:
-        try:
-            async with asking as response:
-                body = await response.read()
-        except (aiohttp.ClientError, TimeoutError) as fault:
-            hint = "start one with `isthmus worker`"
-            raise IsthmusError(f"no worker answers at {self._url}: {fault}", hint=hint) from None
-        try:
-            told = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            told = {"error": body.decode(errors="replace")}
-        if response.status not in (200, 202):
-            raise NotDone(str(told.get("error")), hint=str(told.get("hint", "")))
-        return told
-
-    async def letters(self, wanted: Asked, most: int) -> tuple[list[dict[str, Any]], int]:
-        """The newest that match, and how many do."""
-        found: list[dict[str, Any]] = []
-        before = ""
-        while True:
-            query = {name: value for name, value in wanted.items() if value is not None}
-            told = await self.get("/v1/dead", query | {"limit": str(min(PAGE, most - len(found))), "before": before})
-            if not told["complete"]:
-                print("warning: some partitions did not answer, their letters are missing", file=sys.stderr)
-            found += told["letters"]
-            before = told["next"] or ""
-            if not before or len(found) >= most:
-                return found, told["total"]
-
-
-@asynccontextmanager
-async def _door(settings: Settings) -> AsyncIterator[Door]:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
-        yield Door(session, settings)
-
-
-def _through(settings: Settings, work: Callable[[Door], Awaitable[int]]) -> int:
-    async def run() -> int:
-        async with _door(settings) as door:
-            return await work(door)
-
-    return asyncio.run(run())
+async def _letters(door: Door, wanted: Asked, most: int) -> tuple[list[dict[str, Any]], int]:
+    """The newest that match, and how many do."""
+    found: list[dict[str, Any]] = []
+    before = ""
+    while True:
+        query = {name: value for name, value in wanted.items() if value is not None}
+        told = await door.get("/v1/dead", query | {"limit": str(min(PAGE, most - len(found))), "before": before})
+        if not told["complete"]:
+            print("warning: some partitions did not answer, their letters are missing", file=sys.stderr)
+        found += told["letters"]
+        before = told["next"] or ""
+        if not before or len(found) >= most:
+            return found, told["total"]
 
 
 def list_letters(settings: Settings, wanted: Asked, limit: int, *, as_json: bool) -> int:
     """List; the exit code."""
 
     async def work(door: Door) -> int:
-        letters, total = await door.letters(wanted, limit)
+        letters, total = await _letters(door, wanted, limit)
         if as_json:
             _print({"letters": letters, "total": total})
         else:
             _table(letters, total)
         return 0
 
-    return _through(settings, work)
+    return through(settings, work)
 
 
 def _print(told: Any) -> None:
@@ -145,7 +89,7 @@ def show_letter(settings: Settings, letter: str, *, as_json: bool) -> int:
             _tell(told)
         return 0
 
-    return _through(settings, work)
+    return through(settings, work)
 
 
 def _tell(told: Mapping[str, Any]) -> None:
@@ -176,7 +120,7 @@ def edit_letter(settings: Settings, letter: str, file: str | None, by: str) -> i
         done = await door.post(f"/v1/dead/{letter}/edit", {"payload": payload, "by": by or _self()})
         return _summed(done["results"], as_json=False)
 
-    return _through(settings, work)
+    return through(settings, work)
 
 
 def _given(file: str) -> str:
@@ -212,7 +156,7 @@ def order_letters(
     async def work(door: Door) -> int:
         chosen = list(ids)
         if wanted is not None:
-            found, _ = await door.letters({**wanted, "state": wanted["state"] or "open"}, sys.maxsize)
+            found, _ = await _letters(door, {**wanted, "state": wanted["state"] or "open"}, sys.maxsize)
             chosen = [one["id"] for one in found]
             if chosen and not (sure or _agreed(f"{action} {len(chosen)} letters?")):
                 return 1
@@ -224,7 +168,7 @@ def order_letters(
             results += (await door.post(f"/v1/dead/{action}", body))["results"]
         return _summed(results, as_json=as_json)
 
-    return _through(settings, work)
+    return through(settings, work)
 
 
 def _agreed(question: str) -> bool:

@@ -6,19 +6,18 @@ token in the settings nobody may.
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Awaitable
 from typing import Any, Literal, TypeVar
 
 from aiohttp import web
 from aiokafka.errors import KafkaError
-from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic import BaseModel, Field
 
 from isthmus.codecs.letters import Action
 from isthmus.node.endpoint import Endpoint, Problem, json_response, problem
 from isthmus.node.letters import Letters, NotHere
 from isthmus.node.letters_views import DeedView, LetterList, LetterView, Wanted, since
 from isthmus.node.members import FORWARDED
+from isthmus.node.operators import BAD, GUARDED, Operators, answered
 
 AT_ONCE = 500
 LIMIT, MOST = 100, 1000
@@ -65,15 +64,8 @@ QUERY = {
     "limit": f"How many, at most; {LIMIT} where it is not said, {MOST} at most.",
     "before": "The `next` of the list before.",
 }
-BAD, NOBODY, SHUT, NOT_FOUND, NOT_HERE = 400, 401, 403, 404, 503
-GUARDED: dict[int, type[BaseModel]] = {
-    200: OrderResults,
-    202: OrderResults,
-    BAD: Problem,
-    NOBODY: Problem,
-    SHUT: Problem,
-    NOT_HERE: Problem,
-}
+NOT_FOUND, NOT_HERE = 404, 503
+ORDERED: dict[int, type[BaseModel]] = {**GUARDED, 200: OrderResults, 202: OrderResults, NOT_HERE: Problem}
 ENDPOINTS = (
     Endpoint("get", "/v1/dead", "Dead letters, the newest first", "dead", {200: LetterList, BAD: Problem}, QUERY),
     Endpoint(
@@ -88,39 +80,31 @@ ENDPOINTS = (
         "/v1/dead/replay",
         "Send letters on their way again",
         "replay_dead",
-        GUARDED,
+        ORDERED,
         body=LettersOrder,
         guarded=True,
     ),
     Endpoint(
-        "post", "/v1/dead/discard", "Leave letters dead", "discard_dead", GUARDED, body=LettersOrder, guarded=True
+        "post", "/v1/dead/discard", "Leave letters dead", "discard_dead", ORDERED, body=LettersOrder, guarded=True
     ),
     Endpoint(
         "post",
         "/v1/dead/{id}/edit",
         "Put another payload in the original's place",
         "edit_dead",
-        GUARDED,
+        ORDERED,
         body=LetterEdit,
         guarded=True,
     ),
 )
 
 
-class Refusal(Exception):
-    """A request that is not carried out, with its response."""
-
-    def __init__(self, response: web.Response) -> None:
-        super().__init__(response.status)
-        self.response = response
-
-
 class LettersHttp:
     """The handlers."""
 
-    def __init__(self, letters: Letters, token: SecretStr | None) -> None:
+    def __init__(self, letters: Letters, operators: Operators) -> None:
         self._letters = letters
-        self._token = token
+        self._operators = operators
 
     async def dead(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/dead."""
@@ -142,22 +126,22 @@ class LettersHttp:
 
     async def replay_dead(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/dead/replay."""
-        return await _answered(self._several("replay", request))
+        return await answered(self._several("replay", request))
 
     async def discard_dead(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/dead/discard."""
-        return await _answered(self._several("discard", request))
+        return await answered(self._several("discard", request))
 
     async def edit_dead(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/dead/{id}/edit."""
-        return await _answered(self._edit(request))
+        return await answered(self._edit(request))
 
     async def _several(self, action: Action, request: web.Request) -> web.StreamResponse:
-        body = await self._allowed(request, LettersOrder)
+        body = await self._operators.allowed(request, LettersOrder)
         return await self._order(action, body.ids, body.by, None)
 
     async def _edit(self, request: web.Request) -> web.StreamResponse:
-        body = await self._allowed(request, LetterEdit)
+        body = await self._operators.allowed(request, LetterEdit)
         return await self._order("edit", [request.match_info["id"]], body.by, body.payload)
 
     async def _order(self, action: Action, ids: list[str], by: str, payload: str | None) -> web.StreamResponse:
@@ -172,26 +156,6 @@ class LettersHttp:
         results = [_result(one, deeds) for one in dict.fromkeys(ids)]
         pending = any(one.done == "pending" for one in results)
         return json_response(OrderResults(results=results), 202 if pending else 200)
-
-    async def _allowed(self, request: web.Request, model: type[B]) -> B:
-        """The request's body, where its sender may change anything."""
-        if self._token is None:
-            raise Refusal(problem(SHUT, "nobody may change anything here", "set node.operator_token"))
-        shown = request.headers.get("Authorization", "").encode(errors="surrogatepass")
-        if not hmac.compare_digest(shown, f"Bearer {self._token.get_secret_value()}".encode()):
-            raise Refusal(problem(NOBODY, "this is not the operator's token", "send `Authorization: Bearer <token>`"))
-        try:
-            return model.model_validate_json(await request.read())
-        except ValidationError as fault:
-            told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in fault.errors())
-            raise Refusal(problem(BAD, told)) from None
-
-
-async def _answered(work: Awaitable[web.StreamResponse]) -> web.StreamResponse:
-    try:
-        return await work
-    except Refusal as refusal:
-        return refusal.response
 
 
 def _asked(request: web.Request) -> tuple[Wanted, int, str]:
