@@ -153,6 +153,7 @@ def test_a_second_record_that_a_person_made_ends_too(book: Book) -> None:
     book.said("dynamics", 2, "create", native="dynamics-2", phone="1")
     book.said("salesforce", 5, "delete")
     assert book.writes[-1].native_id == "dynamics-1"
+    assert book.said("dynamics", 6, phone="2").writes == (), "one at a time, for a newer wish replaces an older one"
     (second,) = book.wrote().writes
     assert (second.action, second.native_id) == ("delete", "dynamics-2")
     assert book.wrote(native="dynamics-2").writes == ()
