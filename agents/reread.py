@@ -2,7 +2,8 @@
 and takes in what a feed has read already.
 
 Promises: a hint is never believed, only the row it points to; reads of a record are serialised, so versions only grow;
-a read that fails for now is tried until it succeeds, and the hint waits in Kafka meanwhile. What a full read did not
+a read that fails for now is tried until it succeeds, and the hint waits in Kafka meanwhile. A record that may only be
+hidden from us is a dead letter and not deleted. What a full read did not
 meet is asked for id by id; where it is more than a set share, none of it is taken for deleted.
 """
 
@@ -91,10 +92,18 @@ async def _read(
         row = found.get(request.record_id)
         if row is None:
             continue
-        if table is None:
+        if not row.exists and not row.sure:
+            _bury(unit, system.name, request.object, _hidden(request), encode(request))
+        elif table is None:
             _as_asked(unit, system.name, request, row)
         else:
             _versioned(unit, table, system.name, request, row, unordered)
+
+
+def _hidden(request: Reread) -> PlatformError:
+    """A record that is not there, and that nobody says was deleted."""
+    text = f"{request.object} {request.record_id} is not to be seen, and is not known to be deleted"
+    return PlatformError(text, code="GONE_UNCONFIRMED", hint="may the integration user still see it? then replay this")
 
 
 async def _patiently(system: System, object_: str, ids: Sequence[str]) -> list[Row]:

@@ -56,7 +56,13 @@ def understand(mappings: Mappings, message: Any) -> Sequence[Reread]:
     are passed over."""
     headers = {name: value.decode() for name, value in message.headers or ()}
     return [
-        Reread(one.object, one.record_id, one.correlation or one.change_id)
+        # A row tells when it was changed, unless it is gone.
+        Reread(
+            one.object,
+            one.record_id,
+            one.correlation or one.change_id,
+            at=one.at if one.operation == "delete" else None,
+        )
         for one in hint(message.value, headers)
         if mappings.of_object("dynamics", one.object) is not None
     ]

@@ -36,7 +36,8 @@ class Delivery:
 class Row:
     """A record as a read found it: own field names to plain values (None is null), with the row's version.
 
-    `exists` is False where the platform says that there is no such record. `version` is None where it gives none.
+    `exists` is False where the platform says that there is no such record. `version` is None where it gives none. `sure`
+    is False where a record that is not there may only be hidden from us: nobody takes it for deleted.
     """
 
     record_id: str
@@ -44,6 +45,7 @@ class Row:
     fields: Mapping[str, Value]
     version: str | None = None
     changed_at: str | None = None
+    sure: bool = True
 
 
 @dataclass(frozen=True, slots=True)

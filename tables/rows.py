@@ -65,9 +65,15 @@ def news(
     remembered = KnownRow(newest.version, newest.exists, told, max(request.full, known.full if known else 0))
     if request.found is not None and not _is_news(request, known, row):
         return None, remembered
-    operation: Operation = "update" if known is not None and (known.exists or newest is known) else "create"
-    change = read_change(system, request, operation, fields, row.version, changed_at)
+    change = read_change(system, request, _operation(known, newest), fields, row.version, changed_at)
     return change, msgspec.structs.replace(remembered, told=True)
+
+
+def _operation(known: KnownRow | None, newest: KnownRow) -> Operation:
+    """What a read tells of: a row that was gone and is there again was restored."""
+    if known is None:
+        return "create"
+    return "update" if known.exists or newest is known else "undelete"
 
 
 def _is_news(request: Reread, known: KnownRow | None, row: KnownRow) -> bool:
@@ -85,7 +91,7 @@ def _gone(system: str, request: Reread, known: KnownRow | None) -> tuple[Change 
     held = request.holds or {} if known is None or not known.told else {}
     told = last.told or bool(held)
     gone = KnownRow(last.version + ".deleted", False, told, last.full)
-    return (read_change(system, request, "delete", held, gone.version, None) if told else None), gone
+    return (read_change(system, request, "delete", held, gone.version, request.at) if told else None), gone
 
 
 def _made(request: Reread) -> KnownRow | None:

@@ -33,13 +33,14 @@ class Keys:
 @dataclass(frozen=True, slots=True)
 class Hint:
     """Look at this record. `object` is the table's logical name, `record_id` a lower-case GUID; `operation` is what the
-    sender says happened; `change_id` is the same on every delivery of one webhook."""
+    sender says happened; `change_id` is the same on every delivery of one webhook. `at`: when, RFC 3339."""
 
     object: str
     record_id: str
     operation: Operation
     correlation: str | None
     change_id: str
+    at: str | None = None
 
 
 def authenticate(headers: Mapping[str, str], query: Mapping[str, str], keys: Keys) -> bool:
@@ -65,7 +66,7 @@ def hint(body: bytes, headers: Mapping[str, str]) -> list[Hint]:
     if any(name.lower() == "x-ms-dynamics-request-name" and value == HEARTBEAT for name, value in headers.items()):
         return []
     return [
-        Hint(change.entity, change.record_id, change.operation, change.transaction, change.change_id)
+        Hint(change.entity, change.record_id, change.operation, change.transaction, change.change_id, change.changed_at)
         for change in decode(body)
         if change.record_id not in ("", NOBODY)
     ]

@@ -6,12 +6,13 @@ Promises: what systems/protocol.py says; it holds no state but a login, so it ma
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 
 from isthmus.config.errors import PermanentError, PlatformError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.describing import Described
 from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
-from isthmus.systems.salesforce import checks, describe, lost, overflow, provision, records, scan, stream, write
+from isthmus.systems.salesforce import checks, describe, gone, lost, overflow, provision, records, scan, stream, write
 from isthmus.systems.salesforce.position import Known, everything
 from isthmus.systems.salesforce.pubsub import Schemas
 from isthmus.systems.salesforce.session import SalesforceConfig, Session, Usage
@@ -56,8 +57,13 @@ class Salesforce:
         return str(everything(stream.transport(self._org.config), self._org.config.channels, known))
 
     async def read(self, object: str, record_ids: Sequence[str]) -> list[Row]:
-        """The mapped columns now, one Row an id; versions are None. PermanentError where nothing is mapped."""
-        return await records.read(self._org, self._mapping(object), record_ids)
+        """The mapped columns now, one Row an id; versions are None. What is not there is `sure` where it was deleted, and
+        not only hidden from us. PermanentError where nothing is mapped."""
+        mapping = self._mapping(object)
+        rows = await records.read(self._org, mapping, record_ids)
+        missing = [row.record_id for row in rows if not row.exists]
+        deleted = await gone.confirmed(self._org, mapping, missing) if missing else set()
+        return [replace(row, sure=row.exists or row.record_id[:15] in deleted) for row in rows]
 
     def scan(self, object: str, since: str | None = None) -> AsyncIterator[Row]:
         """Every row, or those changed or deleted since; versions are None. ReplayLost where deletions are not told."""

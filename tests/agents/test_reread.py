@@ -159,3 +159,14 @@ async def test_one_row_that_is_refused_costs_no_other() -> None:
     unit = await here.work(*asks(Reread("account", "hidden", "c"), Reread("account", "g1", "c")))
     assert [one["change"]["record_id"] for one in sent(unit, "changes.dynamics")] == ["g1"]
     assert [letter["code"] for letter in letters(unit)] == ["0x80040220"]
+
+
+async def test_a_row_that_may_only_be_hidden_is_a_dead_letter_and_no_delete() -> None:
+    system = Rows({"g1": Row("g1", False, {}, sure=False), "g2": Row("g2", False, {})}, name="salesforce")
+    asked = [Reread("Account", one, "c", version="7~") for one in ("g1", "g2")]
+    unit = await desk(system, versioned=False).work(*items("rereads.salesforce", *asked))
+    changes = sent(unit, "changes.salesforce")
+    assert [(one["change"]["record_id"], one["change"]["operation"]) for one in changes] == [("g2", "delete")]
+    (letter,) = letters(unit)
+    assert (letter["code"], letter["context"]["record_id"]) == ("GONE_UNCONFIRMED", "g1")
+    assert letter["topic"] == "rereads.salesforce"

@@ -283,3 +283,22 @@ async def test_enriched_values_are_left_out_and_every_record_comes(org: Salesfor
     assert [change.record_id for change in told] == [*ids, *ids]
     assert [dict(change.fields) for change in told[2:]] == [{"Phone": "1"}] * 2
     assert len({change.change_id for change in told}) == 4
+
+
+# -- what is not there
+
+
+async def test_only_what_was_deleted_is_gone_for_sure(org: SalesforceOrg, salesforce: Salesforce) -> None:
+    there, binned, purged = (org.create("Account", {"Name": name}) for name in ("Alder", "Birch", "Cedar"))
+    for record_id in (binned, purged):
+        org.delete("Account", record_id)
+    org.purge("Account", purged)
+    hidden = "001000000000042AAA"
+    rows = await salesforce.read("Account", [there, binned, purged, hidden, "no id"])
+    assert {row.record_id: (row.exists, row.sure) for row in rows} == {
+        there: (True, True),
+        binned: (False, True),
+        purged: (False, True),
+        hidden: (False, False),
+        "no id": (False, False),
+    }

@@ -102,7 +102,7 @@ def test_a_record_that_is_made_again_under_its_old_key_is_newer_than_its_end() -
     gone = told(live, KnownRow("", exists=False))[1]
     again = numbered(gone, KnownRow('W/"zz"'), {})
     assert live.version < gone.version < again.version
-    assert told(gone, again)[0].operation == "create"
+    assert told(gone, again)[0].operation == "undelete"
 
 
 def test_a_feed_is_news_only_where_it_is_newer_than_what_is_known() -> None:
@@ -139,7 +139,7 @@ def test_columns_that_were_not_read_before_are_heard_at_the_same_version_but_onc
 def test_a_page_that_was_read_before_the_deletion_does_not_bring_the_row_back() -> None:
     dead = KnownRow(f"{V2}.deleted", exists=False)
     assert heard(dead, KnownRow(V2), FED) == (None, dead)
-    assert told(dead, KnownRow(V3), FED)[0].operation == "create", "a row that was restored is news"
+    assert told(dead, KnownRow(V3), FED)[0].operation == "undelete", "a row that was restored is news"
 
 
 def test_the_last_full_read_that_met_a_row_is_remembered() -> None:

@@ -1,0 +1,42 @@
+"""Is a record that a query does not give deleted, or may we only not see it? Salesforce does not say which.
+
+Promises: what counts as deleted is in the recycle bin, or among the deletions of the last days; all else may be hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from urllib.parse import quote
+
+from isthmus.config.errors import ReplayLost
+from isthmus.config.mapping import SystemMapping
+from isthmus.systems.plain import chunks
+from isthmus.systems.salesforce.records import IDS_A_QUERY, RECORD_ID
+from isthmus.systems.salesforce.scan import deleted
+from isthmus.systems.salesforce.session import Session
+
+# An org tells deletions for 15 days (salesforce.md §4.7).
+TOLD = timedelta(days=14)
+
+
+async def confirmed(org: Session, mapping: SystemMapping, record_ids: Sequence[str]) -> set[str]:
+    """Those of the ids whose records were deleted for sure, without what tells upper from lower case."""
+    asked = [record_id for record_id in record_ids if RECORD_ID.fullmatch(record_id)]
+    found: set[str] = set()
+    for some in chunks(asked, IDS_A_QUERY):
+        listed = ",".join(f"'{record_id}'" for record_id in some)
+        query = f"SELECT Id FROM {mapping.object} WHERE IsDeleted = true AND Id IN ({listed})"
+        page = await org.get(f"/queryAll?q={quote(query)}")
+        found |= {str(record["Id"])[:15] for record in page["records"]}
+    if any(record_id[:15] not in found for record_id in asked):
+        found |= await _purged(org, mapping)
+    return found
+
+
+async def _purged(org: Session, mapping: SystemMapping) -> set[str]:
+    """What was deleted of late, also what is in no recycle bin any more; nothing where the org does not tell so much."""
+    try:
+        return {record_id[:15] for record_id in await deleted(org, mapping, org.now - TOLD)}
+    except ReplayLost:
+        return set()
