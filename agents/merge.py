@@ -6,15 +6,18 @@ golden records, events and writes, ids included. Every change gets exactly one o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from isthmus.codecs.dead import called, dead_letter, described
 from isthmus.codecs.events import to_kafka
 from isthmus.codecs.frames import Elements
-from isthmus.codecs.linked import Merged, Tell
-from isthmus.config.mapping import EntityMapping, Mappings
+from isthmus.codecs.linked import Activate, Folding, Merged, Reevaluate, Tell
+from isthmus.config.mapping import Mappings
+from isthmus.tables.activations import IN_FORCE
 from isthmus.tables.fold import fold
+from isthmus.tables.folded import Folded
 from isthmus.tables.golden import GOLDEN
+from isthmus.tables.rules import Rules, Versions
 from isthmus.tables.stage import Batch, Input, Stage
 from isthmus.tables.unit import Record, Unit
 
@@ -22,28 +25,46 @@ from isthmus.tables.unit import Record, Unit
 def stage(mappings: Mappings) -> Stage:
     """The stage over all entities."""
 
+    versions = Versions(mappings)
+
     def work(unit: Unit, batches: Sequence[Batch]) -> None:
+        rules = Rules(unit, versions)
         for batch in batches:
             for item in batch.elements:
-                merge(unit, item, mappings.entities)
+                take(unit, item, rules)
 
-    return Stage("merge", (Input("merge", Elements(Merged)),), (GOLDEN,), work, _bury, at_once=True)
+    return Stage("merge", (Input("merge", Elements(Merged)),), (GOLDEN, IN_FORCE), work, _bury, at_once=True)
 
 
-def merge(unit: Unit, item: Merged, entities: Mapping[str, EntityMapping]) -> None:
-    """Fold one change, report or order."""
-    key = item.canonical.encode()
-    state = unit.get(GOLDEN, key)
+def take(unit: Unit, item: Merged, rules: Rules) -> None:
+    """Fold an item of a golden record, or do what an order says of all of an entity."""
+    if isinstance(item, Activate):
+        rules.activate(item)
+    elif isinstance(item, Reevaluate):
+        rules.reevaluate(item, _tell)
+    else:
+        merge(unit, item, rules)
+
+
+def merge(unit: Unit, item: Folding, rules: Rules) -> None:
+    """Fold one change, report or order of one golden record."""
+    state = unit.get(GOLDEN, item.canonical.encode())
     if state is None and isinstance(item, Tell):
         return
-    folded = fold(state, item, entities[item.entity])
-    unit.put(GOLDEN, key, folded.state)
-    if folded.event is not None:
-        unit.publish(Record(f"events.{item.entity}", *to_kafka(folded.event)))
-    for write in folded.writes:
-        unit.send(f"writes.{write.system}", key, write)
+    folded = fold(state, item, rules[item.entity])
+    _tell(unit, folded)
     if folded.outcome is not None:
         unit.count(item.system, item.entity, folded.outcome)
+
+
+def _tell(unit: Unit, folded: Folded) -> None:
+    """Keep what a golden record came to, and tell the world."""
+    key = folded.state.canonical.encode()
+    unit.put(GOLDEN, key, folded.state)
+    if folded.event is not None:
+        unit.publish(Record(f"events.{folded.state.entity}", *to_kafka(folded.event)))
+    for write in folded.writes:
+        unit.send(f"writes.{write.system}", key, write)
 
 
 def _bury(unit: Unit, raw: bytes, fault: Exception) -> None:

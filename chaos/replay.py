@@ -24,7 +24,6 @@ from chaos.topics import PARTITIONS, Read, committed
 from isthmus.agents import merge
 from isthmus.codecs.frames import Broken, in_turn, turn_of
 from isthmus.config.errors import DecodeError
-from isthmus.tables.golden import GOLDEN
 from isthmus.tables.stage import Batch, Stage
 from isthmus.tables.unit import Unit
 
@@ -115,11 +114,13 @@ def _published(node: Node, partition: int) -> Iterator[Event]:
 
 def replay(namespace: str, records: Iterable[Read]) -> Iterator[Event]:
     """The events that merge must have published, given its input."""
-    golden, stage = Memory(), merge.stage(MAPPINGS)
+    stage = merge.stage(MAPPINGS)
+    tables = {table.name: Memory() for table in stage.tables}
     for record in records:
-        unit = Unit({GOLDEN.name: golden})
+        unit = Unit(tables)
         stage.fold(unit, [Batch("merge", elements(stage, record.value))])
-        golden.apply(unit.encoded().get(GOLDEN.name, {}))
+        for name, puts in unit.encoded().items():
+            tables[name].apply(puts)
         for one in unit.records:
             if one.topic.startswith("events."):
                 yield f"{namespace}{one.topic}", Read(one.key, one.value, one.headers)

@@ -67,4 +67,28 @@ class Tell(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="tell"):
     correlation: str
 
 
-Merged = Linked | Report | Tell
+class Activate(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="activate"):
+    """From here on an entity's mapping is this one: `document` is it as JSON, `version` its digest; `at` is RFC 3339,
+    `order` the id of who wanted it. `seat`: a key that leads to the partition which this one is for."""
+
+    entity: str
+    version: str
+    document: str
+    at: str
+    order: str
+    seat: str
+
+
+class Reevaluate(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="reevaluate"):
+    """Choose anew what counts in the golden records of an entity, by the mapping version that is named; those behind the
+    canonical id `after` are still to do."""
+
+    entity: str
+    version: str
+    seat: str
+    after: str = ""
+
+
+# What concerns one golden record.
+Folding = Linked | Report | Tell
+Merged = Folding | Activate | Reevaluate

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from isthmus.codecs.events import Changed, Source
-from isthmus.codecs.linked import Linked, Merged, Report, Tell
+from isthmus.codecs.linked import Folding, Linked, Report, Tell
 from isthmus.config.mapping import Choice, EntityMapping
 from isthmus.tables.deletes import by_us, hear, living
 from isthmus.tables.folded import Folded, Outcome, changed_event
@@ -41,7 +41,7 @@ class Heard:
         return "echo" if self.echoes else "applied" if self.moved else "unchanged"
 
 
-def fold(state: Golden | None, item: Merged, mapping: EntityMapping) -> Folded:
+def fold(state: Golden | None, item: Folding, mapping: EntityMapping) -> Folded:
     """Take one change, report or order into a golden record; `state` is used up."""
     golden = state or Golden(item.canonical, item.entity)
     if isinstance(item, Tell):
@@ -152,6 +152,15 @@ def _choose(
         _differs(changed, name, old, register, choice, change, system, native_id)
     if not chosen:
         _keep(golden, choice, change, touched)
+
+
+def choose_anew(golden: Golden, mapping: EntityMapping, cause: Linked) -> dict[str, Changed]:
+    """Choose every field by the mapping as it is now; what is different, by field. Where nobody has an opinion, what was
+    seen stays."""
+    changed: dict[str, Changed] = {}
+    for choice in dict.fromkeys(mapping.choices.values()):
+        _choose(golden, choice, cause, {}, changed)
+    return changed
 
 
 def _differs(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 
@@ -72,14 +73,17 @@ def _partition(record: ConsumerRecord) -> int:
 
 async def replay(bootstrap: str, namespace: str, mappings: Mappings) -> tuple[list[Published], dict[bytes, Golden]]:
     """The events that a pure replay publishes, and the golden records that it ends with."""
-    golden = Memory()
     stage = merge.stage(mappings)
+    held = defaultdict[int, dict[str, Memory]](lambda: {table.name: Memory() for table in stage.tables})
     published: list[Published] = []
     for record in _done(await committed(bootstrap, f"{namespace}merge")):
-        unit = Unit({GOLDEN.name: golden})
+        tables = held[record.partition]
+        unit = Unit(tables)
         elements = stage.inputs[0].elements
         assert elements is not None
         stage.fold(unit, [Batch("merge", elements.decode(record.value, "the oracle"))])
-        golden.keep(unit.encoded().get(GOLDEN.name, {}))
+        for name, puts in unit.encoded().items():
+            tables[name].keep(puts)
         published += [(f"{namespace}{one.topic}", one.key, one.value, tuple(one.headers)) for one in unit.records]
-    return published, {key: GOLDEN.decode(value) for key, value in golden.values.items()}
+    goldens = (item for tables in held.values() for item in tables[GOLDEN.name].values.items())
+    return published, {key: GOLDEN.decode(value) for key, value in goldens}

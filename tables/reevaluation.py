@@ -1,0 +1,43 @@
+"""Reevaluation: what counts in a golden record by another version of its mapping.
+
+Promises: the registers stay as they are, so an older version that comes back gives what it gave before; only what differs
+is told. No clock, no chance, no I/O.
+"""
+
+from __future__ import annotations
+
+from isthmus.codecs.events import Changed
+from isthmus.codecs.linked import Linked
+from isthmus.config.mapping import EntityMapping
+from isthmus.tables.fold import choose_anew
+from isthmus.tables.folded import Folded, changed_event
+from isthmus.tables.golden import Golden
+from isthmus.tables.wishes import told, wishes
+
+AUTHOR = "mapping"
+GONE = "it is not mapped"
+
+
+def reevaluate(golden: Golden, mapping: EntityMapping, version: str, at: str) -> Folded:
+    """Choose every field anew; `golden` is used up. `version` and `at` (RFC 3339): of the activation."""
+    cause = _cause(golden, version, at)
+    changed = choose_anew(golden, mapping, cause)
+    changed |= _forgotten(golden, mapping)
+    lacking = wishes(golden, mapping, mapping.systems, cause.correlation)
+    if changed or lacking:
+        golden.revision += 1
+    event = changed_event(golden, cause, changed, None, None) if changed else None
+    return Folded(golden, None, event, told(golden, lacking) if lacking else ())
+
+
+def _cause(golden: Golden, version: str, at: str) -> Linked:
+    name = f"{AUTHOR}:{golden.entity}@{version}"
+    return Linked(AUTHOR, version, golden.entity, golden.canonical, "update", {}, (), "", at, name, name)
+
+
+def _forgotten(golden: Golden, mapping: EntityMapping) -> dict[str, Changed]:
+    """Fields that the mapping does not have count no more."""
+    gone = {name: golden.seen(name) for name in golden.visible if name not in mapping.fields}
+    for name in gone:
+        del golden.visible[name]
+    return {name: Changed(None, held.value, GONE) for name, held in gone.items() if held and held.value is not None}
