@@ -18,6 +18,7 @@ import structlog
 from isthmus.agents.deliver_calls import Attempt, attempt_of, call_of, carry_out
 from isthmus.agents.deliver_outcomes import Target, park, read_first, report, settle
 from isthmus.agents.deliver_parking import adopt, first_due, lift, take
+from isthmus.agents.deliver_withdrawals import withdraw
 from isthmus.agents.ends import Most, buried, let
 from isthmus.codecs.audit import CONTENT_TYPE, audit
 from isthmus.codecs.dead import dead_letter
@@ -54,6 +55,7 @@ def stage(
         tick = max((time for batch in batches if batch.topic == "tick" for time in batch.elements), default=None)
         now = clock() if tick is None else tick
         wishes = [wish for batch in batches if batch.topic == topic for wish in batch.elements]
+        wishes = withdraw(unit, target, wishes)
         before = _breaker(unit, target)
         attempts, breaker = plan(unit, target, wishes, before.at(now), now, ticked=tick is not None)
         attempts, held = let(unit, target.table, attempts, most or Most(), now)

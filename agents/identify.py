@@ -1,18 +1,22 @@
-"""identify: says which golden record a native record is that intake has not met before.
+"""identify: says which golden record a native record is that intake has not met before, or that says of itself what it did
+not say before.
 
 Promises: one partition an entity family, so decisions are serial and cannot contradict; each is published on `links`,
-which feeds intake's xref, and the change goes on to merge.
+which feeds intake's xref, and the change goes on to merge. Golden records that turn out to be one are told to yield, each
+once and only to one that has not yielded itself, so redirects have no circles.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from isthmus.codecs.arrival import Link, Unlinked, native_key
+from isthmus.codecs.arrival import EXTERNAL, Link, Unlinked, native_key
 from isthmus.codecs.dead import called, dead_letter, described
+from isthmus.codecs.events import Source
 from isthmus.codecs.frames import Elements
+from isthmus.codecs.linked import Linked, Yield
 from isthmus.config.mapping import Mappings
-from isthmus.tables.identity import IDENTITY, link
+from isthmus.tables.identity import IDENTITY, Linking, link
 from isthmus.tables.stage import Batch, Input, Stage
 from isthmus.tables.unit import Unit
 
@@ -37,11 +41,25 @@ def identify(unit: Unit, unlinked: Unlinked, mappings: Mappings) -> None:
         return
     mapping = mappings.entities[linked.entity]
     find = lambda key: unit.get(IDENTITY, key)  # noqa: E731
-    decided = link(find, mapping, linked.system, linked.native_id, linked.fields, unlinked.external_id)
+    decided = link(find, mapping, linked.system, linked.native_id, linked.values(), unlinked.external_id)
     for key, value in decided.keys.items():
         unit.put(IDENTITY, key, value)
-    unit.send("merge", decided.canonical.encode(), linked.at(decided.canonical))
-    unit.send("links", native, Link(linked.system, linked.native_id, linked.entity, decided.canonical))
+    for loser in decided.losers:
+        _yield(unit, loser, decided.canonical, linked)
+    # Behind what is handed over: a loser's own changes go by it, so none overtakes what its echo is known by.
+    unit.send("merge", decided.at.encode(), linked.at(decided.at))
+    if decided.new and decided.at == decided.canonical:  # elsewhere it is told by what forwards the change
+        unit.send("links", native, _link(linked, decided, native, unlinked.external_id))
+
+
+def _link(linked: Linked, decided: Linking, native: bytes, external: str | None) -> Link:
+    said = {**decided.keys[native].said, **({EXTERNAL: external} if external else {})}
+    return Link(linked.system, linked.native_id, linked.entity, decided.at, said)
+
+
+def _yield(unit: Unit, loser: str, winner: str, linked: Linked) -> None:
+    cause = Source(linked.system, linked.native_id, linked.changed_at, linked.change_id)
+    unit.send("merge", loser.encode(), Yield(loser, winner, linked.entity, linked.correlation, cause))
 
 
 def _bury(unit: Unit, raw: bytes, fault: Exception) -> None:

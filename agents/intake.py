@@ -22,7 +22,7 @@ from isthmus.config.mapping import EntityMapping, Mappings
 from isthmus.tables.dedup import DEDUP, Recent
 from isthmus.tables.stage import Batch, Input, Stage
 from isthmus.tables.unit import Unit
-from isthmus.tables.xref import XREF, Known
+from isthmus.tables.xref import XREF, Known, news
 
 LINKS = "links"
 
@@ -50,7 +50,11 @@ def stage(systems: Sequence[str], mappings: Mappings, tags: Mapping[str, str]) -
 
 def learn(unit: Unit, link: Link) -> None:
     """Remember who a native record is."""
-    unit.put(XREF, native_key(link.system, link.native_id), Known(link.canonical, link.entity))
+    key, said = native_key(link.system, link.native_id), link.said
+    if said is None:
+        known = unit.get(XREF, key)
+        said = known.said if known else {}
+    unit.put(XREF, key, Known(link.canonical, link.entity, said))
 
 
 def accept(
@@ -145,11 +149,15 @@ def _route(
     told = None if translation is None else translation.inward(change.fields, change.cleared)
     known = unit.get(XREF, key)
     linked = canonical_change(arrival, mapping, known.canonical if known else "", tag, told)
-    if known:
+    column = change.fields.get(mapping.systems[change.system].external_id)
+    external = None if column is None else str(column)
+    said = news(known, mapping, external, linked) if known else None
+    if known and said is None:
         unit.send("merge", known.canonical.encode(), linked)
     else:
-        external = change.fields.get(mapping.systems[change.system].external_id)
-        unit.send("identify", mapping.family.encode(), Unlinked(linked, None if external is None else str(external)))
+        unit.send("identify", mapping.family.encode(), Unlinked(linked, external))
+        if known:
+            unit.put(XREF, key, Known(known.canonical, known.entity, said or {}))
     if told is not None and told.refused:
         _refuse(unit, arrival, mapping, told)
 

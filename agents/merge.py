@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from isthmus.agents.handover import forward, give_way
 from isthmus.codecs.dead import called, dead_letter, described
 from isthmus.codecs.events import to_kafka
 from isthmus.codecs.frames import Elements
-from isthmus.codecs.linked import Activate, Folding, Merged, Reevaluate, Tell
+from isthmus.codecs.linked import Absorb, Activate, Folding, Merged, Reevaluate, Tell, Yield
 from isthmus.config.mapping import Mappings
 from isthmus.tables.activations import IN_FORCE
 from isthmus.tables.fold import fold
@@ -46,14 +47,20 @@ def take(unit: Unit, item: Merged, rules: Rules) -> None:
         merge(unit, item, rules)
 
 
-def merge(unit: Unit, item: Folding, rules: Rules) -> None:
-    """Fold one change, report or order of one golden record."""
+def merge(unit: Unit, item: Folding | Yield, rules: Rules) -> None:
+    """Fold one change, report or order of one golden record; what became another one hands over and forwards."""
     state = unit.get(GOLDEN, item.canonical.encode())
+    if state is not None and state.redirect is not None:
+        forward(unit, state, item)
+        return
+    if isinstance(item, Yield):
+        give_way(unit, state, item, rules[item.entity])
+        return
     if state is None and isinstance(item, Tell):
         return
     folded = fold(state, item, rules[item.entity])
     _tell(unit, folded)
-    if folded.outcome is not None:
+    if folded.outcome is not None and not isinstance(item, Absorb):
         unit.count(item.system, item.entity, folded.outcome)
 
 

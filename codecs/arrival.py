@@ -12,6 +12,8 @@ import msgspec
 from isthmus.codecs.change import Change, Value
 from isthmus.codecs.linked import Linked
 
+EXTERNAL = "@external"  # no field is called so
+
 
 def native_key(system: str, record_id: str) -> bytes:
     """The key of a record's own frames and table rows."""
@@ -69,10 +71,12 @@ class Unlinked(msgspec.Struct, frozen=True, gc=False):
     external_id: str | None
 
 
-class Link(msgspec.Struct, frozen=True, gc=False):
-    """This native record is that golden record."""
+class Link(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """This native record is that golden record. `said`: what it said of the fields that link records; None where whoever
+    says so does not know."""
 
     system: str
     native_id: str
     entity: str
     canonical: str
+    said: Mapping[str, Value] | None = None

@@ -16,7 +16,7 @@ from isthmus.codecs.change import Value
 from isthmus.codecs.frames import encode
 
 SOURCE = "/isthmus"
-KINDS = ("created", "updated", "deleted", "restored", "linked", "unlinked")
+KINDS = ("created", "updated", "deleted", "restored", "linked", "unlinked", "merged", "redirected")
 Headers = list[tuple[str, bytes]]
 
 
@@ -41,7 +41,8 @@ class Changed(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 class CanonicalEvent(msgspec.Struct, frozen=True, gc=False):
     """One event. `time` is when the change was made at its source, RFC 3339; None where it is not known. `cause`: the
-    change that led to it."""
+    change that led to it. `absorbed`: the golden record that turned out to be this one; `redirect`: the one that this
+    turned out to be."""
 
     id: str
     entity: str
@@ -53,6 +54,8 @@ class CanonicalEvent(msgspec.Struct, frozen=True, gc=False):
     cause: Source
     changed: Mapping[str, Changed]
     links: Mapping[str, Mapping[str, bool]]
+    absorbed: str | None = None
+    redirect: str | None = None
 
     @property
     def type(self) -> str:
@@ -95,6 +98,8 @@ class EventData(BaseModel):
     cause: SourceData = Field(description="The change that led to the event.")
     changed: dict[str, ChangedData] = Field(description="The fields whose golden value changed.")
     links: dict[str, dict[str, bool]] = Field(description="Per system, its records and whether each still exists.")
+    absorbed: str | None = Field(None, description="Of `merged`: the golden record that turned out to be this one.")
+    redirect: str | None = Field(None, description="Of `redirected`: the golden record that this turned out to be.")
 
 
 class EventHeaders(BaseModel):
@@ -109,7 +114,7 @@ class EventHeaders(BaseModel):
     ce_correlationid: str = Field(description="Begins at the source: its transaction, or its request.")
 
 
-class _Body(msgspec.Struct, frozen=True, gc=False):
+class _Body(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """`EventData` as it is written."""
 
     entity: str
@@ -118,6 +123,8 @@ class _Body(msgspec.Struct, frozen=True, gc=False):
     cause: Source
     changed: Mapping[str, Changed]
     links: Mapping[str, Mapping[str, bool]]
+    absorbed: str | None = None
+    redirect: str | None = None
 
 
 SPECVERSION = ("ce_specversion", b"1.0")
@@ -139,5 +146,6 @@ def to_kafka(event: CanonicalEvent) -> tuple[bytes, bytes, Headers]:
     ]
     if event.time:
         headers.append(("ce_time", event.time.encode()))
-    body = _Body(event.entity, event.canonical, event.revision, event.cause, event.changed, event.links)
+    links, absorbed, redirect = event.links, event.absorbed, event.redirect
+    body = _Body(event.entity, event.canonical, event.revision, event.cause, event.changed, links, absorbed, redirect)
     return key, encode(body), headers

@@ -1,4 +1,5 @@
-"""What merge takes in: changes under canonical names, deliver's reports of what a write came to, and orders to tell again.
+"""What merge takes in: changes under canonical names, deliver's reports of what a write came to, orders to tell again, and
+what one golden record hands over to another.
 
 Promises: each survives its JSON, which tells them apart by `kind`.
 """
@@ -11,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from isthmus.codecs.change import Operation, Value
+from isthmus.codecs.events import Source
 
 # What a write does to a record besides bringing its values: nothing, or end it by the policy, or take that back.
 Action = Literal["upsert", "deactivate", "delete", "unlink", "reactivate"]
@@ -89,6 +91,39 @@ class Reevaluate(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="r
     after: str = ""
 
 
-# What concerns one golden record.
-Folding = Linked | Report | Tell
-Merged = Folding | Activate | Reevaluate
+class Yield(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="yield"):
+    """This golden record and the `winner` are one: it is to hand over what it holds, and to forward what still arrives.
+    `cause`: the change by which it came out."""
+
+    canonical: str
+    winner: str
+    entity: str
+    correlation: str
+    cause: Source
+
+
+class Absorb(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="absorb"):
+    """All that `loser` held (`state`: the golden record as it is stored) is this golden record's from now on."""
+
+    canonical: str
+    loser: str
+    entity: str
+    correlation: str
+    cause: Source
+    state: msgspec.Raw
+
+
+class Settled(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="settled"):
+    """Nothing that `loser` wished of a system up to revision `rev` is under way any more."""
+
+    canonical: str
+    loser: str
+    system: str
+    entity: str
+    rev: int
+    correlation: str
+
+
+# What is folded into one golden record.
+Folding = Linked | Report | Tell | Absorb | Settled
+Merged = Folding | Yield | Activate | Reevaluate

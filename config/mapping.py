@@ -174,6 +174,11 @@ class EntityMapping(Declared):
         return self
 
     @cached_property
+    def linking(self) -> tuple[str, ...]:
+        """The fields by which records are linked."""
+        return tuple(dict.fromkeys(name for names in self.match for name in names))
+
+    @cached_property
     def choices(self) -> dict[str, Choice]:
         """Per field how it is chosen; fields of a group share theirs."""
         alone = {name: choice((name,), spec.rule, group=False) for name, spec in self.fields.items() if spec.rule}

@@ -21,7 +21,16 @@ from isthmus.node.delivering import DeliveryView
 from isthmus.node.endpoint import Endpoint, Problem, document, json_response, problem
 from isthmus.node.hints import BODY_BYTES, Hints
 from isthmus.node.members import FORWARDED
-from isthmus.node.reading import GoldenView, HealthView, LedgerView, Reading, XrefView, golden_view, xref_key
+from isthmus.node.reading import (
+    GoldenView,
+    HealthView,
+    LedgerView,
+    Reading,
+    RedirectView,
+    XrefView,
+    golden_view,
+    xref_key,
+)
 from isthmus.tables.golden import GOLDEN
 from isthmus.tables.unit import Table
 from isthmus.tables.xref import XREF
@@ -29,14 +38,14 @@ from isthmus.tables.xref import XREF
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-NOT_FOUND, NOT_HERE = 404, 503
+ELSEWHERE, NOT_FOUND, NOT_HERE = 308, 404, 503
 ENDPOINTS = (
     Endpoint(
         "get",
         "/v1/golden/{entity}/{id}",
         "A golden record, with the provenance of each field",
         "golden",
-        {200: GoldenView, NOT_FOUND: Problem, NOT_HERE: Problem},
+        {200: GoldenView, ELSEWHERE: RedirectView, NOT_FOUND: Problem, NOT_HERE: Problem},
     ),
     Endpoint(
         "get",
@@ -88,7 +97,11 @@ class Api:
         canonical, entity = request.match_info["id"], request.match_info["entity"]
         found = await self._held(request, "merge", GOLDEN, canonical.encode())
         if isinstance(found, web.Response):
-            return found
+            return _located(found)
+        if found is not None and found.redirect is not None and found.entity == entity:
+            return _located(
+                json_response(RedirectView(entity=entity, id=canonical, redirect=found.redirect), ELSEWHERE)
+            )
         if found is None or (view := golden_view(found)).entity != entity:
             return problem(NOT_FOUND, f"no {entity} {canonical}", "ask /v1/xref/{system}/{native_id} for its id")
         return json_response(view)
@@ -154,6 +167,14 @@ class Api:
             ledger=ledger, health=health, targets=targets, endpoints=ENDPOINTS
         )
         return web.Response(text=text, content_type="text/html")
+
+
+def _located(response: web.Response) -> web.Response:
+    """A redirect with its Location, which is in its body too."""
+    if response.status == ELSEWHERE and isinstance(response.body, bytes):
+        told = RedirectView.model_validate_json(response.body)
+        response.headers["Location"] = f"/v1/golden/{told.entity}/{told.redirect}"
+    return response
 
 
 def openapi() -> dict[str, Any]:

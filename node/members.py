@@ -35,7 +35,7 @@ class Members:
         """Another worker's answer: status and body. Raises aiohttp.ClientError where it does not answer."""
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5))
-        async with self._session.get(url + path, headers={FORWARDED: "1"}) as response:
+        async with self._session.get(url + path, headers={FORWARDED: "1"}, allow_redirects=False) as response:
             return response.status, await response.read()
 
     async def close(self) -> None:

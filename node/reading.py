@@ -45,6 +45,14 @@ class GoldenView(BaseModel):
     links: dict[str, dict[str, bool]] = Field(description="Per system, its records and whether each still exists.")
 
 
+class RedirectView(BaseModel):
+    """A golden record that turned out to be another one; Location says where that is to be asked for."""
+
+    entity: str
+    id: str = Field(description="The canonical id that was asked for.")
+    redirect: str = Field(description="The canonical id of the golden record that it is.")
+
+
 class XrefView(BaseModel):
     """A native record's golden record."""
 

@@ -16,16 +16,17 @@ import orjson
 
 from isthmus.codecs.arrival import Arrival, Link, Reread
 from isthmus.codecs.dead import DeadLetter
+from isthmus.codecs.events import Source
 from isthmus.codecs.frames import Broken, Elements
 from isthmus.codecs.letters import Order, letter_id
-from isthmus.codecs.linked import Linked, Merged, Report, Tell
+from isthmus.codecs.linked import Absorb, Linked, Merged, Report, Settled, Tell, Yield
 from isthmus.config.errors import DecodeError
 from isthmus.tables.deliveries import Parked, deliveries
 from isthmus.tables.golden import DesiredWrite
 from isthmus.tables.letters import timestamp
 
 ORDER = (
-    *("changed", "hinted", "read", "arrived", "linked", "merged", "event", "wished"),
+    *("changed", "hinted", "read", "arrived", "linked", "joined", "merged", "event", "wished"),
     *("parked", "written", "refused", "dead", "ordered", "told again"),
 )
 NAMES = 4
@@ -137,14 +138,29 @@ def _merged(seen: Seen, _: str, one: Merged) -> Iterator[Step]:
             native = f"{one.system}:{one.native_id}" if one.native_id else ""
             what = f"r{one.rev} {_values(one.fields)}" + (f", version {one.version}" if one.version else "")
             yield Step(at, one.outcome, what, seen.place, one.canonical, one.system, native, revision=one.rev)
+        case Yield():
+            what = f"is {one.winner}"
+            yield Step(at, "joined", what, seen.place, one.canonical, *_of(one.cause), one.correlation)
+        case Absorb():
+            what = f"takes over what {one.loser} held"
+            yield Step(at, "joined", what, seen.place, one.canonical, *_of(one.cause), one.correlation)
+        case Settled():
+            what = f"nothing of {one.loser} is under way in {one.system} any more"
+            yield Step(at, "joined", what, seen.place, one.canonical, one.system, "", "", one.correlation)
         case Tell():
             what = "what it lacks now"
             yield Step(at, "told again", what, seen.place, one.canonical, one.system, "", "", one.correlation)
 
 
+def _of(cause: Source) -> tuple[str, str, str]:
+    return cause.system, f"{cause.system}:{cause.native_id}", cause.change_id
+
+
 def _wished(seen: Seen, system: str, one: DesiredWrite) -> Iterator[Step]:
     native = f"{system}:{one.native_id}" if one.native_id else ""
     what = f"r{one.revision} {_values(one.fields)}" + ("" if one.native_id else ", a new record")
+    if one.withdrawn:
+        what = f"r{one.revision} takes back what was wished before"
     yield Step(
         _time(seen), "wished", what, seen.place, one.canonical, system, native, "", one.correlation, one.revision
     )

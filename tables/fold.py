@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from isthmus.codecs.events import Changed, Source
-from isthmus.codecs.linked import Folding, Linked, Report, Tell
+from isthmus.codecs.linked import Absorb, Folding, Linked, Report, Settled, Tell
 from isthmus.config.mapping import Choice, EntityMapping
 from isthmus.tables.deletes import by_us, hear, living
 from isthmus.tables.folded import Folded, Outcome, changed_event
 from isthmus.tables.golden import Golden
 from isthmus.tables.intents import resolve
+from isthmus.tables.joining import absorb, settle
 from isthmus.tables.precedence import Register, choose, same
 from isthmus.tables.reports import fold_report, tell_again
 from isthmus.tables.wishes import told, wishes
@@ -48,6 +49,10 @@ def fold(state: Golden | None, item: Folding, mapping: EntityMapping) -> Folded:
         return tell_again(golden, item, mapping)
     if isinstance(item, Report):
         return fold_report(golden, item, mapping)
+    if isinstance(item, Absorb):
+        return absorb(golden, item, mapping)
+    if isinstance(item, Settled):
+        return settle(golden, item, mapping)
     before = living(golden, mapping) if _may_move(golden, item) else None
     heard = _learn(golden, item)
     changed = _look(golden, mapping, item, heard.touched)

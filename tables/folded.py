@@ -35,8 +35,7 @@ def changed_event(
     """What a change did. `before`, `alive`: the records in which it lived and lives, None where that cannot have
     changed."""
     cause = Source(change.system, change.native_id, change.changed_at, change.change_id)
-    kind = _kind(golden, changed, before, alive)
-    return _canonical(golden, kind, change.changed_at, change.correlation, cause, changed)
+    return canonical_event(golden, _kind(golden, changed, before, alive), change.correlation, cause, changed)
 
 
 def _kind(golden: Golden, changed: Mapping[str, Changed], before: Records | None, alive: Records | None) -> str:
@@ -52,19 +51,20 @@ def _kind(golden: Golden, changed: Mapping[str, Changed], before: Records | None
 def linked_event(golden: Golden, report: Report, *, gone: bool = False) -> CanonicalEvent:
     """A write of ours made a record, or one that was made is `gone` again."""
     cause = Source(report.system, report.native_id, "", "")
-    return _canonical(golden, "unlinked" if gone else "linked", "", f"{golden.canonical}/{report.rev}", cause, {})
+    return canonical_event(golden, "unlinked" if gone else "linked", f"{golden.canonical}/{report.rev}", cause, {})
 
 
-def _canonical(
-    golden: Golden, kind: str, when: str, correlation: str, cause: Source, changed: Mapping[str, Changed]
+def canonical_event(
+    golden: Golden, kind: str, correlation: str, cause: Source, changed: Mapping[str, Changed]
 ) -> CanonicalEvent:
+    """An event of a golden record at its present revision; `kind` is one of codecs/events.py."""
     return CanonicalEvent(
         id=f"{golden.canonical}/{golden.revision}",
         entity=golden.entity,
         kind=kind,
         canonical=golden.canonical,
         revision=golden.revision,
-        time=when or None,
+        time=cause.changed_at or None,
         correlation=correlation,
         cause=cause,
         changed=changed,

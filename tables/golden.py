@@ -53,9 +53,10 @@ class Ending(msgspec.Struct, frozen=True, gc=False, array_like=True):
     deleting: bool = False
 
 
-class DesiredWrite(msgspec.Struct, frozen=True, gc=False):
+class DesiredWrite(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A wish: bring a system's record to these canonical values (None clears). `native_id` None: it has none yet.
-    `action`: what else is to become of it; `released`: a person said so, however many are to go."""
+    `action`: what else is to become of it; `released`: a person said so, however many are to go. `withdrawn`: it takes
+    back every earlier wish of the record, and wishes nothing itself."""
 
     system: str
     canonical: str
@@ -67,11 +68,17 @@ class DesiredWrite(msgspec.Struct, frozen=True, gc=False):
     correlation: str
     action: Action = "upsert"
     released: bool = False
+    withdrawn: bool = False
 
 
-class Golden(msgspec.Struct):
+class Golden(msgspec.Struct, omit_defaults=True):
     """One canonical record. `registers` and `living` are by system, then native id; `intents` by system, then field;
-    `endings` by system, then native id ("": one that is to be made anew)."""
+    `endings` by system, then native id ("": one that is to be made anew).
+
+    `redirect`: it turned out to be that golden record, and holds nothing itself. `merged`: the golden records that turned
+    out to be this one. `awaits`: systems that are told nothing as long as wishes of these golden records may be under
+    way there.
+    """
 
     canonical: str
     entity: str
@@ -81,6 +88,9 @@ class Golden(msgspec.Struct):
     visible: dict[str, Visible] = {}
     intents: dict[str, Intents] = {}
     endings: dict[str, dict[str, Ending]] = {}
+    redirect: str | None = None
+    merged: list[str] = []
+    awaits: dict[str, list[str]] = {}
 
     def seen(self, name: str) -> Register | None:
         """The register that a field's golden value is taken from; None where nobody has said anything of it."""
@@ -147,7 +157,7 @@ class Golden(msgspec.Struct):
         newer = version > known.version
         if newer or died is not None or undone is not None:
             now, as_of = (alive, version) if newer else (known.alive, known.version)
-            natives[native_id] = Liveness(now, as_of, _later(known.died, died), _later(known.undone, undone))
+            natives[native_id] = Liveness(now, as_of, later(known.died, died), later(known.undone, undone))
         return newer and known.alive != alive
 
     def alive(self) -> frozenset[tuple[str, str]]:
@@ -159,7 +169,8 @@ class Golden(msgspec.Struct):
         return any(known.alive for natives in self.living.values() for known in natives.values())
 
 
-def _later(one: Mark | None, other: Mark | None) -> Mark | None:
+def later(one: Mark | None, other: Mark | None) -> Mark | None:
+    """The newer of two."""
     if one is None or other is None:
         return one or other
     return other if other.version > one.version else one

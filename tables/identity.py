@@ -1,14 +1,16 @@
 """Identity: which golden record a native record is, decided once and in one place an entity family.
 
-Promises: a record that carries a canonical id (its external id) belongs to it; else one whose match keys are all present
-and equal to those of another system's record is that record; else it is new, and its id follows from its native id
-alone, so that a replay names it the same.
+Promises: what a record says of itself counts for good: its canonical id (its external id), and each set of match fields
+that is present and equal to another system's record's. Two golden records that are named by the same become one, so the
+same changes end in the same links in whatever order they arrive. A match key that two records of one system share says
+nothing from then on: they are two customers until somebody says otherwise. The id of a record that is new follows from its
+native id alone, so that a replay names it the same.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -22,27 +24,47 @@ NAMESPACE = uuid.UUID("6f1c1d1e-5a0c-5f0e-9b1e-1a57b0d0c0de")
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """What leads by a key to a golden record: a native record's own key (no systems named), or a match key, under which
-    one record of each of these systems stands."""
+    """What leads by a key to a golden record: a native record's own key, with what it `said` of its match fields; a match
+    key, under which one record of each of these `systems` stands (`contested`: two of one system share it, so it leads
+    nowhere any more); or the id of a golden record that became another."""
 
     canonical: str
     systems: tuple[str, ...] = ()
+    said: Mapping[str, Value] = {}
+    contested: bool = False
 
 
 IDENTITY: Table[Claim] = Table("identity", Claim)
+Find = Callable[[bytes], Claim | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Linking:
-    """The decision: the canonical id, and what the keys that lead to it hold from now on."""
+    """The decision: who the record was until now (from there a change is forwarded) and who it is; what the keys that
+    lead to it hold from now on; which golden records yield to it; and is the record new?"""
 
+    at: str
     canonical: str
     keys: Mapping[bytes, Claim]
+    losers: tuple[str, ...] = ()
+    new: bool = True
 
 
 def canonical_id(system: str, native_id: str) -> str:
     """The canonical id of a record that is the first of its kind."""
     return str(uuid.uuid5(NAMESPACE, f"{system}:{native_id}"))
+
+
+def golden_key(canonical: str) -> bytes:
+    """The key under which it stands what a golden record became."""
+    return f"golden:{canonical}".encode()
+
+
+def root(find: Find, canonical: str) -> str:
+    """The golden record that this one is by now."""
+    while (claim := find(golden_key(canonical))) is not None:
+        canonical = claim.canonical
+    return canonical
 
 
 def match_keys(mapping: EntityMapping, fields: Mapping[str, Value]) -> Iterator[bytes]:
@@ -57,7 +79,7 @@ def match_keys(mapping: EntityMapping, fields: Mapping[str, Value]) -> Iterator[
 
 
 def link(
-    find: Callable[[bytes], Claim | None],
+    find: Find,
     mapping: EntityMapping,
     system: str,
     native_id: str,
@@ -66,19 +88,42 @@ def link(
 ) -> Linking:
     """Decide who a record is; `find` gives what a key holds, None where it holds nothing."""
     native = native_key(system, native_id)
-    claims = {key: find(key) for key in match_keys(mapping, fields)}
     known = find(native)
-    matched = (claim.canonical for claim in claims.values() if claim and system not in claim.systems)
-    canonical = known.canonical if known else external_id or next(matched, None) or canonical_id(system, native_id)
-    return Linking(canonical, {native: Claim(canonical), **_claimed(claims, system, canonical)})
+    said = _said(known, mapping, fields)
+    claims = {key: find(key) for key in match_keys(mapping, said)}
+    matched = [one.canonical for one in claims.values() if one and not one.contested and system not in one.systems]
+    named = [known.canonical] if known else []
+    named += [*([external_id] if external_id else ()), *matched]
+    at = named[0] if named else canonical_id(system, native_id)
+    canonical, losers = _union(find, at, named[1:])
+    keys = {native: Claim(at, (), said), **_claimed(find, claims, system, canonical, losers)}
+    keys |= {golden_key(loser): Claim(canonical) for loser in losers}
+    return Linking(at, canonical, keys, losers, known is None)
 
 
-def _claimed(claims: Mapping[bytes, Claim | None], system: str, canonical: str) -> dict[bytes, Claim]:
-    """Match keys with this record among those they stand for. Two records of one system that share a key are two
-    customers until somebody says otherwise, so the second claims nothing."""
+def _said(known: Claim | None, mapping: EntityMapping, fields: Mapping[str, Value]) -> Mapping[str, Value]:
+    """What a record says of its match fields, with what it said before."""
+    return {**(known.said if known else {}), **{name: fields[name] for name in mapping.linking if name in fields}}
+
+
+def _union(find: Find, at: str, others: Iterable[str]) -> tuple[str, tuple[str, ...]]:
+    """The golden record that all of these are, and those that yield to it."""
+    winner = root(find, at)
+    roots = dict.fromkeys(root(find, one) for one in others)
+    return winner, tuple(one for one in roots if one != winner)
+
+
+def _claimed(
+    find: Find, claims: Mapping[bytes, Claim | None], system: str, canonical: str, losers: Iterable[str]
+) -> dict[bytes, Claim]:
+    """Match keys with this record among those they stand for."""
     claimed: dict[bytes, Claim] = {}
     for key, claim in claims.items():
         known = claim or Claim(canonical)
-        if known.canonical == canonical and system not in known.systems:
+        if known.contested:
+            continue
+        if system not in known.systems:
             claimed[key] = Claim(canonical, (*known.systems, system))
+        elif root(find, known.canonical) not in (canonical, *losers):
+            claimed[key] = Claim(known.canonical, known.systems, contested=True)
     return claimed

@@ -28,8 +28,9 @@ def intend(intents: Intents, name: str, value: Value, revision: int) -> None:
 
 
 def asked(intents: Intents, name: str, value: Value) -> bool:
-    """Is this what was told last?"""
-    told = [intent for intent in intents.get(name, ()) if intent[STATE] != REPLACED]
+    """Is this what was told last? What a golden record told that has become one with this one (its revisions are below
+    zero) was told another record."""
+    told = [intent for intent in intents.get(name, ()) if intent[STATE] != REPLACED and intent[REVISION] >= 0]
     return bool(told) and same(told[-1][VALUE], value)
 
 

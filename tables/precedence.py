@@ -57,7 +57,7 @@ def choose(choice: Choice, registers: Registers) -> Sequence[Chosen]:
                     register = held.get(name)
                     if register is not None and not register.derived:
                         opinion = (name, system, native_id, register)
-                        best = opinion if best is None or _rank(opinion) > _rank(best) else best
+                        best = opinion if best is None or rank(opinion) > rank(best) else best
         if best is not None:
             return _together(choice, best, registers) if choice.group else (best,)
     return ()
@@ -71,7 +71,8 @@ def _together(choice: Choice, best: Chosen, registers: Registers) -> Sequence[Ch
     return [(name, system, native_id, held.get(name, empty)) for name in choice.fields]
 
 
-def _rank(opinion: Chosen) -> tuple[str, str, str, str, str]:
+def rank(opinion: Chosen) -> tuple[str, str, str, str, str]:
+    """How new an opinion is; of those made at the same time the same one sorts last everywhere."""
     _, system, native_id, register = opinion
     # Without the Z, since a fraction of a second sorts before it.
     return (register.when.removesuffix("Z"), system, register.version, native_id, register.change_id)

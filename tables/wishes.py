@@ -24,7 +24,9 @@ def wishes(
     """What each of these systems lacks, or is to do with its record once that was deleted elsewhere; nothing where no
     record lives any more. `released`: a person said that it may be done."""
     ended = over(golden, mapping)
-    turns = [(system, one) for system in systems if (one := turn(golden, mapping, system, ended=ended)) is not None]
+    # What a system was told by another name may still be under way (tables/joining.py).
+    free = [system for system in systems if system not in golden.awaits]
+    turns = [(system, one) for system in free if (one := turn(golden, mapping, system, ended=ended)) is not None]
     found = [wish for system, one in turns if (wish := _wish(golden, mapping, system, one, correlation)) is not None]
     if not found or not golden.is_alive():
         return []

@@ -30,7 +30,7 @@ async def test_a_new_record_is_its_own_golden_record_and_everybody_is_told(desk:
     unit = await desk.work(*seen("salesforce", "001a", name="Alder"))
     expected = canonical_id("salesforce", "001a")
     assert [one["canonical"] for one in sent(unit, "merge")] == [expected]
-    link = {"system": "salesforce", "native_id": "001a", "entity": "account", "canonical": expected}
+    link = {"system": "salesforce", "native_id": "001a", "entity": "account", "canonical": expected, "said": {}}
     assert sent(unit, "links") == [link]
 
 
@@ -47,7 +47,8 @@ async def test_the_other_systems_record_with_the_same_match_key_is_the_same(desk
 async def test_an_external_id_counts_more_than_a_match(desk: Desk) -> None:
     await desk.work(*seen("salesforce", "001a", account_number="A-1"))
     unit = await desk.work(*seen("dynamics", "g1", external="c-9", account_number="A-1"))
-    assert [one["canonical"] for one in sent(unit, "merge")] == ["c-9"]
+    mine = canonical_id("salesforce", "001a")
+    assert [(one["kind"], one["canonical"]) for one in sent(unit, "merge")] == [("yield", mine), ("change", "c-9")]
 
 
 async def test_the_end_of_a_record_nobody_met_is_no_news(desk: Desk) -> None:

@@ -35,11 +35,33 @@ def test_an_absent_match_key_matches_nobody() -> None:
     assert second.canonical != canonical_id("salesforce", "001A")
 
 
-def test_a_record_once_linked_stays_what_it_is() -> None:
+def test_a_record_that_turns_out_to_carry_another_canonical_id_is_that_golden_record_too() -> None:
     known: dict[bytes, Claim] = {}
     keep(known, link(known.get, ACCOUNT, "salesforce", "001A", {}, None))
-    again = link(known.get, ACCOUNT, "salesforce", "001A", {"account_number": "9"}, "another")
-    assert again.canonical == canonical_id("salesforce", "001A")
+    keep(known, link(known.get, ACCOUNT, "dynamics", "g1", {}, "another"))
+    again = link(known.get, ACCOUNT, "salesforce", "001A", {}, "another")
+    assert (again.canonical, again.losers) == (canonical_id("salesforce", "001A"), ("another",))
+    keep(known, again)
+    assert link(known.get, ACCOUNT, "dynamics", "g1", {}, "another").losers == ()
+    assert link(known.get, ACCOUNT, "dynamics", "g2", {}, "another").canonical == again.canonical
+
+
+def test_a_match_key_that_is_known_late_makes_two_golden_records_one() -> None:
+    known: dict[bytes, Claim] = {}
+    keep(known, link(known.get, ACCOUNT, "salesforce", "001A", {"account_number": "9"}, None))
+    keep(known, link(known.get, ACCOUNT, "dynamics", "g1", {"name": "A"}, None))
+    late = link(known.get, ACCOUNT, "dynamics", "g1", {"account_number": "9"}, None)
+    assert (late.canonical, late.losers) == (canonical_id("dynamics", "g1"), (canonical_id("salesforce", "001A"),))
+
+
+def test_a_set_of_match_fields_may_come_piece_by_piece() -> None:
+    pieces = ACCOUNT.model_copy(update={"match": (("name", "phone"),)})
+    pieces.__dict__.pop("linking", None)
+    known: dict[bytes, Claim] = {}
+    keep(known, link(known.get, pieces, "salesforce", "001A", {"name": "A", "phone": "1"}, None))
+    keep(known, link(known.get, pieces, "dynamics", "g1", {"name": "a"}, None))
+    late = link(known.get, pieces, "dynamics", "g1", {"phone": "1"}, None)
+    assert late.losers == (canonical_id("salesforce", "001A"),)
 
 
 def test_two_records_of_one_system_that_share_a_match_key_are_two_customers() -> None:
@@ -49,6 +71,27 @@ def test_two_records_of_one_system_that_share_a_match_key_are_two_customers() ->
     keep(known, second)
     assert second.canonical == canonical_id("salesforce", "001B")
     third = link(known.get, ACCOUNT, "dynamics", "g1", {"account_number": "9"}, None)
-    assert third.canonical == canonical_id("salesforce", "001A")
+    assert third.canonical == canonical_id("dynamics", "g1")
     keep(known, third)
     assert link(known.get, ACCOUNT, "dynamics", "g2", {"account_number": "9"}, None).canonical != third.canonical
+
+
+def test_a_match_key_that_was_shared_does_not_part_whom_it_linked_before() -> None:
+    known: dict[bytes, Claim] = {}
+    for system, native in (("salesforce", "001A"), ("dynamics", "g1"), ("salesforce", "001B")):
+        keep(known, link(known.get, ACCOUNT, system, native, {"account_number": "9"}, None))
+    told = link(known.get, ACCOUNT, "dynamics", "g1", {"account_number": "9"}, None)
+    assert (told.canonical, told.losers) == (canonical_id("salesforce", "001A"), ())
+
+
+def test_the_rows_made_of_two_customers_that_share_a_number_are_told_apart_by_their_external_ids() -> None:
+    known: dict[bytes, Claim] = {}
+    ids = []
+    for native in ("001A", "001B"):
+        decided = link(known.get, ACCOUNT, "salesforce", native, {"account_number": "9"}, None)
+        keep(known, decided)
+        ids.append(decided.canonical)
+    for native, external in zip(("g2", "g1"), reversed(ids), strict=True):
+        made = link(known.get, ACCOUNT, "dynamics", native, {"account_number": "9"}, external)
+        keep(known, made)
+        assert (made.canonical, made.losers) == (external, ())

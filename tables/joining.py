@@ -1,0 +1,234 @@
+"""Joining: two golden records turn out to be one: what the loser hands over, and what the winner makes of it.
+
+Promises: registers and liveness join by version, so it does not matter in which order losers, changes and reports arrive,
+nor how often; a system is told nothing of the winner while a wish of the loser may still be under way there, so that
+nothing older is written after something newer and nothing is created twice. No clock, no chance, no I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import msgspec
+from msgspec.structs import replace
+
+from isthmus.codecs.events import CanonicalEvent, Changed, Source
+from isthmus.codecs.frames import encode
+from isthmus.codecs.linked import Absorb, Folding, Report, Settled, Yield
+from isthmus.config.mapping import EntityMapping
+from isthmus.tables.deletes import NEW
+from isthmus.tables.folded import Folded, canonical_event
+from isthmus.tables.golden import GOLDEN, DesiredWrite, Ending, Golden, Liveness, Visible, later
+from isthmus.tables.intents import KEPT, ON_ITS_WAY, REVISION, STATE, VALUE, Intents, refuse
+from isthmus.tables.precedence import Register, choose, rank, same
+from isthmus.tables.wishes import told, wishes
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """What a loser does: what is left of it, what it sends the winner, what it takes back, and what it tells the world."""
+
+    state: Golden
+    absorb: Absorb | None
+    withdrawn: tuple[DesiredWrite, ...] = ()
+    event: CanonicalEvent | None = None
+
+
+# -- the loser
+
+
+def hand_over(golden: Golden | None, order: Yield, mapping: EntityMapping) -> Handed | None:
+    """All that a golden record has goes to the winner; None where it may not: it is another entity's, or went before."""
+    if golden is None:
+        return Handed(Golden(order.canonical, order.entity, 1, redirect=order.winner), None)
+    if golden.redirect is not None or golden.entity != order.entity or order.winner == order.canonical:
+        return None
+    rev = golden.revision + 1
+    withdrawn = tuple(_withdraw(golden, _busy(golden, mapping.systems), rev, order.correlation))
+    _shift(golden, rev)
+    state = msgspec.Raw(encode(golden))
+    absorb = Absorb(order.winner, golden.canonical, golden.entity, order.correlation, order.cause, state)
+    left = Golden(golden.canonical, golden.entity, rev, redirect=order.winner)
+    event = canonical_event(left, "redirected", order.correlation, order.cause, {})
+    return Handed(left, absorb, withdrawn, replace(event, redirect=order.winner))
+
+
+def forwarded(golden: Golden, item: Folding) -> Folding:
+    """An item that arrives at a loser, as it is for the winner; revisions of the loser sort before all of the winner's."""
+    winner = golden.redirect or golden.canonical
+    if isinstance(item, Report | Settled):
+        return replace(item, canonical=winner, rev=item.rev - golden.revision)
+    if isinstance(item, Absorb):
+        held = GOLDEN.decode(bytes(item.state))
+        _shift(held, golden.revision)
+        return replace(item, canonical=winner, state=msgspec.Raw(encode(held)))
+    return replace(item, canonical=winner)
+
+
+def _busy(golden: Golden, systems: Iterable[str]) -> Iterator[str]:
+    """Systems where a wish of it may be under way."""
+    for system in systems:
+        told = golden.intents.get(system, {}).values()
+        ends = golden.endings.get(system, {}).values()
+        if any(intent[STATE] == ON_ITS_WAY and intent[REVISION] > 0 for some in told for intent in some) or any(
+            one.state == "asked" and one.revision > 0 for one in ends
+        ):
+            yield system
+
+
+def _withdraw(golden: Golden, systems: Iterable[str], rev: int, correlation: str) -> Iterator[DesiredWrite]:
+    """Take back what is under way; nothing is told there until it is known what became of it."""
+    for system in systems:
+        golden.awaits.setdefault(system, []).append(golden.canonical)
+        native = golden.primary(system)
+        yield DesiredWrite(system, golden.canonical, golden.entity, rev, native, {}, None, correlation, withdrawn=True)
+
+
+def _shift(golden: Golden, rev: int) -> None:
+    for intents in golden.intents.values():
+        for some in intents.values():
+            for intent in some:
+                intent[REVISION] -= rev
+    for endings in golden.endings.values():
+        endings.update({native: replace(one, revision=one.revision - rev) for native, one in endings.items()})
+
+
+# -- the winner
+
+
+def absorb(golden: Golden, item: Absorb, mapping: EntityMapping) -> Folded:
+    """Take in what a loser held, and choose every field anew."""
+    if item.loser in golden.merged:
+        return Folded(golden, None)
+    other, before = GOLDEN.decode(bytes(item.state)), golden.values()
+    homeless = [system for system in mapping.systems if golden.primary(system) is None]
+    seen = _seen(golden, other)
+    _join(golden, other)
+    golden.merged += [item.loser, *(one for one in other.merged if one not in golden.merged)]
+    _choose_all(golden, mapping, seen)
+    golden.revision += 1
+    settled = [system for system in homeless if golden.primary(system) is not None]
+    back = tuple(_withdraw(golden, _busy(golden, settled), golden.revision, item.correlation))
+    lacking = wishes(golden, mapping, mapping.systems, item.correlation)
+    event = canonical_event(golden, "merged", item.correlation, item.cause, _changed(golden, before))
+    return Folded(golden, None, replace(event, absorbed=item.loser), (*back, *told(golden, lacking)))
+
+
+def settle(golden: Golden, item: Settled, mapping: EntityMapping) -> Folded:
+    """What a loser wished of a system is not under way any more; with the last of them the system is told what it lacks."""
+    waits = golden.awaits.get(item.system, [])
+    if item.loser not in waits:
+        return Folded(golden, None)
+    refuse(golden.intents.get(item.system, {}), item.rev)
+    endings = golden.endings.get(item.system, {})
+    taken = {n: replace(one, state="refused") for n, one in endings.items() if _taken_back(one, item.rev)}
+    endings.update(taken)
+    waits.remove(item.loser)
+    if waits:
+        return Folded(golden, None)
+    del golden.awaits[item.system]
+    lacking = wishes(golden, mapping, [item.system] if item.system in mapping.systems else [], item.correlation)
+    golden.revision += bool(lacking)
+    return Folded(golden, None, None, told(golden, lacking))
+
+
+def _taken_back(ending: Ending, rev: int) -> bool:
+    return ending.state == "asked" and ending.revision <= rev
+
+
+# -- joins
+
+
+def _join(golden: Golden, other: Golden) -> None:
+    for system, natives in other.living.items():
+        held = golden.living.setdefault(system, {})
+        for native, known in natives.items():
+            held[native] = _lived(held[native], known) if native in held else known
+    for system, said in other.registers.items():
+        of = golden.registers.setdefault(system, {})
+        for native, fields in said.items():
+            of[native] = _newer(of.get(native, {}), fields)
+    for system, intents in other.intents.items():
+        golden.intents[system] = _older_first(intents, golden.intents.get(system, {}))
+    for system, endings in other.endings.items():
+        ends = golden.endings.setdefault(system, {})
+        ends |= {native: one for native, one in endings.items() if native != NEW and native not in ends}
+    for system, losers in other.awaits.items():
+        waits = golden.awaits.setdefault(system, [])
+        waits += [loser for loser in losers if loser not in waits]
+
+
+def _lived(one: Liveness, two: Liveness) -> Liveness:
+    newest = max(one, two, key=lambda known: (known.version, not known.alive))
+    return replace(newest, died=later(one.died, two.died), undone=later(one.undone, two.undone))
+
+
+def _newer(one: Mapping[str, Register], two: Mapping[str, Register]) -> dict[str, Register]:
+    """Per field the newest version of what one record said."""
+    newest = dict(one)
+    for name, register in two.items():
+        known = newest.get(name)
+        newest[name] = register if known is None else max(known, register, key=_age)
+    return newest
+
+
+def _age(register: Register) -> tuple[str, str, bool]:
+    return register.version, register.change_id, register.derived
+
+
+def _older_first(theirs: Intents, ours: Intents) -> Intents:
+    """What the loser told counts as told before anything of ours, so that its echo is known when it comes."""
+    joined = {name: list(some) for name, some in ours.items()}
+    for name, some in theirs.items():
+        known = joined.get(name, [])
+        mine = {(intent[REVISION], repr(intent[VALUE])) for intent in known}
+        joined[name] = [*(one for one in some if (one[REVISION], repr(one[VALUE])) not in mine), *known][-KEPT:]
+    return joined
+
+
+# -- what counts
+
+
+Seen = dict[str, tuple[Visible, Register]]
+
+
+def _seen(*goldens: Golden) -> Seen:
+    """What each field's value was, of these golden records: the newest."""
+    newest: Seen = {}
+    for golden in goldens:
+        for name, visible in golden.visible.items():
+            register = golden.seen(name)
+            if register is not None and (name not in newest or _later((visible, register), newest[name], name)):
+                newest[name] = (visible, register)
+    return newest
+
+
+def _later(one: tuple[Visible, Register], two: tuple[Visible, Register], name: str) -> bool:
+    ranks = [rank((name, visible.system, visible.native_id, register)) for visible, register in (one, two)]
+    return ranks[0] > ranks[1]
+
+
+def _choose_all(golden: Golden, mapping: EntityMapping, seen: Seen) -> None:
+    """Every field from all registers; where nobody has an opinion any more, what was seen last stays."""
+    golden.visible = {}
+    for choice in dict.fromkeys(mapping.choices.values()):
+        chosen = choose(choice, golden.registers)
+        for name, system, native_id, register in chosen:
+            own = None if name in golden.registers[system][native_id] else register
+            golden.show(name, system, native_id, choice.rule, own)
+        for name in () if chosen else choice.fields:
+            if name in seen:
+                visible, register = seen[name]
+                here = golden.registers[visible.system][visible.native_id].get(name) == register
+                golden.show(name, visible.system, visible.native_id, visible.rule, None if here else register)
+
+
+def _changed(golden: Golden, before: Mapping[str, object]) -> dict[str, Changed]:
+    changed: dict[str, Changed] = {}
+    for name, visible in golden.visible.items():
+        register, previous = golden.seen(name), before.get(name)
+        if register is not None and not same(previous, register.value):  # type: ignore[arg-type]
+            source = Source(visible.system, visible.native_id, register.when, register.change_id)
+            changed[name] = Changed(register.value, previous, visible.rule, source)  # type: ignore[arg-type]
+    return changed
