@@ -103,18 +103,38 @@ def _compare(
 ) -> Iterable[str]:
     links: Mapping[str, Mapping[str, bool]] = golden["links"]
     living = any(alive for natives in links.values() for alive in natives.values())
+    ended = _ended(entity, links)
     for system, mapping in entity.systems.items():
         translation = translations.of(system, mapping.object)
         natives = links.get(system, {})
-        if living and not natives:
+        if living and not ended and not natives:
             yield f"{system} lacks {entity.entity} {golden['id']}"
         for native, alive in natives.items():
             linked[system].add(native)
             row = rows[system][mapping.object].get(native)
             if (row is not None) != alive:
                 yield f"{system} {native}: {'gone' if row is None else 'there'}, but its link says otherwise"
+            elif row is not None and ended and mapping.on_delete != "keep":
+                yield from _not_ended(mapping, row, f"{system} {native}")
             elif row is not None:
                 yield from _differences(mapping, translation, golden["fields"], row, f"{system} {native}")
+
+
+def _ended(entity: EntityMapping, links: Mapping[str, Mapping[str, bool]]) -> bool:
+    """Was it deleted where deletes count, and nowhere taken back? Where they count in several systems, in all of them."""
+    told = [links[system].values() for system in (entity.deletes.of if entity.deletes else ()) if links.get(system)]
+    return bool(told) and not any(alive for natives in told for alive in natives)
+
+
+def _not_ended(mapping: SystemMapping, row: Mapping[str, Any], whose: str) -> Iterable[str]:
+    """What an ended record's row should be by its policy, and is not."""
+    if mapping.on_delete == "delete":
+        yield f"{whose} is there, and was to be deleted"
+    if mapping.on_delete == "unlink" and row.get(mapping.external_id):
+        yield f"{whose} bears our id still"
+    for column, value in mapping.inactive.items() if mapping.on_delete == "deactivate" else ():
+        if row.get(column) != value:
+            yield f"{whose} is not inactive: {column} is {row.get(column)!r}"
 
 
 def _differences(

@@ -73,7 +73,8 @@ def _learn(golden: Golden, change: Linked) -> Heard:
     heard = Heard({}, moved=hear(golden, change))
     heard.echoes += by_us(golden, change)
     held = golden.registers.setdefault(system, {}).setdefault(native_id, {})
-    intents, touched, row, when = golden.intents.get(system, {}), heard.touched, change.row, change.changed_at
+    intents, touched, when = golden.intents.get(system, {}), heard.touched, change.changed_at
+    row = change.row or change.operation == "undelete"  # which says again what the record held
     for name, value in change.values().items():
         known = held.get(name)
         if known is not None and version <= known.version and (version, change_id) <= (known.version, known.change_id):
