@@ -152,7 +152,7 @@ class SystemMapping(Declared):
     def written(self) -> tuple[str, ...]:
         """Every column to write, the external id last."""
         told = dict.fromkeys(one.column for one in self.declared.values() if one.outward)
-        return (*told, self.external_id)
+        return (*told, *self.inactive, self.external_id)
 
 
 class EntityMapping(Declared):

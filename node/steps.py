@@ -27,7 +27,7 @@ from isthmus.tables.letters import timestamp
 
 ORDER = (
     *("changed", "hinted", "read", "arrived", "linked", "joined", "merged", "event", "wished"),
-    *("parked", "written", "refused", "dead", "ordered", "told again"),
+    *("parked", "written", "refused", "held", "dead", "ordered", "told again"),
 )
 NAMES = 4
 
@@ -136,7 +136,7 @@ def _merged(seen: Seen, _: str, one: Merged) -> Iterator[Step]:
             )
         case Report():
             native = f"{one.system}:{one.native_id}" if one.native_id else ""
-            what = f"r{one.rev} {_values(one.fields)}" + (f", version {one.version}" if one.version else "")
+            what = f"r{one.rev} {_said(one)}" + (f", version {one.version}" if one.version else "")
             yield Step(at, one.outcome, what, seen.place, one.canonical, one.system, native, revision=one.rev)
         case Yield():
             what = f"is {one.winner}"
@@ -156,9 +156,15 @@ def _of(cause: Source) -> tuple[str, str, str]:
     return cause.system, f"{cause.system}:{cause.native_id}", cause.change_id
 
 
+def _said(one: DesiredWrite | Report) -> str:
+    """What a write is for: its values, and what else becomes of the record."""
+    values = _values(one.fields) if one.fields or one.action == "upsert" else ""
+    return values if one.action == "upsert" else f"{one.action} {values}".rstrip()
+
+
 def _wished(seen: Seen, system: str, one: DesiredWrite) -> Iterator[Step]:
     native = f"{system}:{one.native_id}" if one.native_id else ""
-    what = f"r{one.revision} {_values(one.fields)}" + ("" if one.native_id else ", a new record")
+    what = f"r{one.revision} {_said(one)}" + ("" if one.native_id else ", a new record")
     if one.withdrawn:
         what = f"r{one.revision} takes back what was wished before"
     yield Step(

@@ -261,8 +261,11 @@ async def _role(environment: Session, tables: Mapping[str, SystemMapping]) -> As
 
 
 async def _privileges(environment: Session, tables: Mapping[str, SystemMapping], role: str, unit: str) -> Need:
-    """To create, read and write rows of the mapped tables, everybody's: change tracking asks for no less (§4)."""
+    """To create, read and write rows of the mapped tables, everybody's: change tracking asks for no less (§4). To delete
+    them only where that is the policy."""
+    deleted = [name for name, mapping in tables.items() if mapping.on_delete == "delete"]
     names = [f"prv{verb}{name.capitalize()}" for name in tables for verb in VERBS]
+    names += [f"prvDelete{name.capitalize()}" for name in deleted]
     listed = ",".join(f"'{name}'" for name in names)
     meant = f"Microsoft.Dynamics.CRM.In(PropertyName='name',PropertyValues=[{listed}])"
     wanted = {row["privilegeid"]: row["name"] for row in await _rows(environment, "privileges", "name", meant)}

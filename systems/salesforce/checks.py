@@ -105,7 +105,7 @@ def _fields(mapping: SystemMapping, fields: Mapping[str, Any]) -> Finding:
 
 
 def _field_faults(mapping: SystemMapping, fields: Mapping[str, Any]) -> Iterator[str]:
-    for name in dict.fromkeys(mapping.fields.values()):
+    for name in dict.fromkeys((*mapping.fields.values(), *mapping.inactive)):
         if name not in fields:
             yield f"{name} is missing, or may not be seen"
         elif name in mapping.written and not fields[name].get("updateable"):

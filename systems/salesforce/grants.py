@@ -24,11 +24,11 @@ class Grants:
         self._org = org
         self._set: str | None = None
 
-    async def open(self, object: str, fields: Iterable[str]) -> None:
-        """Let us read and edit these fields, and the object they are of."""
+    async def open(self, object: str, fields: Iterable[str], *, deletes: bool = False) -> None:
+        """Let us read and edit these fields, and the object they are of; `deletes`: also delete its records."""
         if self._set is None:
             self._set = await self._assigned()
-        await self._permit_object(object)
+        await self._permit_object(object, (*OBJECT_RIGHTS, "Delete") if deletes else OBJECT_RIGHTS)
         for field in fields:
             await self._permit_field(object, field)
 
@@ -42,9 +42,9 @@ class Grants:
             await make(self._org, "/sobjects/PermissionSetAssignment", assignment)
         return own
 
-    async def _permit_object(self, object: str) -> None:
+    async def _permit_object(self, object: str, wanted: Iterable[str]) -> None:
         if not await self._ids("ObjectPermissions", f"ParentId = '{self._set}' AND SobjectType = '{object}'"):
-            rights = {f"Permissions{right}": True for right in OBJECT_RIGHTS}
+            rights = {f"Permissions{right}": True for right in wanted}
             await make(
                 self._org, "/sobjects/ObjectPermissions", {"ParentId": self._set, "SobjectType": object, **rights}
             )

@@ -53,7 +53,7 @@ async def _make(org: Session, mapping: SystemMapping, grants: Grants, described:
     """Make the key field where it cannot be seen, then open what is closed."""
     if mapping.external_id not in described:
         await _make_key(org, mapping)
-    await grants.open(mapping.object, _closed(mapping, described))
+    await grants.open(mapping.object, _closed(mapping, described), deletes=mapping.on_delete == "delete")
 
 
 def _closed(mapping: SystemMapping, described: Mapping[str, Any]) -> Iterable[str]:

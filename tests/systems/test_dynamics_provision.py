@@ -164,3 +164,19 @@ async def test_change_tracking_that_is_off_fails_the_check(environment: Dynamics
         assert "account change tracking" in bad(await system.check())
     finally:
         await system.close()
+
+
+async def test_we_may_delete_rows_only_where_that_is_the_policy(
+    environment: DynamicsEnvironment, served: Served
+) -> None:
+    contact = OBJECTS["contact"].model_copy(update={"on_delete": "delete"})
+    here = served.http_url
+    login = (here, here, environment.tenant, environment.client_id, environment.client_secret)
+    system = Dynamics(DynamicsConfig(*login), {**OBJECTS, "contact": contact})
+    try:
+        await system.provision(True)
+    finally:
+        await system.close()
+    names = {row["privilegeid"]: row["name"] for row in environment.rows("privilege").values()}
+    given = {names[row["privilegeid"]] for row in environment.rows("roleprivileges").values()}
+    assert {name for name in given if "Delete" in name} == {"prvDeleteContact"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,14 @@ async def test_its_log_is_told_after_a_position_and_a_bad_line_stops_nothing(she
     assert (await anext(after)).error is not None
     with pytest.raises(ReplayLost):
         await anext(shelf.changes("99"))
+
+
+async def test_a_record_is_deleted_on_its_version_and_what_is_gone_was_deleted(shelf: System) -> None:
+    (one,) = await written(shelf, person("c-1", name="Alder"))
+    stale, gone = (replace(person("c-1", one.record_id, version), delete=True) for version in ("0", one.version))
+    (answer,) = await shelf.write([stale])
+    assert isinstance(answer, ConflictError)
+    for _ in range(2):
+        assert await written(shelf, gone) == [Written(one.record_id, None, created=False)]
+    (row,) = await shelf.read("people", [one.record_id])
+    assert not row.exists
