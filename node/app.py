@@ -25,9 +25,11 @@ from isthmus.node.hints import Hints
 from isthmus.node.http import Api
 from isthmus.node.letters import Letters
 from isthmus.node.letters_http import LettersHttp
+from isthmus.node.mappings_http import MappingsHttp
 from isthmus.node.members import Members
 from isthmus.node.metrics import Collector
 from isthmus.node.operators import Operators
+from isthmus.node.orders import Orders
 from isthmus.node.platforms import row_versions
 from isthmus.node.reading import Reading
 from isthmus.node.runtime import Runtime
@@ -191,10 +193,10 @@ def _services(
 ) -> None:
     registry = CollectorRegistry()
     registry.register(Collector(reading))
-    letters = Letters(reading, settings.kafka.bootstrap)
-    api = Api(
-        reading, registry, hints.get("dynamics"), LettersHttp(letters, Operators(settings.node.operator_token))
-    ).application()
+    orders, operators = Orders(settings.kafka.bootstrap, runtime.topics), Operators(settings.node.operator_token)
+    letters = LettersHttp(Letters(reading, orders), operators)
+    versions = MappingsHttp(mappings, orders, operators, settings.node.partitions)
+    api = Api(reading, registry, hints.get("dynamics"), letters, versions).application()
     if "operations" in hints:
         api.router.add_post("/webhooks/operations", hints["operations"].receive)
     runner = web.AppRunner(api, access_log=None)
@@ -205,13 +207,13 @@ def _services(
             log.warning(advice)
         await create(settings.kafka.bootstrap, runtime.topics.declared(runtime.stages.values(), published))
         await asyncio.gather(*(system.open() for system in systems))
-        await asyncio.gather(letters.open(), *(door.open() for door in hints.values()))
+        await asyncio.gather(orders.open(), *(door.open() for door in hints.values()))
         await runner.setup()
         await web.TCPSite(runner, settings.node.http_host, settings.node.http_port).start()
 
     async def close() -> None:
         await runner.cleanup()
-        await asyncio.gather(letters.close(), *(door.close() for door in hints.values()))
+        await asyncio.gather(orders.close(), *(door.close() for door in hints.values()))
         await runtime.stop()
         await reading.members.close()
         await asyncio.gather(*(system.close() for system in systems))

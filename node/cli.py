@@ -159,6 +159,46 @@ def mapping_try(
     return run_mapping_try(load_settings(config), folder, since, as_json=as_json)
 
 
+Why = Annotated[str, Parameter(help="Why, for those who read the history.")]
+Yes = Annotated[bool, Parameter(negative=(), help="Do not ask.")]
+
+
+@mapping.command(name="activate")
+def mapping_activate(
+    folder: Annotated[Path, Parameter(help="The folder with the entity files.")],
+    *,
+    why: Why = "",
+    yes: Yes = False,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    """Count what edited rules would change on all live records, ask, and put them in force."""
+    from isthmus.config.load import load_settings
+    from isthmus.node.mapping_activate import run_activate
+
+    return run_activate(load_settings(config), folder, why, yes=yes, as_json=as_json)
+
+
+@mapping.command(name="undo")
+def mapping_undo(
+    entity: str, *, why: Why = "", yes: Yes = False, config: Config = None, as_json: AsJson = False
+) -> int:
+    """Put in force what was before the last activation."""
+    from isthmus.config.load import load_settings
+    from isthmus.node.mapping_activate import run_undo
+
+    return run_undo(load_settings(config), entity, why, yes=yes, as_json=as_json)
+
+
+@mapping.command(name="history")
+def mapping_history(*entities: str, config: Config = None, as_json: AsJson = False) -> int:
+    """Which versions of the mappings were put in force, when, by whom and why."""
+    from isthmus.config.load import load_settings
+    from isthmus.node.mapping_activate import run_history
+
+    return run_history(load_settings(config), entities, as_json=as_json)
+
+
 @app.command(show=False)
 def docs() -> int:
     """Write the generated pages under docs/reference anew."""

@@ -25,7 +25,7 @@ from rich.table import Table
 
 from isthmus.config.errors import ConfigError
 from isthmus.config.settings import Settings
-from isthmus.node.door import Door, NotDone, through
+from isthmus.node.door import Door, NotDone, printed, through
 
 PAGE = 500
 AT_ONCE = 100
@@ -54,16 +54,12 @@ def list_letters(settings: Settings, wanted: Asked, limit: int, *, as_json: bool
     async def work(door: Door) -> int:
         letters, total = await _letters(door, wanted, limit)
         if as_json:
-            _print({"letters": letters, "total": total})
+            printed({"letters": letters, "total": total})
         else:
             _table(letters, total)
         return 0
 
     return through(settings, work)
-
-
-def _print(told: Any) -> None:
-    sys.stdout.write(orjson.dumps(told).decode() + "\n")
 
 
 def _table(letters: Sequence[Mapping[str, Any]], total: int) -> None:
@@ -84,7 +80,7 @@ def show_letter(settings: Settings, letter: str, *, as_json: bool) -> int:
     async def work(door: Door) -> int:
         told = await door.get(f"/v1/dead/{letter}", {})
         if as_json:
-            _print(told)
+            printed(told)
         else:
             _tell(told)
         return 0
@@ -181,7 +177,7 @@ def _agreed(question: str) -> bool:
 def _summed(results: Sequence[Mapping[str, str]], *, as_json: bool) -> int:
     counts = Counter(one["done"] for one in results)
     if as_json:
-        _print({**counts, "results": results})
+        printed({**counts, "results": results})
     else:
         for one in results:
             if one["done"] in ("refused", "missing", "pending") or len(results) == 1:

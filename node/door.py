@@ -7,6 +7,7 @@ is said with what to do.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -73,3 +74,8 @@ def through(settings: Settings, work: Callable[[Door], Awaitable[int]]) -> int:
             return await work(door)
 
     return asyncio.run(run())
+
+
+def printed(told: Any) -> None:
+    """Print JSON on stdout."""
+    sys.stdout.write(orjson.dumps(told).decode() + "\n")

@@ -16,7 +16,7 @@ import orjson
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from isthmus.node import letters_http
+from isthmus.node import letters_http, mappings_http
 from isthmus.node.delivering import DeliveryView
 from isthmus.node.endpoint import Endpoint, Problem, document, json_response, problem
 from isthmus.node.hints import BODY_BYTES, Hints
@@ -31,6 +31,7 @@ from isthmus.node.reading import (
     golden_view,
     xref_key,
 )
+from isthmus.tables.activations import ACTIVATIONS
 from isthmus.tables.golden import GOLDEN
 from isthmus.tables.unit import Table
 from isthmus.tables.xref import XREF
@@ -61,16 +62,23 @@ ENDPOINTS = (
     Endpoint("get", "/health/live", "Is the process alive?", "live", {200: HealthView}),
     Endpoint("get", "/health/ready", "Can it do its work?", "ready", {200: HealthView, NOT_HERE: HealthView}),
     *letters_http.ENDPOINTS,
+    *mappings_http.ENDPOINTS,
 )
 
 
 class Api:
-    """The handlers; `registry` holds the metrics, `letters` has the handlers of dead letters."""
+    """The handlers; `registry` holds the metrics, `letters` and `mappings` have handlers of their own."""
 
     def __init__(
-        self, reading: Reading, registry: CollectorRegistry, hints: Hints | None, letters: letters_http.LettersHttp
+        self,
+        reading: Reading,
+        registry: CollectorRegistry,
+        hints: Hints | None,
+        letters: letters_http.LettersHttp,
+        mappings: mappings_http.MappingsHttp,
     ) -> None:
         self._letters = letters
+        self._mappings = mappings
         self._reading = reading
         self._registry = registry
         self._hints = hints
@@ -82,7 +90,8 @@ class Api:
         """All routes."""
         app = web.Application(client_max_size=BODY_BYTES)
         for endpoint in ENDPOINTS:
-            handlers = self._letters if endpoint in letters_http.ENDPOINTS else self
+            holders = (self, self._letters, self._mappings)
+            handlers = next(one for one in holders if hasattr(one, endpoint.handler))
             app.router.add_route(endpoint.method, endpoint.path, getattr(handlers, endpoint.handler))
         app.router.add_get("/", self.page)
         app.router.add_get("/metrics", self.metrics)
@@ -115,6 +124,12 @@ class Api:
         if found is None:
             return problem(NOT_FOUND, f"{system} {native} is not known", "has one of its changes arrived yet?")
         return json_response(XrefView(system=system, native_id=native, entity=found.entity, canonical=found.canonical))
+
+    async def mapping(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/mappings/{entity}."""
+        entity = request.match_info["entity"]
+        found = await self._held(request, "activate", ACTIVATIONS, entity.encode())
+        return found if isinstance(found, web.Response) else self._mappings.mapping(entity, found)
 
     async def _held(self, request: web.Request, stage: str, table: Table[T], key: bytes) -> T | web.Response | None:
         """A table's value, or the response of the worker that holds it."""

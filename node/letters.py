@@ -16,19 +16,17 @@ from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
-from aiokafka import AIOKafkaProducer
 
-from isthmus.codecs.frames import encode
 from isthmus.codecs.letters import Action, Order, partition_named
 from isthmus.config.errors import IsthmusError
 from isthmus.node.letters_views import DeedView, LetterLine, LetterList, LetterView, Wanted, line, whole
+from isthmus.node.orders import Orders
 from isthmus.node.reading import Reading
 from isthmus.tables.letters import LETTERS, Letter, letters_of, timestamp
 from isthmus.tables.unit import View
 
 STAGE = "letters"
 PATIENCE = 10.0
-ORDER_BYTES = 4 << 20
 
 
 class NotHere(IsthmusError):
@@ -42,19 +40,9 @@ class NotHere(IsthmusError):
 class Letters:
     """Of this worker, and through it of all."""
 
-    def __init__(self, reading: Reading, bootstrap: str) -> None:
+    def __init__(self, reading: Reading, orders: Orders) -> None:
         self._reading = reading
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, max_request_size=ORDER_BYTES
-        )
-
-    async def open(self) -> None:
-        """Connect to Kafka."""
-        await self._producer.start()
-
-    async def close(self) -> None:
-        """Send what waits and disconnect."""
-        await self._producer.stop()
+        self._orders = orders
 
     # -- reading
 
@@ -140,9 +128,7 @@ class Letters:
         frames: dict[int, list[Order]] = defaultdict(list)
         for order in orders:
             frames[partition_named(order.letter) or 0].append(order)
-        topic = self._reading.runtime.topics.topic(STAGE)
-        sends = (self._producer.send_and_wait(topic, encode(some), partition=one) for one, some in frames.items())
-        await asyncio.gather(*sends)
+        await self._orders.send(STAGE, frames)
         deeds = await asyncio.gather(*map(self._deed, orders))
         return dict(zip(there, deeds, strict=True))
 

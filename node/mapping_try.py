@@ -93,7 +93,7 @@ async def _changes(consumer: AIOKafkaConsumer, topics: Topics, mappings: Mapping
     """What was taken in since then, by record; gaps told nothing."""
     found: Changes = {}
     for system in sorted({name for entity in mappings.entities.values() for name in entity.systems}):
-        async for record in _records(consumer, topics, topics.topic(f"changes.{system}"), since):
+        async for record in records(consumer, topics, topics.topic(f"changes.{system}"), since):
             for arrival in _arrivals(record):
                 change = arrival.change
                 if change.operation not in ("gap", "overflow") and mappings.of_object(system, change.entity):
@@ -112,7 +112,7 @@ def _arrivals(record: ConsumerRecord) -> list[Arrival]:
 async def _goldens(consumer: AIOKafkaConsumer, topics: Topics, changes: Changes) -> dict[bytes, Golden]:
     """The golden records that these changes belong to, as they are now."""
     found: dict[bytes, Golden] = {}
-    async for record in _records(consumer, topics, topics.changelog(GOLDEN.name)):
+    async for record in records(consumer, topics, topics.changelog(GOLDEN.name)):
         if record.key is None or record.key.startswith(NOTES):
             continue
         golden = None if record.value is None else GOLDEN.decode(record.value)
@@ -127,7 +127,7 @@ def _natives(golden: Golden) -> list[Native]:
     return [(system, native) for system, natives in golden.registers.items() for native in natives]
 
 
-async def _records(
+async def records(
     consumer: AIOKafkaConsumer, topics: Topics, topic: str, since: float | None = None
 ) -> AsyncIterator[ConsumerRecord]:
     """The committed records of a topic, to where it ends now; none where there is no such topic."""
