@@ -10,7 +10,9 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +28,7 @@ from isthmus.node.owners import take
 from isthmus.node.recovery import extents, recover
 from isthmus.node.standby import Copies, Standby
 from isthmus.node.topics import Topics
+from isthmus.node.transport import STRANGE
 from isthmus.node.writer import Writer
 from isthmus.tables.stage import Stage, Step, no_step
 from isthmus.tables.store import Store, shared_cache
@@ -48,6 +51,14 @@ class Brought(NamedTuple):
 
     message: Any
     ack: Callable[[], Any]
+
+
+@dataclass(slots=True)
+class Course:
+    """How a partition is read: since which seek, and up to which record it was handed over."""
+
+    seek: int
+    newest: int | None = None
 
 
 def _nothing() -> None:
@@ -90,6 +101,8 @@ class Runtime:
         self._opening: asyncio.Task[None] | None = None
         self._stalled: dict[tuple[str, int], int] = {}
         self._positions: dict[TP, tuple[int, float]] = {}
+        self._courses: dict[TP, Course] = {}
+        self._seeks = count()
         app.on_partitions_assigned.connect(self._assigned)
         app.on_partitions_revoked.connect(self._revoked)
 
@@ -108,10 +121,29 @@ class Runtime:
 
     async def _offer(self, stage: Stage, event: Any) -> None:
         """Hand a lane what a fetch brought of its partition (node/transport.py)."""
+        if not await self._follows(stage, event.message):
+            event.ack()
+            return
         *before, last = event.message.value
         for record in before:
             await self._hand(stage, Brought(record, _nothing))
         await self._hand(stage, Brought(last, event.ack))
+
+    async def _follows(self, stage: Stage, message: Any) -> bool:
+        """Is it what comes next since we last sought? What was fetched before that is passed over, it comes again; where
+        something between was dropped, or somebody else sought, the partition is read again from the marker. Frames show
+        that by their numbers, but not what strangers write between them."""
+        where, fetched = TP(message.topic, message.partition), message.value
+        lane, course = self.lanes.get((stage.name, message.partition)), self._courses.get(where)
+        if lane is None or lane.alarm is not None or course is None:
+            return False
+        if (fetched.seek, fetched.after) == (course.seek, course.newest):
+            course.newest = fetched[-1].offset
+            return True
+        if fetched.seek in (course.seek, STRANGE):
+            log.warning("records were dropped beneath us: reading again", topic=where.topic, partition=where.partition)
+            await self._seek(where.topic, where.partition, lane.marker.resume_at(where.topic) or 0)
+        return False
 
     async def _hand(self, stage: Stage, brought: Brought) -> None:
         message = brought.message
@@ -157,6 +189,7 @@ class Runtime:
         if self._standby is not None:
             await self._standby.stop()
         lanes, self.lanes = self.lanes, {}
+        self._courses.clear()
         await asyncio.gather(*(lane.stop() for lane in lanes.values()))
 
     async def stop(self) -> None:
@@ -259,9 +292,7 @@ class Runtime:
 
     async def _resume(self, lane: Lane) -> None:
         for topic, partition in self._inputs([lane]):
-            offset = lane.marker.resume_at(topic)
-            if offset is not None:
-                await self._seek(topic, partition, offset)
+            await self._seek(topic, partition, lane.marker.resume_at(topic) or 0)
 
     def _inputs(self, lanes: Iterable[Lane]) -> list[tuple[str, int]]:
         return [(self.topics.topic(name), lane.partition) for lane in lanes for name in lane.stage.topics]
@@ -269,7 +300,8 @@ class Runtime:
     async def _seek(self, topic: str, partition: int, offset: int) -> None:
         consumer, where = self._app.consumer, TP(topic, partition)
         if where in consumer.assignment():
-            await consumer.seek(where, offset)
+            course = self._courses[where] = Course(next(self._seeks))
+            await consumer.seek_as(where, offset, course.seek)
 
     async def watch(self) -> None:
         """Read again where Kafka has more for an idle lane than arrived: the last frame may have been dropped. End the

@@ -2,8 +2,8 @@
 
 Promises: no stage ever sees a frame of an aborted transaction (Faust reads committed records only under `exactly_once`,
 whose other half, its own transactions, loses and repeats events: docs/adr/0002); a frame is fetched within FETCH_WAIT_MS;
-what a fetch brought of a partition is one message of Faust's (docs/adr/0006); nothing is dropped for its offset, because
-markers know better; the consumer is touched on its own thread alone.
+what a fetch brought of a partition is one message of Faust's (docs/adr/0006), and says which seek it follows, and which
+record; nothing is dropped for its offset, because markers know better; the consumer is touched on its own thread alone.
 """
 
 from __future__ import annotations
@@ -21,14 +21,53 @@ from faust.types import TP
 FETCH_WAIT_MS = 10
 
 
+# The seek that nobody of ours asked for.
+STRANGE = -1
+
+
+class Fetched(list[Any]):
+    """The records of a partition that a fetch brought. `seek`: the number of the last seek of the partition; `after`: the
+    offset of the record that was fetched before them since then, None where they are the first."""
+
+    seek: int = STRANGE
+    after: int | None = None
+
+
 class ReadCommittedThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """The consumer's thread."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._seeks: dict[TP, int] = {}
+        self._newest: dict[TP, int] = {}
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = "read_committed"
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
+
+    async def _fetch_records(self, *arguments: Any, **options: Any) -> dict[TP, Fetched]:
+        found = await super()._fetch_records(*arguments, **options)
+        return {where: self._fetched(where, records) for where, records in found.items()}
+
+    def _fetched(self, where: TP, records: list[Any]) -> Fetched:
+        fetched = Fetched(records)
+        fetched.seek, fetched.after = self._seeks.get(where, STRANGE), self._newest.get(where)
+        if records:
+            self._newest[where] = records[-1].offset
+        return fetched
+
+    def seek_as(self, where: TP, offset: int, number: int) -> None:
+        """Go on at this offset; what is fetched from now on says this number."""
+        self._seeks[where] = number
+        self._newest.pop(where, None)
+        self._ensure_consumer().seek(where, offset)
+
+    async def seek_to_committed(self) -> Any:
+        """Faust's own idea of where to go on."""
+        self._seeks.clear()
+        return await super().seek_to_committed()
 
 
 class ReadCommittedConsumer(driver.Consumer):  # type: ignore[misc]
@@ -62,9 +101,13 @@ class ReadCommittedConsumer(driver.Consumer):  # type: ignore[misc]
         self._acked_index[tp].clear()
         return int(newest) + 1
 
-    async def _seek(self, partition: TP, offset: int) -> None:
+    async def seek_as(self, where: TP, offset: int, number: int) -> None:
+        """Go on at this offset; what is fetched from now on says this number."""
         # From Faust's own thread it takes records away from beneath a fetch that is handing them over.
-        await self._thread.call_thread(self._thread.seek, partition, offset)
+        await self._thread.call_thread(self._thread.seek_as, where, offset, number)
+
+    async def _seek(self, partition: TP, offset: int) -> None:
+        await self.seek_as(partition, offset, STRANGE)
 
 
 class ReadCommittedTransport(driver.Transport):  # type: ignore[misc]

@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from faust.types import TP
 
 from isthmus.node.topics import Topics, create
-from isthmus.node.transport import App
+from isthmus.node.transport import App, Fetched
 from isthmus.tables.stage import Input, Stage
 
 TRANSACTIONS, ABORTED = 60, 7
@@ -23,11 +23,12 @@ TRANSACTIONS, ABORTED = 60, 7
 
 @dataclass
 class Ear:
-    """What one agent heard: by message, the numbers in its records."""
+    """What one agent heard: by message, the numbers in its records; and the messages themselves."""
 
     app: Any
     where: TP
     messages: list[list[int]] = field(default_factory=list)
+    fetched: list[Fetched] = field(default_factory=list)
 
     def numbers(self) -> list[int]:
         """Of all messages."""
@@ -75,6 +76,7 @@ async def listening(kafka: str, namespace: str, folder: Path) -> AsyncIterator[E
     async def drive(stream: Any) -> None:
         async for event in stream.noack().events():
             ear.messages.append([int(record.value) for record in event.message.value])
+            ear.fetched.append(event.message.value)
             event.ack()
 
     app.agent(app.topic(topic, **raw), name="ear")(drive)
@@ -124,7 +126,17 @@ async def test_what_is_sought_comes_again_although_later_records_came_before(ear
 async def test_the_consumer_is_sought_on_its_own_thread(ear: Ear, monkeypatch: pytest.MonkeyPatch) -> None:
     await ear.until(lambda: len(ear.numbers()) == len(COMMITTED))
     threads: list[int] = []
-    monkeypatch.setattr(ear.app.consumer._thread, "seek", lambda *_: threads.append(threading.get_ident()))
+    monkeypatch.setattr(ear.app.consumer._thread, "seek_as", lambda *_: threads.append(threading.get_ident()))
     await ear.app.consumer.seek(ear.where, 0)
     assert threads
     assert threads[0] != threading.get_ident()
+
+
+async def test_what_was_fetched_says_which_seek_and_which_record_it_follows(ear: Ear) -> None:
+    await ear.until(lambda: len(ear.numbers()) == len(COMMITTED))
+    before = len(ear.fetched)
+    await ear.app.consumer.seek_as(ear.where, 0, 7)
+    await ear.until(lambda: len(ear.numbers()) == 2 * len(COMMITTED))
+    since = ear.fetched[before:]
+    assert {fetched.seek for fetched in since} == {7}
+    assert [fetched.after for fetched in since] == [None, *(fetched[-1].offset for fetched in since[:-1])]
