@@ -8,7 +8,7 @@ count stays so. No clock, no chance, no I/O.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -18,6 +18,7 @@ from isthmus.config.mapping import EntityMapping
 from isthmus.tables.golden import DesiredWrite, Ending, Golden, Liveness, Mark
 
 NEW = ""  # stands for the native id of a record that is to be made anew
+Records = frozenset[tuple[str, str]]
 NONE: Mapping[str, Ending] = {}
 NOBODY: Mapping[str, Liveness] = {}
 
@@ -78,12 +79,22 @@ def _newest(known: Liveness) -> Mark | None:
     return max(marks, key=lambda mark: mark.version, default=None)
 
 
-def living(golden: Golden, mapping: EntityMapping) -> frozenset[tuple[str, str]]:
+def living(golden: Golden, mapping: EntityMapping) -> Records:
     """The records in which it lives: once it has ended, those of systems that keep them."""
     alive = golden.alive()
     if not over(golden, mapping):
         return alive
     return frozenset(one for one in alive if one[0] not in mapping.systems or keeps(mapping, one[0]))
+
+
+def turned(
+    golden: Golden, mapping: EntityMapping, wished: Iterable[DesiredWrite]
+) -> tuple[Records | None, Records | None]:
+    """In which records it lived and lives, where another policy ends it or takes that back; None where it does not."""
+    actions = {write.action for write in wished}
+    if "reactivate" in actions:
+        return frozenset(), living(golden, mapping)
+    return (golden.alive(), living(golden, mapping)) if actions - {"upsert"} else (None, None)
 
 
 def keeps(mapping: EntityMapping, system: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from isthmus.codecs.events import CanonicalEvent, Changed, Source
 from isthmus.codecs.linked import Linked, Report
+from isthmus.tables.deletes import Records
 from isthmus.tables.golden import DesiredWrite, Golden
 
 Outcome = Literal["applied", "unchanged", "echo"]
@@ -24,9 +25,6 @@ class Folded:
     outcome: Outcome | None
     event: CanonicalEvent | None = None
     writes: tuple[DesiredWrite, ...] = ()
-
-
-Records = frozenset[tuple[str, str]]
 
 
 def changed_event(

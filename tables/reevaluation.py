@@ -9,6 +9,7 @@ from __future__ import annotations
 from isthmus.codecs.events import Changed
 from isthmus.codecs.linked import Linked
 from isthmus.config.mapping import EntityMapping
+from isthmus.tables.deletes import turned
 from isthmus.tables.fold import choose_anew
 from isthmus.tables.folded import Folded, changed_event
 from isthmus.tables.golden import Golden
@@ -26,7 +27,8 @@ def reevaluate(golden: Golden, mapping: EntityMapping, version: str, at: str) ->
     lacking = wishes(golden, mapping, mapping.systems, cause.correlation)
     if changed or lacking:
         golden.revision += 1
-    event = changed_event(golden, cause, changed, None, None) if changed else None
+    before, alive = turned(golden, mapping, lacking)
+    event = changed_event(golden, cause, changed, before, alive) if changed or before != alive else None
     return Folded(golden, None, event, told(golden, lacking) if lacking else ())
 
 

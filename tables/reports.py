@@ -10,7 +10,7 @@ from isthmus.codecs.change import Value
 from isthmus.codecs.linked import Report, Tell
 from isthmus.config.mapping import EntityMapping
 from isthmus.tables import deletes
-from isthmus.tables.folded import Folded, Records, linked_event
+from isthmus.tables.folded import Folded, linked_event
 from isthmus.tables.golden import Golden
 from isthmus.tables.intents import confirm, forget, refuse, replace_before
 from isthmus.tables.precedence import Register, same
@@ -45,7 +45,7 @@ def _look_again(golden: Golden, report: Report, mapping: EntityMapping) -> Folde
     return _again(golden, report, mapping, deletes.living(golden, mapping))
 
 
-def _again(golden: Golden, report: Report, mapping: EntityMapping, before: Records) -> Folded:
+def _again(golden: Golden, report: Report, mapping: EntityMapping, before: deletes.Records) -> Folded:
     """Tell the system what it lacks still, and the world where it lives in other records than before."""
     lacking = wishes(golden, mapping, (report.system,), f"{golden.canonical}/{report.rev}")
     alive = deletes.living(golden, mapping)

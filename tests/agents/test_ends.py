@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 from desk import Desk, items, letters, sent
+from msgspec.structs import replace
 from policies import by_policy
 from test_deliver import START, Target
+from test_letters import died, order, passed_on
 
-from isthmus.agents import deliver
+from isthmus.agents import deliver, merge
 from isthmus.agents.ends import Most
-from isthmus.codecs.linked import Action
+from isthmus.agents.letters import stage as letters_stage
+from isthmus.codecs.linked import Action, Linked
 from isthmus.config.errors import ConflictError, TransientError
 from isthmus.config.mapping import Mappings, load_mappings
 from isthmus.tables.deliveries import Patience
@@ -20,6 +23,7 @@ from isthmus.tables.golden import DesiredWrite
 from isthmus.tables.stage import Batch
 
 ACCOUNT = by_policy(load_mappings().entities["account"], {"from": ["salesforce"], "dynamics": "deactivate"})
+WRITES = "writes.dynamics"
 MOST = Most(records=3, seconds=60.0)
 
 
@@ -114,3 +118,30 @@ async def test_a_repeat_of_one_that_was_let_pass_is_not_counted_again(desk: Desk
     unit = await desk.work(Batch("tick", [START + 4.0]))
     assert len(target.written) == 3
     assert letters(unit) == []
+
+
+async def test_what_is_held_is_ended_once_a_person_replays_its_letters(target: Target) -> None:
+    mappings = Mappings(
+        [by_policy(load_mappings().entities["account"], {"from": ["salesforce"], "dynamics": "delete"})]
+    )
+    stage = deliver.stage(target, mappings, Patience(), most=Most(1, 60.0), clock=lambda: START)  # type: ignore[arg-type]
+    merging, here, letters_ = Desk(merge.stage(mappings)), Desk(stage), Desk(letters_stage(mappings, {}))
+    golden = [made(name) for name in ("c-1", "c-2")]
+    for one in golden:
+        await passed_on(await passed_on(await merging.work(*items("merge", one)), WRITES, here), "merge", merging)
+    ended = [replace(one, operation="delete", fields={}, version="2", change_id=f"{one.change_id}d") for one in golden]
+    held = await passed_on(await merging.work(Batch("merge", ended)), WRITES, here)
+    await passed_on(held, "merge", merging)
+    assert not any(write.delete for write in target.written)
+    found = await died(letters_, held)
+    assert [(letter.code, letter.state) for letter in found] == [("TOO_MANY_DELETES", "open")] * 2
+    for letter in found:
+        told = await passed_on(await order(letters_, letter, "replay"), "merge", merging)
+        await passed_on(await passed_on(told, WRITES, here), "merge", merging)
+    assert [write.external_id for write in target.written if write.delete] == ["c-1", "c-2"]
+    assert here.counts["dynamics/account"]["delivery_dead"] + letters_.counts["dynamics/account"]["delivery_dead"] == 0
+
+
+def made(canonical: str) -> Linked:
+    native = f"001{canonical}"
+    return Linked("salesforce", native, "account", canonical, "create", {"name": "x"}, (), "1", "", native, "tx")

@@ -13,8 +13,10 @@ from isthmus.config.mapping import EntityMapping, load_mappings
 from isthmus.tables.fold import fold
 from isthmus.tables.folded import Folded
 from isthmus.tables.golden import GOLDEN, DesiredWrite, Golden
+from isthmus.tables.reevaluation import reevaluate
 
 ACCOUNT = load_mappings().entities["account"]
+POLICY = {"from": ["salesforce"], "dynamics": "deactivate"}
 DELETES = by_policy(ACCOUNT, {"from": ["salesforce"], "dynamics": "delete"})
 
 
@@ -157,3 +159,19 @@ def test_a_second_record_that_a_person_made_ends_too(book: Book) -> None:
     (second,) = book.wrote().writes
     assert (second.action, second.native_id) == ("delete", "dynamics-2")
     assert book.wrote(native="dynamics-2").writes == ()
+
+
+def test_a_policy_that_is_put_in_force_ends_what_was_deleted_before_and_one_that_goes_takes_it_back() -> None:
+    book = Book(ACCOUNT)
+    book.said("salesforce", 1, "create", name="Alder")
+    book.wrote()
+    assert book.said("salesforce", 5, "delete").writes == ()
+    assert book.golden is not None
+    ended = reevaluate(book.golden, by_policy(ACCOUNT, POLICY), "2", "2026-01-02T00:00:00Z")
+    assert [write.action for write in ended.writes] == ["deactivate"]
+    assert ended.event is not None
+    assert ended.event.kind == "deleted"
+    back = reevaluate(ended.state, ACCOUNT, "1", "2026-01-03T00:00:00Z")
+    assert [write.action for write in back.writes] == ["reactivate"]
+    assert back.event is not None
+    assert back.event.kind == "restored"
