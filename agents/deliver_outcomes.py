@@ -49,7 +49,8 @@ def settle(unit: Unit, target: Target, outcome: Outcome, now: float, *, counts: 
     match outcome.answer:
         case Written() as written:
             wish = _without(unit, system, wish, outcome.refused)
-            report(unit, wish, "written", written.record_id, written.version)
+            version = wish.known_version if wish.action == "delete" else written.version
+            report(unit, wish, "written", written.record_id, version)
             unit.count(system, wish.entity, "delivery_written")
         case ConflictError():
             _read_again(unit, system, wish, target.mappings)

@@ -47,7 +47,8 @@ class Linked(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fiel
 
 class Report(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="report"):
     """What became of the write of revision `rev`: `fields` are the values it carried, `version` the record's new one, or
-    the one that a refused write expected and did not find. `held`: not carried out until a person says so."""
+    the one that a delete found, or that a refused write expected and did not find. `held`: not carried out until a person
+    says so."""
 
     system: str
     native_id: str

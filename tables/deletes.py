@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from isthmus.codecs.linked import Action, Linked, Report
 from isthmus.config.mapping import EntityMapping
 from isthmus.tables.golden import DesiredWrite, Ending, Golden, Liveness, Mark
+from isthmus.tables.intents import on_its_way
 
 NEW = ""  # stands for the native id of a record that is to be made anew
 Records = frozenset[tuple[str, str]]
@@ -45,7 +46,18 @@ def hear(golden: Golden, change: Linked) -> bool:
     mark = Mark(change.version, change.changed_at, change.operation == "delete" and by_us(golden, change))
     died = mark if change.operation == "delete" else None
     undone = mark if change.operation == "undelete" else None
-    return golden.live(change.system, change.native_id, died is None, change.version, died=died, undone=undone)
+    made = _made(golden, change.system, change.native_id)
+    return golden.live(
+        change.system, change.native_id, died is None, change.version, died=died, undone=undone, made=made
+    )
+
+
+def _made(golden: Golden, system: str, native_id: str) -> bool:
+    """Is this another record than was known, that a write of ours made whose report is still to come?"""
+    natives = golden.living.get(system)
+    if not natives or native_id in natives:
+        return False
+    return any(on_its_way(golden.intents.get(system, {}), name) for name in golden.intents.get(system, {}))
 
 
 def by_us(golden: Golden, change: Linked) -> bool:
@@ -67,7 +79,8 @@ def over(golden: Golden, mapping: EntityMapping) -> bool:
 def _word(golden: Golden, system: str) -> tuple[str, bool] | None:
     """When people of a system last deleted the record, or took that back, and whether it is gone now. None: neither."""
     known = golden.living.get(system, NOBODY).values()
-    gone = not any(one.alive for one in known)
+    # That we made one says nothing: its write may have been on its way when people deleted another.
+    gone = not any(one.alive and (not one.made or one.undone is not None) for one in known)
     marks = [mark for one in known if one.alive != gone and (mark := _newest(one)) is not None]
     # Without the Z, since a fraction of a second sorts before it.
     whens = [mark.when.removesuffix("Z") for mark in marks if not (gone and mark.ours)]
@@ -127,11 +140,18 @@ def _end(natives: Mapping[str, Liveness], asked: Mapping[str, Ending], policy: A
         one = asked.get(native)
         if not known.alive:
             continue
-        if one is None or one.action != policy or one.state == "refused":
+        if one is None or one.action != policy or one.state == "refused" or _restored(known, one):
             waiting = waiting or native
         elif one.state == "asked":
             return None
     return None if waiting is None else Turn(waiting, policy, must=True)
+
+
+def _restored(known: Liveness, asked: Ending) -> bool:
+    """Did a person take back our delete, and that was not the last word?"""
+    if asked.action != "delete" or asked.state != "done" or known.undone is None:
+        return False
+    return known.died is None or known.undone.version > known.died.version
 
 
 def _anew(golden: Golden, mapping: EntityMapping, system: str, asked: Ending | None) -> Turn | None:
@@ -180,12 +200,13 @@ def report(golden: Golden, told: Report) -> None:
     asked = golden.endings.get(told.system, NONE)
     native = NEW if told.action == "upsert" and NEW in asked else told.native_id
     one = asked.get(native)
-    if told.outcome == "written" and told.action == "delete":
-        known = golden.living.get(told.system, NOBODY).get(told.native_id)
-        version = f"{known.version if known else ''}.deleted"
-        golden.live(told.system, told.native_id, False, version, died=Mark(version, "", True))
     if one is None or one.revision > told.rev:
-        return
+        return  # an end that was taken back since may be undone already: what comes next tells
+    if told.outcome == "written" and told.action == "delete":
+        # No later than what was known when it was wished: an undelete may have been heard since.
+        known = golden.living.get(told.system, NOBODY).get(told.native_id)
+        version = f"{told.version or (known.version if known else '')}.deleted"
+        golden.live(told.system, told.native_id, False, version, died=Mark(version, "", True))
     held = golden.endings[told.system]
     if told.outcome != "written":
         held[native] = replace(one, state=told.outcome)

@@ -36,12 +36,13 @@ class Mark(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 class Liveness(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """Does a native record still exist, and as of which of its versions? Its newest delete and undelete."""
+    """Does a native record still exist, and as of which of its versions? Its newest delete and undelete; `made`: by us."""
 
     alive: bool
     version: str
     died: Mark | None = None
     undone: Mark | None = None
+    made: bool = False
 
 
 class Ending(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -147,17 +148,19 @@ class Golden(msgspec.Struct, omit_defaults=True):
         *,
         died: Mark | None = None,
         undone: Mark | None = None,
+        made: bool = False,
     ) -> bool:
         """Join a record's liveness; was it a change of life?"""
         natives = self.living.setdefault(system, {})
         known = natives.get(native_id)
         if known is None:
-            natives[native_id] = Liveness(alive, version, died, undone)
+            natives[native_id] = Liveness(alive, version, died, undone, made)
             return not alive
         newer = version > known.version
-        if newer or died is not None or undone is not None:
+        if newer or died is not None or undone is not None or made:
             now, as_of = (alive, version) if newer else (known.alive, known.version)
-            natives[native_id] = Liveness(now, as_of, later(known.died, died), later(known.undone, undone))
+            marks = (later(known.died, died), later(known.undone, undone))
+            natives[native_id] = Liveness(now, as_of, *marks, known.made or made)
         return newer and known.alive != alive
 
     def alive(self) -> frozenset[tuple[str, str]]:

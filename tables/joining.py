@@ -161,7 +161,8 @@ def _join(golden: Golden, other: Golden) -> None:
 
 def _lived(one: Liveness, two: Liveness) -> Liveness:
     newest = max(one, two, key=lambda known: (known.version, not known.alive))
-    return replace(newest, died=later(one.died, two.died), undone=later(one.undone, two.undone))
+    died, undone = later(one.died, two.died), later(one.undone, two.undone)
+    return replace(newest, died=died, undone=undone, made=one.made or two.made)
 
 
 def _newer(one: Mapping[str, Register], two: Mapping[str, Register]) -> dict[str, Register]:

@@ -28,7 +28,7 @@ def fold_report(golden: Golden, report: Report, mapping: EntityMapping) -> Folde
         refuse(intents, report.rev)
         return _look_again(golden, report, mapping)
     if report.native_id not in golden.living.get(report.system, {}):
-        golden.live(report.system, report.native_id, True, report.version or "")
+        golden.live(report.system, report.native_id, True, report.version or "", made=True)
     elif report.version is not None and golden.living[report.system][report.native_id].alive:
         golden.live(report.system, report.native_id, True, report.version)
     for name, value in report.fields.items():

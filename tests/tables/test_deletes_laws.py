@@ -55,6 +55,20 @@ def assert_ended(name: str, lives: Lives) -> None:
         assert row.linked == (name != "unlink")
 
 
+BOTH = by_policy(ACCOUNT, {"from": ["salesforce", "dynamics"], "salesforce": "delete", "dynamics": "delete"})
+
+
+@settings(max_examples=600, deadline=None)
+@given(seed=st.integers(0, 2**32), acts=st.integers(0, 12))
+def test_where_both_count_the_record_is_in_both_or_in_none(seed: int, acts: int) -> None:
+    lives = Lives(seed, acts, BOTH, both=True)
+    lives.run()
+    assert lives.golden is not None
+    assert lives.asked <= 6 + 6 * acts
+    there = 0 if over(lives.golden, BOTH) else 1
+    assert [len(lives.living(system)) for system in ("salesforce", "dynamics")] == [there, there]
+
+
 LIFE = st.lists(
     st.tuples(
         st.sampled_from(["salesforce", "dynamics"]),

@@ -27,12 +27,15 @@ class Row:
     gone: bool = False
     active: bool = True
     linked: bool = False
+    at: int = 0
 
 
 class Lives:
-    """`acts`: what people do, in an order that `seed` decides, as everything else; `run` ends when all is quiet."""
+    """`acts`: what people do, in an order that `seed` decides, as everything else; `run` ends when all is quiet. `both`:
+    people delete in Dynamics too, and its webhooks tell when."""
 
-    def __init__(self, seed: int, acts: int, mapping: EntityMapping) -> None:
+    def __init__(self, seed: int, acts: int, mapping: EntityMapping, *, both: bool = False) -> None:
+        self.both = both
         self.chance = random.Random(seed)
         self.mapping = mapping
         self.golden: Golden | None = None
@@ -67,14 +70,15 @@ class Lives:
     def _person(self) -> None:
         self.acts -= 1
         row = self.rows["salesforce"]["salesforce-1"]
-        if self.chance.random() < 0.4 and (there := self.living("dynamics")):
+        if self.both and self.chance.random() < 0.2 and (there := self.living("dynamics")):
+            self._end("dynamics", self.chance.choice(there))
+        elif self.chance.random() < 0.4 and (there := self.living("dynamics")):
             self._set("dynamics", self.chance.choice(there), {"phone": str(self.now)}, "update")
         elif row.gone:
             row.gone = False
             self._set("salesforce", row, {}, "undelete", whole=True)
         elif self.chance.random() < 0.6:
-            row.gone = True
-            self._set("salesforce", row, {}, "delete")
+            self._end("salesforce", row)
         else:
             self._set("salesforce", row, {"name": f"n{self.now}"}, "update")
 
@@ -84,6 +88,10 @@ class Lives:
         self.made += 1
         native = f"{system}-{self.made}"
         return self.rows[system].setdefault(native, Row(native))
+
+    def _end(self, system: str, row: Row, *, ours: bool = False) -> None:
+        row.gone, row.at = True, self.now
+        self._set(system, row, {}, "delete", ours=ours)
 
     def _set(
         self, system: str, row: Row, values: dict[str, Any], operation: Any, *, ours: bool = False, whole: bool = False
@@ -108,7 +116,7 @@ class Lives:
             fields=told,
             cleared=(),
             version=version,
-            changed_at=f"{self.now:06d}" if operation != "delete" or tagged is not None else "",
+            changed_at=f"{self.now if operation != 'delete' or tagged is not None else row.at:06d}",
             change_id=f"{system}{row.native}{version}{operation}",
             correlation="c",
             tagged=tagged,
@@ -151,9 +159,8 @@ class Lives:
         )
         if write.action == "delete" and not stale:
             if row is not None:
-                row.gone = True
-                self._set(system, row, {}, "delete", ours=True)
-            self._answer(write, write.native_id, None)
+                self._end(system, row, ours=True)
+            self._answer(write, write.native_id, write.known_version)
         elif stale or (row is None and write.native_id is not None):
             if system == "dynamics":
                 self.hints.append(str(write.native_id))
