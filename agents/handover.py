@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from isthmus.codecs.arrival import Link, native_key
 from isthmus.codecs.events import to_kafka
-from isthmus.codecs.linked import Absorb, Folding, Linked, Yield
+from isthmus.codecs.linked import Absorb, Folding, Leaving, Linked, Part, Yield
 from isthmus.config.mapping import EntityMapping
+from isthmus.tables.folded import Folded
 from isthmus.tables.golden import GOLDEN, Golden
 from isthmus.tables.joining import forwarded, hand_over
+from isthmus.tables.parting import part
 from isthmus.tables.unit import Record, Unit
 
 
-def forward(unit: Unit, golden: Golden, item: Folding | Yield) -> None:
+def forward(unit: Unit, golden: Golden, item: Folding | Leaving) -> None:
     """Send an item on that arrived at a loser."""
     if isinstance(item, Yield):
         return
@@ -41,6 +43,16 @@ def give_way(unit: Unit, golden: Golden | None, order: Yield, mapping: EntityMap
         _tell_all(unit, golden, order.winner)
     if handed.event is not None:
         unit.publish(Record(f"events.{order.entity}", *to_kafka(handed.event)))
+
+
+def leave(unit: Unit, golden: Golden, order: Part, mapping: EntityMapping) -> Folded | None:
+    """Let a record go to a golden record of its own; what is left of this one, None where it is not there."""
+    parted = part(golden, order, mapping)
+    if parted is None:
+        return None
+    unit.send("merge", order.into.encode(), parted.absorb)
+    _tell(unit, order.system, order.native_id, order.entity, order.into)
+    return parted.left
 
 
 def _tell_all(unit: Unit, golden: Golden, winner: str) -> None:

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from isthmus.agents.identities import TOPIC, hear, hold
 from isthmus.codecs.arrival import EXTERNAL, Link, Unlinked, native_key
 from isthmus.codecs.dead import called, dead_letter, described
 from isthmus.codecs.events import Source
 from isthmus.codecs.frames import Elements
+from isthmus.codecs.identities import Word
 from isthmus.codecs.linked import Linked, Yield
 from isthmus.config.mapping import Mappings
+from isthmus.tables.held import HELD
 from isthmus.tables.identity import IDENTITY, Linking, link
 from isthmus.tables.stage import Batch, Input, Stage
 from isthmus.tables.unit import Unit
@@ -26,16 +29,23 @@ def stage(mappings: Mappings) -> Stage:
 
     def fold(unit: Unit, batches: Sequence[Batch]) -> None:
         for batch in batches:
-            for unlinked in batch.elements:
-                identify(unit, unlinked, mappings)
+            for told in batch.elements:
+                if batch.topic == TOPIC:
+                    hear(unit, told, mappings, identify)
+                else:
+                    identify(unit, told, mappings)
 
-    return Stage("identify", (Input("identify", Elements(Unlinked)),), (IDENTITY,), fold, _bury, at_once=True)
+    inputs = (Input("identify", Elements(Unlinked)), Input(TOPIC, Elements(Word)))
+    return Stage("identify", inputs, (IDENTITY, HELD), fold, _bury, at_once=True)
 
 
 def identify(unit: Unit, unlinked: Unlinked, mappings: Mappings) -> None:
     """Link one change's record and send the change on."""
     linked = unlinked.linked
     native = native_key(linked.system, linked.native_id)
+    if held := unit.get(HELD, native):
+        hold(unit, linked, held)
+        return
     if linked.operation == "delete" and unlinked.external_id is None and unit.get(IDENTITY, native) is None:
         unit.count(linked.system, linked.entity, "unchanged")
         return

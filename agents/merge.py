@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from isthmus.agents.handover import forward, give_way
+from isthmus.agents.handover import forward, give_way, leave
 from isthmus.codecs.dead import called, dead_letter, described
 from isthmus.codecs.events import to_kafka
 from isthmus.codecs.frames import Elements
-from isthmus.codecs.linked import Absorb, Activate, Folding, Merged, Reevaluate, Tell, Yield
+from isthmus.codecs.linked import Activate, Folding, Leaving, Linked, Loaded, Merged, Part, Reevaluate, Tell, Yield
 from isthmus.config.mapping import Mappings
 from isthmus.tables.activations import IN_FORCE
 from isthmus.tables.fold import fold
@@ -47,7 +47,7 @@ def take(unit: Unit, item: Merged, rules: Rules) -> None:
         merge(unit, item, rules)
 
 
-def merge(unit: Unit, item: Folding | Yield, rules: Rules) -> None:
+def merge(unit: Unit, item: Folding | Leaving, rules: Rules) -> None:
     """Fold one change, report or order of one golden record; what became another one hands over and forwards."""
     state = unit.get(GOLDEN, item.canonical.encode())
     if state is not None and state.redirect is not None:
@@ -56,11 +56,19 @@ def merge(unit: Unit, item: Folding | Yield, rules: Rules) -> None:
     if isinstance(item, Yield):
         give_way(unit, state, item, rules[item.entity])
         return
+    if isinstance(item, Part):
+        if state is not None and (parted := leave(unit, state, item, rules[item.entity])) is not None:
+            _tell(unit, parted)
+        return
     if state is None and isinstance(item, Tell):
         return
     folded = fold(state, item, rules[item.entity])
     _tell(unit, folded)
-    if folded.outcome is not None and not isinstance(item, Absorb):
+    if isinstance(item, Loaded):  # what was scanned came by no stream, so it is received here
+        for row in item.rows:
+            unit.count(row.system, row.entity, "received")
+            unit.count(row.system, row.entity, folded.outcome or "unchanged")
+    elif folded.outcome is not None and isinstance(item, Linked):
         unit.count(item.system, item.entity, folded.outcome)
 
 

@@ -104,7 +104,8 @@ class Yield(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="yield"
 
 
 class Absorb(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="absorb"):
-    """All that `loser` held (`state`: the golden record as it is stored) is this golden record's from now on."""
+    """All that `loser` held (`state`: the golden record as it is stored) is this golden record's from now on; with
+    `parted` that was never the loser's, and the loser lives on without it."""
 
     canonical: str
     loser: str
@@ -112,6 +113,7 @@ class Absorb(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="absor
     correlation: str
     cause: Source
     state: msgspec.Raw
+    parted: bool = False
 
 
 class Settled(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="settled"):
@@ -125,6 +127,29 @@ class Settled(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="sett
     correlation: str
 
 
-# What is folded into one golden record.
-Folding = Linked | Report | Tell | Absorb | Settled
-Merged = Folding | Yield | Activate | Reevaluate
+class Loaded(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="loaded"):
+    """These records, as they were read, are this golden record: they come at once, so that none of them is created again
+    in the system of another."""
+
+    canonical: str
+    entity: str
+    rows: tuple[Linked, ...]
+    correlation: str
+
+
+class Part(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="part"):
+    """This record was never this golden record: it leaves, with all it said, for the one that is called `into`."""
+
+    canonical: str
+    into: str
+    system: str
+    native_id: str
+    entity: str
+    correlation: str
+    cause: Source
+
+
+# What is folded into one golden record; the rest leaves it.
+Folding = Linked | Report | Tell | Absorb | Settled | Loaded
+Leaving = Yield | Part
+Merged = Folding | Leaving | Activate | Reevaluate

@@ -155,12 +155,32 @@ class SystemMapping(Declared):
         return (*told, *self.inactive, self.external_id)
 
 
+class Matching(Declared):
+    """By what records of two systems are recognised as one."""
+
+    keys: tuple[tuple[str, ...], ...] = Field((), description="Sets of fields that, equal and present, link records.")
+    fuzzy: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, description="Fields that only have to be alike, with their weights (`isthmus match`)."
+    )
+    sure: float = Field(
+        default=0.75,
+        ge=0,
+        le=1,
+        description="Records whose keys are equal are linked by `isthmus match` from this score on.",
+    )
+    maybe: float = Field(
+        default=0.75, ge=0, le=1, description="From this score on a person is asked whether two are one."
+    )
+
+
 class EntityMapping(Declared):
     """One canonical entity over all systems."""
 
     entity: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="The canonical entity's name.")
     family: str = Field(description="Entities whose records are linked together share a family.")
-    match: tuple[tuple[str, ...], ...] = Field((), description="Sets of fields that, equal and present, link records.")
+    match: tuple[tuple[str, ...], ...] | Matching = Field(
+        (), description="Sets of fields that, equal and present, link records; or more about matching."
+    )
     fields: dict[str, FieldMapping]
     groups: dict[str, Rule] = Field(default_factory=dict, description="A rule per group of fields.")
     deletes: Deletes | None = Field(None, description="Whose deletes count elsewhere; without it nobody's.")
@@ -176,7 +196,12 @@ class EntityMapping(Declared):
     @cached_property
     def linking(self) -> tuple[str, ...]:
         """The fields by which records are linked."""
-        return tuple(dict.fromkeys(name for names in self.match for name in names))
+        return tuple(dict.fromkeys(name for names in self.matching.keys for name in names))
+
+    @cached_property
+    def matching(self) -> Matching:
+        """By what records are matched."""
+        return self.match if isinstance(self.match, Matching) else Matching(keys=self.match)
 
     @cached_property
     def choices(self) -> dict[str, Choice]:

@@ -22,7 +22,7 @@ def problems(entity: EntityMapping) -> Iterator[str]:
     for system, mapping in entity.systems.items():
         yield from _system(entity, system, mapping)
     said = {name for system in entity.systems for name in _said(entity, system)}
-    for name in dict.fromkeys(name for key in entity.match for name in key):
+    for name in dict.fromkeys(name for key in (*entity.matching.keys, tuple(entity.matching.fuzzy)) for name in key):
         if name not in entity.fields:
             yield f"match: the entity has no field {name!r}"
         elif name not in said:

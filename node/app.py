@@ -23,6 +23,7 @@ from isthmus.config.settings import Settings
 from isthmus.node.features import advise
 from isthmus.node.hints import Hints
 from isthmus.node.http import Api
+from isthmus.node.identity_http import IdentityHttp
 from isthmus.node.letters import Letters
 from isthmus.node.letters_http import LettersHttp
 from isthmus.node.mappings_http import MappingsHttp
@@ -196,7 +197,8 @@ def _services(
     orders, operators = Orders(settings.kafka.bootstrap, runtime.topics), Operators(settings.node.operator_token)
     letters = LettersHttp(Letters(reading, orders), operators)
     versions = MappingsHttp(mappings, orders, operators, settings.node.partitions)
-    api = Api(reading, registry, hints.get("dynamics"), letters, versions).application()
+    decisions = IdentityHttp(mappings, orders, operators, settings.node.partitions)
+    api = Api(reading, registry, hints.get("dynamics"), letters, versions, decisions).application()
     if "operations" in hints:
         api.router.add_post("/webhooks/operations", hints["operations"].receive)
     runner = web.AppRunner(api, access_log=None)

@@ -16,6 +16,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from isthmus.config.errors import ConfigError, IsthmusError
 from isthmus.node.cli_dead import dead
+from isthmus.node.cli_identity import identity
 
 OK, FAILED, MISUSED = 0, 1, 2
 
@@ -28,6 +29,7 @@ app = App(
 table = App(name="table", help="Look into the node's state.")
 app.command(table)
 app.command(dead)
+app.command(identity)
 mapping = App(name="mapping", help="Try mappings before they are used.")
 app.command(mapping)
 
@@ -130,6 +132,25 @@ def trace(
     from isthmus.node.trace import run_trace
 
     return run_trace(load_settings(config), ids, as_json=as_json)
+
+
+@app.command
+def match(
+    entity: Annotated[str, Parameter(help="The entity, e.g. account.")],
+    *,
+    between: Annotated[list[str], Parameter(help="Two systems, where it lives in more.")] = [],  # noqa: B006
+    apply: Annotated[bool, Parameter(negative=(), help="Load what was found; ask of the likely ones.")] = False,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> int:
+    """Show which records of two systems are the same, before they are joined for the first time."""
+    import logging
+
+    from isthmus.config.load import load_settings
+    from isthmus.node.match import run_match
+
+    logging.disable(logging.CRITICAL)
+    return run_match(load_settings(config), entity, between, apply=apply, as_json=as_json)
 
 
 @mapping.command(name="check")

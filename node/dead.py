@@ -113,7 +113,7 @@ def edit_letter(settings: Settings, letter: str, file: str | None, by: str) -> i
         payload = _edited(before) if file is None else _given(file)
         if payload == before:
             raise NotDone("nothing was changed")
-        done = await door.post(f"/v1/dead/{letter}/edit", {"payload": payload, "by": by or _self()})
+        done = await door.post(f"/v1/dead/{letter}/edit", {"payload": payload, "by": by or myself()})
         return _summed(done["results"], as_json=False)
 
     return through(settings, work)
@@ -138,7 +138,8 @@ def _edited(before: str) -> str:
         return path.read_text().removesuffix("\n")
 
 
-def _self() -> str:
+def myself() -> str:
+    """Who says so, where nobody is named."""
     return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
@@ -160,7 +161,7 @@ def order_letters(
         steps = range(0, len(chosen), AT_ONCE)
         screen = Console(stderr=True)
         for first in track(steps, action, console=screen, disable=len(steps) < 2 or not screen.is_terminal):
-            body = {"ids": chosen[first : first + AT_ONCE], "by": by or _self()}
+            body = {"ids": chosen[first : first + AT_ONCE], "by": by or myself()}
             results += (await door.post(f"/v1/dead/{action}", body))["results"]
         return _summed(results, as_json=as_json)
 

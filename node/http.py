@@ -16,7 +16,7 @@ import orjson
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from isthmus.node import letters_http, mappings_http
+from isthmus.node import identity_http, letters_http, mappings_http
 from isthmus.node.delivering import DeliveryView
 from isthmus.node.endpoint import Endpoint, Problem, document, json_response, problem
 from isthmus.node.hints import BODY_BYTES, Hints
@@ -63,11 +63,12 @@ ENDPOINTS = (
     Endpoint("get", "/health/ready", "Can it do its work?", "ready", {200: HealthView, NOT_HERE: HealthView}),
     *letters_http.ENDPOINTS,
     *mappings_http.ENDPOINTS,
+    *identity_http.ENDPOINTS,
 )
 
 
 class Api:
-    """The handlers; `registry` holds the metrics, `letters` and `mappings` have handlers of their own."""
+    """The handlers; `registry` holds the metrics, the others have handlers of their own."""
 
     def __init__(
         self,
@@ -76,7 +77,9 @@ class Api:
         hints: Hints | None,
         letters: letters_http.LettersHttp,
         mappings: mappings_http.MappingsHttp,
+        identity: identity_http.IdentityHttp,
     ) -> None:
+        self._identity = identity
         self._letters = letters
         self._mappings = mappings
         self._reading = reading
@@ -90,7 +93,7 @@ class Api:
         """All routes."""
         app = web.Application(client_max_size=BODY_BYTES)
         for endpoint in ENDPOINTS:
-            holders = (self, self._letters, self._mappings)
+            holders = (self, self._letters, self._mappings, self._identity)
             handlers = next(one for one in holders if hasattr(one, endpoint.handler))
             app.router.add_route(endpoint.method, endpoint.path, getattr(handlers, endpoint.handler))
         app.router.add_get("/", self.page)

@@ -19,7 +19,7 @@ from isthmus.codecs.dead import DeadLetter
 from isthmus.codecs.events import Source
 from isthmus.codecs.frames import Broken, Elements
 from isthmus.codecs.letters import Order, letter_id
-from isthmus.codecs.linked import Absorb, Linked, Merged, Report, Settled, Tell, Yield
+from isthmus.codecs.linked import Absorb, Linked, Loaded, Merged, Part, Report, Settled, Tell, Yield
 from isthmus.config.errors import DecodeError
 from isthmus.tables.deliveries import Parked, deliveries
 from isthmus.tables.golden import DesiredWrite
@@ -147,6 +147,14 @@ def _merged(seen: Seen, _: str, one: Merged) -> Iterator[Step]:
         case Settled():
             what = f"nothing of {one.loser} is under way in {one.system} any more"
             yield Step(at, "joined", what, seen.place, one.canonical, one.system, "", "", one.correlation)
+        case Part():
+            what = f"loses {one.system}:{one.native_id}, which is {one.into}"
+            yield Step(at, "joined", what, seen.place, one.canonical, *_of(one.cause), one.correlation)
+        case Loaded():
+            for row in one.rows:
+                native = f"{row.system}:{row.native_id}"
+                ids = (one.canonical, row.system, native, row.change_id, one.correlation)
+                yield Step(at, "merged", f"loaded {_values(row.values())}", seen.place, *ids)
         case Tell():
             what = "what it lacks now"
             yield Step(at, "told again", what, seen.place, one.canonical, one.system, "", "", one.correlation)

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from isthmus.codecs.events import Changed, Source
-from isthmus.codecs.linked import Absorb, Folding, Linked, Report, Settled, Tell
+from isthmus.codecs.linked import Absorb, Folding, Linked, Loaded, Report, Settled, Tell
 from isthmus.config.mapping import Choice, EntityMapping
 from isthmus.tables.deletes import by_us, hear, living
 from isthmus.tables.folded import Folded, Outcome, changed_event
 from isthmus.tables.golden import Golden
 from isthmus.tables.intents import resolve
-from isthmus.tables.joining import absorb, settle
+from isthmus.tables.joining import absorb, differences, settle
 from isthmus.tables.precedence import Register, choose, same
 from isthmus.tables.reports import fold_report, tell_again
 from isthmus.tables.wishes import told, wishes
@@ -53,6 +53,8 @@ def fold(state: Golden | None, item: Folding, mapping: EntityMapping) -> Folded:
         return absorb(golden, item, mapping)
     if isinstance(item, Settled):
         return settle(golden, item, mapping)
+    if isinstance(item, Loaded):
+        return _load(golden, item, mapping)
     before = living(golden, mapping) if _may_move(golden, item) else None
     heard = _learn(golden, item)
     changed = _look(golden, mapping, item, heard.touched)
@@ -63,6 +65,22 @@ def fold(state: Golden | None, item: Folding, mapping: EntityMapping) -> Folded:
         golden.revision += 1
     event = changed_event(golden, item, changed, before, alive) if changed or linked else None
     return Folded(golden, heard.outcome(), event, told(golden, lacking) if lacking else ())
+
+
+def _load(golden: Golden, item: Loaded, mapping: EntityMapping) -> Folded:
+    """Take in all records of a golden record that were matched, before any system is told what it lacks."""
+    before, values = living(golden, mapping), golden.values()
+    opinions, cause = 0, item.rows[0]
+    for row in item.rows:
+        heard = _learn(golden, row)
+        _look(golden, mapping, row, heard.touched)
+        opinions += heard.opinions
+    changed, alive = differences(golden, values), living(golden, mapping)
+    lacking = wishes(golden, mapping, mapping.systems, item.correlation)
+    news = bool(changed) or alive != before
+    golden.revision += news or bool(lacking)
+    event = changed_event(golden, cause, changed, before, alive) if news else None
+    return Folded(golden, "applied" if opinions or news else "unchanged", event, told(golden, lacking))
 
 
 # -- what a change says

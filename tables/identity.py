@@ -26,7 +26,8 @@ NAMESPACE = uuid.UUID("6f1c1d1e-5a0c-5f0e-9b1e-1a57b0d0c0de")
 class Claim(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What leads by a key to a golden record: a native record's own key, with what it `said` of its match fields; a match
     key, under which one record of each of these `systems` stands (`contested`: two of one system share it, so it leads
-    nowhere any more); or the id of a golden record that became another."""
+    nowhere any more); the id of a golden record that became another; or, under `apart_key`, the ids of those (`systems`)
+    with which a golden record is never to become one."""
 
     canonical: str
     systems: tuple[str, ...] = ()
@@ -60,6 +61,11 @@ def golden_key(canonical: str) -> bytes:
     return f"golden:{canonical}".encode()
 
 
+def apart_key(canonical: str) -> bytes:
+    """The key under which it stands with whom a golden record is never to become one."""
+    return f"apart:{canonical}".encode()
+
+
 def root(find: Find, canonical: str) -> str:
     """The golden record that this one is by now."""
     while (claim := find(golden_key(canonical))) is not None:
@@ -69,7 +75,7 @@ def root(find: Find, canonical: str) -> str:
 
 def match_keys(mapping: EntityMapping, fields: Mapping[str, Value]) -> Iterator[bytes]:
     """One key per set of match fields that is wholly present; case and outer blanks do not count."""
-    for names in mapping.match:
+    for names in mapping.matching.keys:
         values = [fields.get(name) for name in names]
         if all(value not in (None, "") for value in values):
             text = "|".join(
@@ -85,19 +91,21 @@ def link(
     native_id: str,
     fields: Mapping[str, Value],
     external_id: str | None,
+    evidence: Iterable[str] = (),
 ) -> Linking:
-    """Decide who a record is; `find` gives what a key holds, None where it holds nothing."""
+    """Decide who a record is; `find` gives what a key holds, None where it holds nothing. `evidence`: golden records that
+    it is said to be by somebody else."""
     native = native_key(system, native_id)
     known = find(native)
     said = _said(known, mapping, fields)
     claims = {key: find(key) for key in match_keys(mapping, said)}
     matched = [one.canonical for one in claims.values() if one and not one.contested and system not in one.systems]
     named = [known.canonical] if known else []
-    named += [*([external_id] if external_id else ()), *matched]
+    named += [*([external_id] if external_id else ()), *evidence, *matched]
     at = named[0] if named else canonical_id(system, native_id)
     canonical, losers = _union(find, at, named[1:])
     keys = {native: Claim(at, (), said), **_claimed(find, claims, system, canonical, losers)}
-    keys |= {golden_key(loser): Claim(canonical) for loser in losers}
+    keys |= joined(find, canonical, losers)
     return Linking(at, canonical, keys, losers, known is None)
 
 
@@ -109,8 +117,36 @@ def _said(known: Claim | None, mapping: EntityMapping, fields: Mapping[str, Valu
 def _union(find: Find, at: str, others: Iterable[str]) -> tuple[str, tuple[str, ...]]:
     """The golden record that all of these are, and those that yield to it."""
     winner = root(find, at)
-    roots = dict.fromkeys(root(find, one) for one in others)
-    return winner, tuple(one for one in roots if one != winner)
+    losers: list[str] = []
+    for other in dict.fromkeys(root(find, one) for one in others):
+        if other != winner and not any(barred(find, other, one) for one in (winner, *losers)):
+            losers.append(other)
+    return winner, tuple(losers)
+
+
+def barred(find: Find, one: str, other: str) -> bool:
+    """Has somebody said that these golden records are not one?"""
+    known = find(apart_key(one))
+    return known is not None and any(root(find, canonical) == other for canonical in known.systems)
+
+
+def joined(find: Find, winner: str, losers: Iterable[str]) -> dict[bytes, Claim]:
+    """What keys hold once these golden records have become one: whom a loser is kept apart from, the winner is too."""
+    keys, apart = {golden_key(loser): Claim(winner) for loser in losers}, find(apart_key(winner))
+    others = list(apart.systems) if apart else []
+    for loser in losers:
+        known = find(apart_key(loser))
+        others += [one for one in (known.systems if known else ()) if one not in others]
+    return {**keys, apart_key(winner): Claim(winner, tuple(others))} if others else keys
+
+
+def kept_apart(find: Find, one: str, other: str) -> dict[bytes, Claim]:
+    """What keys hold once somebody has said that these two are not one."""
+    keys = {}
+    for mine, theirs in ((one, other), (other, one)):
+        known = find(apart_key(mine))
+        keys[apart_key(mine)] = Claim(mine, tuple(dict.fromkeys((*(known.systems if known else ()), theirs))))
+    return keys
 
 
 def _claimed(
@@ -120,10 +156,11 @@ def _claimed(
     claimed: dict[bytes, Claim] = {}
     for key, claim in claims.items():
         known = claim or Claim(canonical)
-        if known.contested:
+        mine = root(find, known.canonical) in (canonical, *losers)
+        if known.contested or (mine and system in known.systems):
             continue
-        if system not in known.systems:
+        if mine:
             claimed[key] = Claim(canonical, (*known.systems, system))
-        elif root(find, known.canonical) not in (canonical, *losers):
+        else:
             claimed[key] = Claim(known.canonical, known.systems, contested=True)
     return claimed

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import msgspec
 from msgspec.structs import replace
 
+from isthmus.codecs.change import Value
 from isthmus.codecs.events import CanonicalEvent, Changed, Source
 from isthmus.codecs.frames import encode
-from isthmus.codecs.linked import Absorb, Folding, Report, Settled, Yield
+from isthmus.codecs.linked import Absorb, Folding, Loaded, Part, Report, Settled, Yield
 from isthmus.config.mapping import EntityMapping
 from isthmus.tables.deletes import NEW
 from isthmus.tables.folded import Folded, canonical_event
@@ -54,7 +55,7 @@ def hand_over(golden: Golden | None, order: Yield, mapping: EntityMapping) -> Ha
     return Handed(left, absorb, withdrawn, replace(event, redirect=order.winner))
 
 
-def forwarded(golden: Golden, item: Folding) -> Folding:
+def forwarded(golden: Golden, item: Folding | Part) -> Folding | Part:
     """An item that arrives at a loser, as it is for the winner; revisions of the loser sort before all of the winner's."""
     winner = golden.redirect or golden.canonical
     if isinstance(item, Report | Settled):
@@ -63,6 +64,8 @@ def forwarded(golden: Golden, item: Folding) -> Folding:
         held = GOLDEN.decode(bytes(item.state))
         _shift(held, golden.revision)
         return replace(item, canonical=winner, state=msgspec.Raw(encode(held)))
+    if isinstance(item, Loaded):
+        return replace(item, canonical=winner, rows=tuple(row.at(winner) for row in item.rows))
     return replace(item, canonical=winner)
 
 
@@ -99,20 +102,35 @@ def _shift(golden: Golden, rev: int) -> None:
 
 def absorb(golden: Golden, item: Absorb, mapping: EntityMapping) -> Folded:
     """Take in what a loser held, and choose every field anew."""
+    if item.parted:
+        return _take_in(golden, item, mapping)
     if item.loser in golden.merged:
         return Folded(golden, None)
     other, before = GOLDEN.decode(bytes(item.state)), golden.values()
     homeless = [system for system in mapping.systems if golden.primary(system) is None]
-    seen = _seen(golden, other)
+    seen = seen_of(golden, other)
     _join(golden, other)
     golden.merged += [item.loser, *(one for one in other.merged if one not in golden.merged)]
-    _choose_all(golden, mapping, seen)
+    choose_all(golden, mapping, seen)
     golden.revision += 1
     settled = [system for system in homeless if golden.primary(system) is not None]
     back = tuple(_withdraw(golden, _busy(golden, settled), golden.revision, item.correlation))
     lacking = wishes(golden, mapping, mapping.systems, item.correlation)
-    event = canonical_event(golden, "merged", item.correlation, item.cause, _changed(golden, before))
+    event = canonical_event(golden, "merged", item.correlation, item.cause, differences(golden, before))
     return Folded(golden, None, replace(event, absorbed=item.loser), (*back, *told(golden, lacking)))
+
+
+def _take_in(golden: Golden, item: Absorb, mapping: EntityMapping) -> Folded:
+    """Take in a record that was never the other's."""
+    other, before = GOLDEN.decode(bytes(item.state)), golden.values()
+    seen = seen_of(golden, other)
+    _join(golden, other)
+    choose_all(golden, mapping, seen)
+    lacking = wishes(golden, mapping, mapping.systems, item.correlation)
+    golden.revision += 1
+    kind = "created" if golden.revision == 1 else "updated"
+    event = canonical_event(golden, kind, item.correlation, item.cause, differences(golden, before))
+    return Folded(golden, None, event, told(golden, lacking))
 
 
 def settle(golden: Golden, item: Settled, mapping: EntityMapping) -> Folded:
@@ -194,7 +212,7 @@ def _older_first(theirs: Intents, ours: Intents) -> Intents:
 Seen = dict[str, tuple[Visible, Register]]
 
 
-def _seen(*goldens: Golden) -> Seen:
+def seen_of(*goldens: Golden) -> Seen:
     """What each field's value was, of these golden records: the newest."""
     newest: Seen = {}
     for golden in goldens:
@@ -210,7 +228,7 @@ def _later(one: tuple[Visible, Register], two: tuple[Visible, Register], name: s
     return ranks[0] > ranks[1]
 
 
-def _choose_all(golden: Golden, mapping: EntityMapping, seen: Seen) -> None:
+def choose_all(golden: Golden, mapping: EntityMapping, seen: Seen) -> None:
     """Every field from all registers; where nobody has an opinion any more, what was seen last stays."""
     golden.visible = {}
     for choice in dict.fromkeys(mapping.choices.values()):
@@ -221,15 +239,22 @@ def _choose_all(golden: Golden, mapping: EntityMapping, seen: Seen) -> None:
         for name in () if chosen else choice.fields:
             if name in seen:
                 visible, register = seen[name]
-                here = golden.registers[visible.system][visible.native_id].get(name) == register
-                golden.show(name, visible.system, visible.native_id, visible.rule, None if here else register)
+                of = golden.registers.get(visible.system, {}).get(visible.native_id, {})
+                golden.show(
+                    name,
+                    visible.system,
+                    visible.native_id,
+                    visible.rule,
+                    None if of.get(name) == register else register,
+                )
 
 
-def _changed(golden: Golden, before: Mapping[str, object]) -> dict[str, Changed]:
+def differences(golden: Golden, before: Mapping[str, Value]) -> dict[str, Changed]:
+    """The fields whose value is another than it was before."""
     changed: dict[str, Changed] = {}
     for name, visible in golden.visible.items():
         register, previous = golden.seen(name), before.get(name)
-        if register is not None and not same(previous, register.value):  # type: ignore[arg-type]
+        if register is not None and not same(previous, register.value):
             source = Source(visible.system, visible.native_id, register.when, register.change_id)
-            changed[name] = Changed(register.value, previous, visible.rule, source)  # type: ignore[arg-type]
+            changed[name] = Changed(register.value, previous, visible.rule, source)
     return changed

@@ -100,6 +100,10 @@ class Partitions:
             elif busy := self._busy():
                 await self._work(*self.chance.choice(busy))
 
+    def say(self, *words: Any) -> None:
+        """What was matched, or a person says."""
+        self._log("identities", b"customer").extend(words)
+
     def _tell(self, change: Change) -> None:
         key = native_key(change.system, change.record_id)
         self._log(f"changes.{change.system}", key).append(Arrival(change, change.change_id))
