@@ -43,21 +43,21 @@ class Turn(NamedTuple):
 
 def hear(golden: Golden, change: Linked) -> bool:
     """Take in what a change says of its record's life; was it a change of life?"""
-    mark = Mark(change.version, change.changed_at, change.operation == "delete" and by_us(golden, change))
-    died = mark if change.operation == "delete" else None
-    undone = mark if change.operation == "undelete" else None
-    made = _made(golden, change.system, change.native_id)
-    return golden.live(
-        change.system, change.native_id, died is None, change.version, died=died, undone=undone, made=made
-    )
+    system, native, version, made = change.system, change.native_id, change.version, _made(golden, change)
+    if change.operation == "delete":
+        died = Mark(version, change.changed_at, by_us(golden, change))
+        return golden.live(system, native, False, version, died=died, made=made)
+    undone = Mark(version, change.changed_at) if change.operation == "undelete" else None
+    return golden.live(system, native, True, version, undone=undone, made=made)
 
 
-def _made(golden: Golden, system: str, native_id: str) -> bool:
+def _made(golden: Golden, change: Linked) -> bool:
     """Is this another record than was known, that a write of ours made whose report is still to come?"""
-    natives = golden.living.get(system)
-    if not natives or native_id in natives:
+    natives = golden.living.get(change.system)
+    if not natives or change.native_id in natives:
         return False
-    return any(on_its_way(golden.intents.get(system, {}), name) for name in golden.intents.get(system, {}))
+    intents = golden.intents.get(change.system, {})
+    return any(on_its_way(intents, name) for name in intents)
 
 
 def by_us(golden: Golden, change: Linked) -> bool:

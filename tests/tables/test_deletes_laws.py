@@ -61,6 +61,17 @@ BOTH = by_policy(ACCOUNT, {"from": ["salesforce", "dynamics"], "salesforce": "de
 @settings(max_examples=600, deadline=None)
 @given(seed=st.integers(0, 2**32), acts=st.integers(0, 12))
 def test_where_both_count_the_record_is_in_both_or_in_none(seed: int, acts: int) -> None:
+    in_both_or_in_none(seed, acts)
+
+
+@pytest.mark.parametrize("seed", [81, 285, 321, 368, 3450])
+def test_the_record_is_in_both_or_in_none_where_it_once_was_not(seed: int) -> None:
+    for acts in (3, 7, 11):
+        in_both_or_in_none(seed, acts)
+
+
+def in_both_or_in_none(seed: int, acts: int) -> None:
+    """Plays it."""
     lives = Lives(seed, acts, BOTH, both=True)
     lives.run()
     assert lives.golden is not None
