@@ -7,13 +7,15 @@ foresaw costs only the write it is about.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
+from msgspec.structs import replace as replace_wish
 
+from isthmus.agents.deliver_references import apart, plain, pointing
 from isthmus.codecs.change import Value
 from isthmus.codecs.translation import Refused, Translation, Translations
-from isthmus.config.errors import AuthError, PermanentError, PlatformError, TransientError
+from isthmus.config.errors import AuthError, MissingReference, PermanentError, PlatformError, TransientError
 from isthmus.config.mapping import Mappings, SystemMapping
 from isthmus.systems.protocol import System, Write, Written
 from isthmus.systems.singly import unforeseen
@@ -38,12 +40,13 @@ class Attempt:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of an attempt: an answer or an error, and which of its values could not be said there. `called`: the
-    target was asked at all."""
+    target was asked at all; `later`: what of it is to be written in a second pass."""
 
     attempt: Attempt
     answer: Written | PlatformError
     refused: Refused = ()
     called: bool = True
+    later: DesiredWrite | None = None
 
 
 def attempt_of(parked: Parked) -> Attempt:
@@ -60,10 +63,13 @@ async def carry_out(
     for attempt in attempts:
         entity = mappings.entities.get(attempt.wish.entity)
         target = None if entity is None else entity.systems.get(system.name)
-        if target is None:
+        if entity is None or target is None:
             outcomes.append(Outcome(attempt, _unmapped(system.name, attempt.wish), called=False))
             continue
-        write, refused = to_write(attempt.wish, target, translations.of(system.name, target.object))
+        bare = plain(attempt.wish, entity)
+        write, refused = to_write(bare, target, translations.of(system.name, target.object))
+        if bare is not attempt.wish:
+            write = pointing(write, attempt.wish, entity, mappings)
         if attempt.wish.fields and len(refused) == len(attempt.wish.fields):
             outcomes.append(Outcome(attempt, _unsayable(refused), called=False))
         else:
@@ -71,9 +77,30 @@ async def carry_out(
     if not writes:
         return outcomes
     answers = await _answers(system, [write for _, write, _ in writes])
-    for (attempt, _, refused), answer in zip(writes, answers, strict=True):
-        outcomes.append(Outcome(attempt, answer, refused))
-    return outcomes
+    given = [Outcome(one, answer, refused) for (one, _, refused), answer in zip(writes, answers, strict=True)]
+    return outcomes + await _second(system, mappings, translations, given)
+
+
+async def _second(
+    system: System, mappings: Mappings, translations: Translations, outcomes: Sequence[Outcome]
+) -> list[Outcome]:
+    """Write again what misses only what it may do without for now."""
+    told = list(outcomes)
+    halves: dict[int, tuple[DesiredWrite, DesiredWrite]] = {}
+    for number, one in enumerate(outcomes):
+        wish = one.attempt.wish
+        if isinstance(one.answer, MissingReference) and (parts := apart(wish, mappings.entities[wish.entity])):
+            halves[number] = parts
+    attempts = [replace(outcomes[number].attempt, wish=now) for number, (now, _) in halves.items()]
+    again = await carry_out(system, mappings, translations, attempts) if attempts else []
+    answers = {one.attempt.wish.canonical: one for one in again}
+    for number, (now, later) in halves.items():
+        one = answers[now.canonical]
+        if isinstance(one.answer, Written):
+            told[number] = replace(one, later=replace_wish(later, native_id=one.answer.record_id))
+        else:
+            told[number] = replace(one, attempt=outcomes[number].attempt)
+    return told
 
 
 def _unmapped(system: str, wish: DesiredWrite) -> PermanentError:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from isthmus.agents import deliver_parking as parking
 from isthmus.agents.deliver_calls import Attempt, Outcome
+from isthmus.agents.deliver_references import ask_to_be_found
 from isthmus.agents.ends import Came, buried
 from isthmus.codecs.arrival import Reread, native_key
 from isthmus.codecs.change import Value
@@ -21,7 +22,7 @@ from isthmus.codecs.dead import dead_letter
 from isthmus.codecs.frames import encode
 from isthmus.codecs.linked import Report
 from isthmus.codecs.translation import Refused
-from isthmus.config.errors import AuthError, ConflictError, PlatformError, TransientError
+from isthmus.config.errors import AuthError, ConflictError, MissingReference, PlatformError, TransientError
 from isthmus.config.mapping import Mappings
 from isthmus.systems.protocol import Written
 from isthmus.tables.breaker import Limits
@@ -52,6 +53,8 @@ def settle(unit: Unit, target: Target, outcome: Outcome, now: float, *, counts: 
             version = wish.known_version if wish.action == "delete" else written.version
             report(unit, wish, "written", written.record_id, version)
             unit.count(system, wish.entity, "delivery_written")
+            if outcome.later is not None:
+                _second_pass(unit, target, outcome.later, now)
         case ConflictError():
             _read_again(unit, system, wish, target.mappings)
             report(unit, wish, "refused", wish.native_id, wish.known_version)
@@ -61,11 +64,22 @@ def settle(unit: Unit, target: Target, outcome: Outcome, now: float, *, counts: 
             failed = _failed(outcome.attempt, fault, now, counts)
             wait = target.patience.wait(wish.canonical, failed.before or 1, fault.retry_after)
             park(unit, target, failed, now + wait, str(fault))
+            if isinstance(fault, MissingReference):
+                ask_to_be_found(unit, wish, target.mappings.entities[wish.entity])
             unit.count(system, wish.entity, "delivery_retries")
         case fault:
             _bury(unit, system, outcome.attempt, fault)
             report(unit, wish, buried(wish), wish.native_id, None)
             unit.count(system, wish.entity, "delivery_dead")
+
+
+def _second_pass(unit: Unit, target: Target, wish: DesiredWrite, now: float) -> None:
+    """What a record points at is not there yet: it is tried again, for as long as a write may wait."""
+    why = "what it points at is not there yet"
+    ask_to_be_found(unit, wish, target.mappings.entities[wish.entity])
+    attempt = Attempt(wish, 1, (Tried(now, MissingReference.code, why),))
+    park(unit, target, attempt, now + target.patience.wait(wish.canonical, 1, None), why)
+    unit.count(target.system, wish.entity, "delivery_second_pass")
 
 
 def park(unit: Unit, target: Target, attempt: Attempt, due: float, why: str) -> None:
@@ -93,7 +107,8 @@ def _failed(attempt: Attempt, fault: PlatformError, now: float, counts: bool) ->
 
 def _hopeless(attempt: Attempt, fault: PlatformError, target: Target, now: float, counts: bool) -> bool:
     failed = _failed(attempt, fault, now, counts)
-    return counts and target.patience.ends(failed.before, failed.tried[0].at, now)
+    waits = isinstance(fault, MissingReference)  # what it points at may take its time
+    return counts and target.patience.ends(0 if waits else failed.before, failed.tried[0].at, now)
 
 
 def _bury(unit: Unit, system: str, attempt: Attempt, fault: PlatformError) -> None:

@@ -11,20 +11,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from isthmus.codecs.arrival import Arrival, Link, Reread, Unlinked, native_key
-from isthmus.codecs.change import Change
+from isthmus.codecs.change import Change, Value
 from isthmus.codecs.dead import called, dead_letter, described
 from isthmus.codecs.frames import Elements, encode
-from isthmus.codecs.linked import Linked
+from isthmus.codecs.linked import Linked, Refer
 from isthmus.codecs.translation import Told, Translation, Translations
 from isthmus.config.errors import PlatformError
 from isthmus.config.mapping import EntityMapping, Mappings
 from isthmus.tables.dedup import DEDUP, Recent
+from isthmus.tables.references import REFERS, refer, relinked
 from isthmus.tables.stage import Batch, Input, Stage
 from isthmus.tables.unit import Unit
 from isthmus.tables.xref import XREF, Known, news
 
-LINKS = "links"
+LINKS, REFERRED = "links", "refers"
 
 
 def stage(systems: Sequence[str], mappings: Mappings, tags: Mapping[str, str]) -> Stage:
@@ -35,7 +38,10 @@ def stage(systems: Sequence[str], mappings: Mappings, tags: Mapping[str, str]) -
         for batch in batches:
             if batch.topic == LINKS:
                 for link in batch.elements:
-                    learn(unit, link)
+                    learn(unit, link, mappings)
+            elif batch.topic == REFERRED:
+                for one in batch.elements:
+                    refer(unit, one)
             else:
                 for arrival in batch.elements:
                     accept(unit, arrival, mappings, tags, translations)
@@ -44,17 +50,26 @@ def stage(systems: Sequence[str], mappings: Mappings, tags: Mapping[str, str]) -
         _bury(unit, raw, fault, mappings)
 
     changes = Elements(Arrival)
-    inputs = (*(Input(f"changes.{name}", changes) for name in systems), Input(LINKS, Elements(Link)))
-    return Stage("intake", inputs, (DEDUP, XREF), fold, bury, at_once=True)
+    inputs = (
+        *(Input(f"changes.{name}", changes) for name in systems),
+        Input(LINKS, Elements(Link)),
+        Input(REFERRED, Elements(Refer)),
+    )
+    return Stage("intake", inputs, (DEDUP, XREF, REFERS), fold, bury, at_once=True)
 
 
-def learn(unit: Unit, link: Link) -> None:
-    """Remember who a native record is."""
+def learn(unit: Unit, link: Link, mappings: Mappings) -> None:
+    """Remember who a native record is, and tell those that point at it."""
     key, said = native_key(link.system, link.native_id), link.said
+    known = unit.get(XREF, key)
     if said is None:
-        known = unit.get(XREF, key)
         said = known.said if known else {}
-    unit.put(XREF, key, Known(link.canonical, link.entity, said))
+    moved = known is not None and known.canonical != link.canonical
+    turns = known.turns + moved if known else 0
+    now = Known(link.canonical, link.entity, said, turns)
+    unit.put(XREF, key, now)
+    if link.entity in mappings.referred and (known is None or moved):
+        relinked(unit, key, known, now)
 
 
 def accept(
@@ -157,7 +172,7 @@ def _route(
     else:
         unit.send("identify", mapping.family.encode(), Unlinked(linked, external))
         if known:
-            unit.put(XREF, key, Known(known.canonical, known.entity, said or {}))
+            unit.put(XREF, key, replace(known, said=said or {}))
     if told is not None and told.refused:
         _refuse(unit, arrival, mapping, told)
 
@@ -190,6 +205,7 @@ def canonical_change(
         fields = {names[name]: value for name, value in change.fields.items() if name in names}
     else:
         fields, cleared = told.fields, told.cleared
+    refers = _taken_out(fields, mapping) if mapping.references else {}
     return Linked(
         change.system,
         change.record_id,
@@ -204,7 +220,13 @@ def canonical_change(
         arrival.correlation,
         _tagged(change, tag) if tag and not arrival.whole else None,
         arrival.whole,
+        refers,
     )
+
+
+def _taken_out(fields: dict[str, Value], mapping: EntityMapping) -> dict[str, str]:
+    """The references of a change, out of its fields: a native id is no canonical value."""
+    return {name: str(fields.pop(name)) for name in mapping.references if name in fields}
 
 
 def _tagged(change: Change, tag: str) -> bool | None:

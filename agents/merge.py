@@ -9,11 +9,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from isthmus.agents.handover import forward, give_way, leave
+from isthmus.codecs.arrival import native_key
 from isthmus.codecs.dead import called, dead_letter, described
 from isthmus.codecs.events import to_kafka
 from isthmus.codecs.frames import Elements
-from isthmus.codecs.linked import Activate, Folding, Leaving, Linked, Loaded, Merged, Part, Reevaluate, Tell, Yield
-from isthmus.config.mapping import Mappings
+from isthmus.codecs.linked import (
+    Activate,
+    Folding,
+    Leaving,
+    Linked,
+    Loaded,
+    Merged,
+    Part,
+    Reevaluate,
+    Refer,
+    Resolved,
+    Tell,
+    Yield,
+)
+from isthmus.config.mapping import EntityMapping, Mappings
 from isthmus.tables.activations import IN_FORCE
 from isthmus.tables.fold import fold
 from isthmus.tables.folded import Folded
@@ -60,16 +74,46 @@ def merge(unit: Unit, item: Folding | Leaving, rules: Rules) -> None:
         if state is not None and (parted := leave(unit, state, item, rules[item.entity])) is not None:
             _tell(unit, parted)
         return
-    if state is None and isinstance(item, Tell):
+    if state is None and isinstance(item, Tell | Resolved):
         return
     folded = fold(state, item, rules[item.entity])
     _tell(unit, folded)
+    _refer_all(unit, item, rules)
     if isinstance(item, Loaded):  # what was scanned came by no stream, so it is received here
         for row in item.rows:
             unit.count(row.system, row.entity, "received")
             unit.count(row.system, row.entity, folded.outcome or "unchanged")
     elif folded.outcome is not None and isinstance(item, Linked):
         unit.count(item.system, item.entity, folded.outcome)
+
+
+def _refer_all(unit: Unit, item: Folding, rules: Rules) -> None:
+    for change in (item,) if isinstance(item, Linked) else item.rows if isinstance(item, Loaded) else ():
+        if change.refers:
+            _refer(unit, change.at(item.canonical), rules[item.entity])
+
+
+def _refer(unit: Unit, change: Linked, mapping: EntityMapping) -> None:
+    """Ask whose the records are that a change points at; here, where it is known whose the change is."""
+    for field, target in change.refers.items():
+        to = mapping.references.get(field)
+        if to is not None:
+            asked = Refer(
+                change.system,
+                target,
+                field,
+                to,
+                change.native_id,
+                change.entity,
+                change.canonical,
+                change.version,
+                change.changed_at,
+                change.change_id,
+                change.correlation,
+                change.tagged,
+                change.row,
+            )
+            unit.send("refers", native_key(change.system, target), asked)
 
 
 def _tell(unit: Unit, folded: Folded) -> None:

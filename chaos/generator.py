@@ -111,7 +111,7 @@ def _changes(chance: random.Random, seed: int, system: str, record: int) -> Iter
 def _change(chance: random.Random, seed: int, system: str, record: int, version: int, operation: Operation) -> Change:
     entity, match = entity_of(record), match_of(seed, system, record)
     mapping = MAPPINGS.entities[entity].systems[system]
-    values = {} if operation == "delete" else _values(chance, entity, system, record, version)
+    values = {} if operation == "delete" else _values(chance, seed, entity, system, record, version)
     if version == 0:
         values[MATCH[entity]] = match
     when = ZERO + timedelta(seconds=version * 1000 + chance.randrange(1500), milliseconds=ALTERNATE[system])
@@ -131,15 +131,20 @@ def _change(chance: random.Random, seed: int, system: str, record: int, version:
     )
 
 
-def _values(chance: random.Random, entity: str, system: str, record: int, version: int) -> dict[str, Any]:
+def _values(chance: random.Random, seed: int, entity: str, system: str, record: int, version: int) -> dict[str, Any]:
     """Canonical fields and their new values."""
     free = [name for name in MAPPINGS.entities[entity].fields if name != MATCH[entity]]
     if system == "salesforce":
         free = [name for name in free if name != "credit_limit"]
+    else:
+        # What both point at would be one record, whoever said so: an echo could not be told from a change.
+        free = [name for name in free if name not in MAPPINGS.entities[entity].references]
     values: dict[str, Any] = {}
     for name in sorted(chance.sample(free, chance.randint(1, 4))):
         text = f"{name} {system[0]}{record}.{version}"
         values[name] = (record * STEPS + version) * 2 + ALTERNATE[system] if name in NUMBERS else text
+        if name in MAPPINGS.entities[entity].references:
+            values[name] = native_id(system, match_of(seed, system, record - 1 - version % 2))
         if name == "credit_limit":
             values[name] = None if chance.random() < 0.3 else f"{record}.{version:02d}"
     return values

@@ -172,11 +172,14 @@ def main() -> None:
 
 
 def by_natives(golden: dict[str, Golden]) -> dict[frozenset[Native], tuple[dict[str, Any], dict[str, Any]]]:
-    """Each golden record under its native records, whatever it is called: visible values and links."""
+    """Each golden record under its native records, whatever it is called: visible values, those that point at another one
+    as its native records, and links."""
+    natives = {name: frozenset((s, n) for s, held in one.links.items() for n in held) for name, one in golden.items()}
     found = {}
-    for one in golden.values():
-        natives = frozenset((system, native) for system, held in one.links.items() for native in held)
-        found[natives] = (one.values(), one.links)
+    for name, one in golden.items():
+        pointing = MAPPINGS.entities[one.entity].references
+        values = {f: natives[str(v)] if f in pointing and v is not None else v for f, v in one.values().items()}
+        found[natives[name]] = (values, one.links)
     return found
 
 

@@ -20,7 +20,8 @@ Action = Literal["upsert", "deactivate", "delete", "unlink", "reactivate"]
 
 class Linked(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="kind", tag="change"):
     """A change whose record is known to be a golden record. `tagged`: whether the platform says that we made it,
-    None where it does not tell; `row`: it is a full read, not a difference."""
+    None where it does not tell; `row`: it is a full read, not a difference. `refers`: fields that point at another record,
+    by its native id, of which nobody knows yet whose it is."""
 
     system: str
     native_id: str
@@ -35,6 +36,7 @@ class Linked(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fiel
     correlation: str
     tagged: bool | None = None
     row: bool = False
+    refers: Mapping[str, str] = {}
 
     def at(self, canonical: str) -> Linked:
         """The same change, of that golden record."""
@@ -62,12 +64,74 @@ class Report(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="repor
 
 
 class Tell(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="tell"):
-    """A person wants a system told again what it lacks of a golden record: a write to it was a dead letter."""
+    """A person wants a system told again what it lacks of a golden record: a write to it was a dead letter. `found`: or
+    another record wants to point at its record there, which has to bear our id for that."""
 
     system: str
     canonical: str
     entity: str
     correlation: str
+    found: bool = False
+
+
+class Refer(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A field of a record points at this native record (`target`): whose is it? Asked where that is known; the rest is
+    the change that said so."""
+
+    system: str
+    target: str
+    field: str
+    to: str
+    native_id: str
+    entity: str
+    canonical: str
+    version: str
+    changed_at: str
+    change_id: str
+    correlation: str
+    tagged: bool | None = None
+    row: bool = False
+
+    def order(self) -> tuple[str, str]:
+        """What was said later sorts later."""
+        return self.version, self.change_id
+
+
+class Resolved(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="kind", tag="resolved"):
+    """What a field points at: the golden record `value`, in the change that said so. `was`: it was another golden record
+    before, and only that is new."""
+
+    system: str
+    native_id: str
+    entity: str
+    canonical: str
+    field: str
+    value: str
+    version: str
+    changed_at: str
+    change_id: str
+    correlation: str
+    tagged: bool | None = None
+    row: bool = False
+    was: str | None = None
+
+    def linked(self) -> Linked:
+        """As a change of that field alone."""
+        return Linked(
+            self.system,
+            self.native_id,
+            self.entity,
+            self.canonical,
+            "update",
+            {self.field: self.value},
+            (),
+            self.version,
+            self.changed_at,
+            self.change_id,
+            self.correlation,
+            self.tagged,
+            self.row,
+        )
 
 
 class Activate(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="activate"):
@@ -150,6 +214,6 @@ class Part(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="part"):
 
 
 # What is folded into one golden record; the rest leaves it.
-Folding = Linked | Report | Tell | Absorb | Settled | Loaded
+Folding = Linked | Report | Tell | Absorb | Settled | Loaded | Resolved
 Leaving = Yield | Part
 Merged = Folding | Leaving | Activate | Reevaluate

@@ -14,6 +14,8 @@ IsthmusError
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class IsthmusError(Exception):
     """The root. `code` is stable and documented, `hint` is the operator's next step."""
@@ -92,6 +94,15 @@ class TransientError(PlatformError):
 
     code = "TRANSIENT"
     retryable = True
+
+
+class MissingReference(TransientError):
+    """A record that this one points at is not there yet; of the platform that says nothing."""
+
+    code = "REFERENCE"
+
+    def __init__(self, message: str, **told: Any) -> None:
+        super().__init__(message, **{"of_record": True, **told})
 
 
 class ConflictError(PlatformError):

@@ -72,9 +72,15 @@ def choice(fields: tuple[str, ...], rule: Rule, *, group: bool) -> Choice:
 class FieldMapping(Declared):
     """A canonical field: its type and the rule that chooses its value."""
 
-    type: Literal["string", "integer", "number", "money", "boolean", "date", "datetime", "option"] = "string"
+    type: Literal["string", "integer", "number", "money", "boolean", "date", "datetime", "option", "reference"] = (
+        "string"
+    )
     rule: Annotated[Rule | None, Field(description="How the golden value is chosen; leave out in a group.")] = None
     group: str | None = Field(None, description="Fields of one group always come from the same record.")
+    to: str | None = Field(None, description="For the type reference: the entity whose records it points at.")
+    required: bool = Field(
+        False, description="For the type reference: a record is not written anywhere before what it points at is there."
+    )
     values: dict[str, dict[str, str | int]] = Field(
         default_factory=dict,
         description="For the transform picklist: each canonical value, and what it is called in each system.",
@@ -136,6 +142,11 @@ class SystemMapping(Declared):
             if isinstance(one.transform, NamePart):
                 parts.setdefault(one.column, []).append(name)
         return tuple(map(tuple, parts.values()))
+
+    @cached_property
+    def lookups(self) -> dict[str, str]:
+        """Dynamics: the lookup columns, each with the navigation property by which it is written."""
+        return {one.column: one.bind for one in self.declared.values() if one.bind is not None}
 
     @cached_property
     def key_columns(self) -> tuple[str, ...]:
@@ -204,6 +215,11 @@ class EntityMapping(Declared):
         return self.match if isinstance(self.match, Matching) else Matching(keys=self.match)
 
     @cached_property
+    def references(self) -> dict[str, str]:
+        """The fields that point at other records, each with the entity of those."""
+        return {name: spec.to for name, spec in self.fields.items() if spec.to is not None}
+
+    @cached_property
     def choices(self) -> dict[str, Choice]:
         """Per field how it is chosen; fields of a group share theirs."""
         alone = {name: choice((name,), spec.rule, group=False) for name, spec in self.fields.items() if spec.rule}
@@ -235,6 +251,7 @@ class Mappings:
 
     def __init__(self, entities: Iterable[EntityMapping]) -> None:
         self.entities = {entity.entity: entity for entity in entities}
+        self.referred = frozenset(to for one in self.entities.values() for to in one.references.values())
         self._by_object = {
             (system, mapping.object): entity
             for entity in self.entities.values()
@@ -265,6 +282,7 @@ def load_mappings(folder: Path = ENTITIES) -> Mappings:
         raise ConfigError(f"{folder}: no entity files", hint="put one YAML file an entity there")
     loaded = {file.name: _load(file) for file in files}
     _apart(loaded)
+    _pointing(loaded)
     return Mappings(loaded.values())
 
 
@@ -277,6 +295,18 @@ def _apart(loaded: Mapping[str, EntityMapping]) -> None:
             if subject in taken:
                 raise ConfigError(f"{file}: {subject} is mapped in {taken[subject]} already", hint="keep one of them")
             taken[subject] = file
+
+
+def _pointing(loaded: Mapping[str, EntityMapping]) -> None:
+    """A reference points at an entity that there is, and is mapped only where that is mapped too."""
+    entities = {one.entity: one for one in loaded.values()}
+    for file, entity in loaded.items():
+        for name, to in entity.references.items():
+            if to not in entities:
+                raise ConfigError(f"{file}: fields.{name}.to: there is no entity {to!r}")
+            for system, one in entity.systems.items():
+                if name in one.declared and system not in entities[to].systems:
+                    raise ConfigError(f"{file}: systems.{system}.fields.{name}: {to} is not mapped there")
 
 
 class _Once(yaml.SafeLoader):

@@ -44,9 +44,24 @@ def _field(entity: EntityMapping, name: str, spec: FieldMapping) -> Iterator[str
         yield f"fields.{name}: give it either a rule or a group"
     if spec.group is not None and spec.group not in entity.groups:
         yield f"fields.{name}: there is no group {spec.group!r}"
+    yield from _reference(entity, name, spec)
     for system in dict.fromkeys(system for told in spec.values.values() for system in told):
         yield from _values(entity, name, spec, system)
     yield from _one_form(entity, name)
+
+
+def _reference(entity: EntityMapping, name: str, spec: FieldMapping) -> Iterator[str]:
+    """Who it points at is known later than the rest of a change, so it is chosen alone, and links nobody."""
+    if (spec.type == "reference") != (spec.to is not None):
+        yield f"fields.{name}: a field of type reference, and no other, has the entity it points at as `to`"
+    if spec.required and spec.to is None:
+        yield f"fields.{name}.required: only a reference may be"
+    if spec.to is None:
+        return
+    if spec.group is not None:
+        yield f"fields.{name}: a reference has a rule of its own and no group"
+    if any(name in names for names in entity.match):
+        yield f"match: {name} is a reference, and those link no records"
 
 
 def _one_form(entity: EntityMapping, name: str) -> Iterator[str]:
@@ -108,6 +123,8 @@ def _system(entity: EntityMapping, system: str, mapping: SystemMapping) -> Itera
 
 def _column(entity: EntityMapping, mapping: SystemMapping, place: str, name: str, column: Column) -> Iterator[str]:
     transform, spec = column.transform, entity.fields[name]
+    if column.bind is not None and spec.to is None:
+        yield f"{place}.bind: fields.{name} is no reference"
     if transform is None:
         return
     if spec.type not in transform.types:

@@ -187,6 +187,10 @@ class Column(Declared):
     direction: Literal["both", "in", "out"] = Field(
         "both", description="`in`: we only listen; `out`: we only write; what the system says does not count."
     )
+    bind: str | None = Field(
+        default=None,
+        description="Dynamics, for a lookup: the navigation property to write it by, e.g. parentcustomerid_account.",
+    )
     transform: AnyTransform | None = Field(
         default=None, description="How its value becomes the canonical one, and back."
     )

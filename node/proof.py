@@ -18,6 +18,7 @@ from isthmus.codecs.translation import Translation, Translations
 from isthmus.config.mapping import EntityMapping, Mappings, SystemMapping
 
 Rows = Mapping[str, Mapping[str, Any]]
+Whose = Mapping[tuple[str, str], str]
 
 
 @dataclass(slots=True)
@@ -72,14 +73,28 @@ async def disagreements(
     found: list[str] = []
     translations = Translations(mappings)
     async with aiohttp.ClientSession() as session:
+        goldens = {
+            name: await _goldens(session, url, name, events.records.get(name, set())) for name in mappings.entities
+        }
+        whose = _whose(one for some in goldens.values() for one in some)
         for entity in mappings.entities.values():
             linked: dict[str, set[str]] = {system: set() for system in entity.systems}
-            for golden in await _goldens(session, url, entity.entity, events.records.get(entity.entity, set())):
-                found.extend(_compare(entity, golden, rows, linked, translations))
+            for golden in goldens[entity.entity]:
+                found.extend(_compare(entity, golden, rows, linked, translations, whose))
             for system, mapping in entity.systems.items():
                 strangers = set(rows[system][mapping.object]) - linked[system]
                 found.extend(f"{system} {mapping.object} {one} has no golden record" for one in sorted(strangers))
     return found[:limit]
+
+
+def _whose(goldens: Iterable[Mapping[str, Any]]) -> Whose:
+    """Which golden record each native record is."""
+    return {
+        (system, native): golden["id"]
+        for golden in goldens
+        for system, natives in golden["links"].items()
+        for native in natives
+    }
 
 
 async def _goldens(session: aiohttp.ClientSession, url: str, entity: str, ids: set[str]) -> list[dict[str, Any]]:
@@ -100,6 +115,7 @@ def _compare(
     rows: Mapping[str, Mapping[str, Rows]],
     linked: dict[str, set[str]],
     translations: Translations,
+    whose: Whose,
 ) -> Iterable[str]:
     links: Mapping[str, Mapping[str, bool]] = golden["links"]
     living = any(alive for natives in links.values() for alive in natives.values())
@@ -117,7 +133,13 @@ def _compare(
             elif row is not None and ended and mapping.on_delete != "keep":
                 yield from _not_ended(mapping, row, f"{system} {native}")
             elif row is not None:
-                yield from _differences(mapping, translation, golden["fields"], row, f"{system} {native}")
+                pointed = {
+                    column: whose.get((system, str(row[column])), row[column])
+                    for name in entity.references
+                    if (column := mapping.fields.get(name)) is not None and row.get(column) is not None
+                }
+                told = {**row, **pointed}
+                yield from _differences(mapping, translation, golden["fields"], told, f"{system} {native}")
 
 
 def _ended(entity: EntityMapping, links: Mapping[str, Mapping[str, bool]]) -> bool:

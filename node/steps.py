@@ -19,7 +19,7 @@ from isthmus.codecs.dead import DeadLetter
 from isthmus.codecs.events import Source
 from isthmus.codecs.frames import Broken, Elements
 from isthmus.codecs.letters import Order, letter_id
-from isthmus.codecs.linked import Absorb, Linked, Loaded, Merged, Part, Report, Settled, Tell, Yield
+from isthmus.codecs.linked import Absorb, Linked, Loaded, Merged, Part, Report, Resolved, Settled, Tell, Yield
 from isthmus.config.errors import DecodeError
 from isthmus.tables.deliveries import Parked, deliveries
 from isthmus.tables.golden import DesiredWrite
@@ -126,6 +126,10 @@ def _linked(seen: Seen, _: str, one: Link) -> Iterator[Step]:
 
 
 def _merged(seen: Seen, _: str, one: Merged) -> Iterator[Step]:
+    yield from _taken(seen, one.linked() if isinstance(one, Resolved) else one)
+
+
+def _taken(seen: Seen, one: Merged) -> Iterator[Step]:
     at = _time(seen)
     match one:
         case Linked():

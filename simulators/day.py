@@ -64,14 +64,14 @@ class Day:
         """New customers at both desks, most in Salesforce; yields a word for each wish done."""
         for number in range(self._size):
             if self._chance.random() < 0.75:
-                self._salesforce.create("Account", self._account(number))
+                account = self._salesforce.create("Account", self._account(number))
                 yield "account"
-                self._salesforce.create("Contact", self._contact(number))
+                self._salesforce.create("Contact", {**self._contact(number), "AccountId": account})
                 yield "contact"
             else:
-                self._dynamics.create("account", self._dynamics_account(number))
+                account = self._dynamics.create("account", self._dynamics_account(number))
                 yield "account"
-                self._dynamics.create("contact", self._dynamics_contact(number))
+                self._dynamics.create("contact", {**self._dynamics_contact(number), "parentcustomerid": account})
                 yield "contact"
 
     def afternoon(self) -> Iterator[str]:
@@ -96,6 +96,7 @@ class Day:
                 ("Account", self._address("Billing", number)),
                 ("Contact", {"Title": self._chance.choice(TITLES), "MobilePhone": self._phone(number)}),
                 ("Contact", {"Phone": None}),
+                ("Contact", self._belonging("AccountId", self._salesforce_ids("Account"))),
             )
         )
         ids = self._salesforce_ids(name)
@@ -115,6 +116,7 @@ class Day:
                 ("account", {"websiteurl": f"https://c{number}.example"}),
                 ("contact", {"jobtitle": self._chance.choice(TITLES)}),
                 ("contact", {"telephone1": self._phone(number), "lastname": f"Married-{number}"}),
+                ("contact", self._belonging("parentcustomerid", self._dynamics_ids("account"))),
             )
         )
         ids = self._dynamics_ids(name)
@@ -131,6 +133,10 @@ class Day:
             yield "delete"
 
     # -- what people type
+
+    def _belonging(self, lookup: str, accounts: list[str]) -> dict[str, Any]:
+        """Somebody moves to another company, or leaves."""
+        return {lookup: None if not accounts or self._chance.random() < 0.2 else self._chance.choice(accounts)}
 
     def _name(self, number: int) -> str:
         return f"{self._chance.choice(WORDS)} {self._chance.choice(KINDS)} {number}"

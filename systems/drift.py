@@ -23,6 +23,7 @@ PLAIN = {
     "date": {"date"},
     "datetime": {"datetime"},
     "option": {"option", "choice"},
+    "reference": {"reference"},
 }
 OF = {
     "trim": {"string"},

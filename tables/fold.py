@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from isthmus.codecs.events import Changed, Source
-from isthmus.codecs.linked import Absorb, Folding, Linked, Loaded, Report, Settled, Tell
+from isthmus.codecs.linked import Absorb, Folding, Linked, Loaded, Report, Resolved, Settled, Tell
 from isthmus.config.mapping import Choice, EntityMapping
 from isthmus.tables.deletes import by_us, hear, living
 from isthmus.tables.folded import Folded, Outcome, changed_event
@@ -21,6 +21,7 @@ from isthmus.tables.golden import Golden
 from isthmus.tables.intents import resolve
 from isthmus.tables.joining import absorb, differences, settle
 from isthmus.tables.precedence import Register, choose, same
+from isthmus.tables.references import rename
 from isthmus.tables.reports import fold_report, tell_again
 from isthmus.tables.wishes import told, wishes
 
@@ -55,6 +56,8 @@ def fold(state: Golden | None, item: Folding, mapping: EntityMapping) -> Folded:
         return settle(golden, item, mapping)
     if isinstance(item, Loaded):
         return _load(golden, item, mapping)
+    if isinstance(item, Resolved):
+        return _resolved(golden, item, mapping)
     before = living(golden, mapping) if _may_move(golden, item) else None
     heard = _learn(golden, item)
     changed = _look(golden, mapping, item, heard.touched)
@@ -83,13 +86,33 @@ def _load(golden: Golden, item: Loaded, mapping: EntityMapping) -> Folded:
     return Folded(golden, "applied" if opinions or news else "unchanged", event, told(golden, lacking))
 
 
+def _resolved(golden: Golden, item: Resolved, mapping: EntityMapping) -> Folded:
+    """What a field of a change points at. The change itself was counted, and said whether its record lives."""
+    if item.field not in mapping.references or item.native_id not in golden.living.get(item.system, {}):
+        return Folded(golden, None)  # the mapping was changed, or the record has left
+    change = item.linked()
+    if item.was is not None:
+        rename(golden, item)
+    changed = _look(golden, mapping, change, _say(golden, change, Heard({})).touched)
+    lacking = wishes(golden, mapping, mapping.systems, item.correlation)
+    if changed or lacking:
+        golden.revision += 1
+    event = changed_event(golden, change, changed, None, None) if changed else None
+    return Folded(golden, None, event, told(golden, lacking))
+
+
 # -- what a change says
 
 
 def _learn(golden: Golden, change: Linked) -> Heard:
-    system, native_id, version, change_id = change.system, change.native_id, change.version, change.change_id
     heard = Heard({}, moved=hear(golden, change))
     heard.echoes += by_us(golden, change)
+    return _say(golden, change, heard)
+
+
+def _say(golden: Golden, change: Linked, heard: Heard) -> Heard:
+    """Take what it says of the record's fields."""
+    system, native_id, version, change_id = change.system, change.native_id, change.version, change.change_id
     held = golden.registers.setdefault(system, {}).setdefault(native_id, {})
     intents, touched, when = golden.intents.get(system, {}), heard.touched, change.changed_at
     row = change.row or change.operation == "undelete"  # which says again what the record held

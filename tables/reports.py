@@ -14,7 +14,7 @@ from isthmus.tables.folded import Folded, linked_event
 from isthmus.tables.golden import Golden
 from isthmus.tables.intents import confirm, forget, refuse, replace_before
 from isthmus.tables.precedence import Register, same
-from isthmus.tables.wishes import told, wishes
+from isthmus.tables.wishes import signed, told, wishes
 
 
 def fold_report(golden: Golden, report: Report, mapping: EntityMapping) -> Folded:
@@ -58,8 +58,10 @@ def _again(golden: Golden, report: Report, mapping: EntityMapping, before: delet
 def tell_again(golden: Golden, order: Tell, mapping: EntityMapping) -> Folded:
     """What was refused is not among the intents any more, so it is wished for again where it is lacking still; what was
     held is let go."""
-    released = deletes.release(golden, order.system)
+    released = not order.found and deletes.release(golden, order.system)
     lacking = wishes(golden, mapping, (order.system,), order.correlation, released=released)
+    if order.found and not lacking:
+        lacking = signed(golden, mapping, order.system, order.correlation)
     golden.revision += bool(lacking)
     return Folded(golden, None, None, told(golden, lacking))
 

@@ -50,7 +50,8 @@ def retell(
         if change.record_id in natives and change.system in mapping.systems:
             told = translations[change.system].inward(change.fields, change.cleared)
             retold.refused += told.refused
-            _take(natives[change.record_id], change, {**dict.fromkeys(told.cleared), **told.fields})
+            fields = {name: value for name, value in told.fields.items() if name not in mapping.references}
+            _take(natives[change.record_id], change, {**dict.fromkeys(told.cleared), **fields})
     retold.differences += _differences(golden, held, mapping)
     return retold
 

@@ -48,6 +48,18 @@ def _wish(golden: Golden, mapping: EntityMapping, system: str, to: Turn, correla
     )
 
 
+def signed(golden: Golden, mapping: EntityMapping, system: str, correlation: str) -> list[DesiredWrite]:
+    """Have a system's record bear our id, and all that is on its way there; nothing where it has no record, or is not to
+    be told now."""
+    native = golden.primary(system)
+    if native is None or system in golden.awaits or system not in mapping.systems or over(golden, mapping):
+        return []
+    if not golden.living[system][native].alive:
+        return []
+    lacking = _lacking(golden, mapping, system, native, golden.intents.setdefault(system, {}))
+    return [DesiredWrite(system, golden.canonical, golden.entity, 0, native, lacking, None, correlation)]
+
+
 def _lacking(
     golden: Golden, mapping: EntityMapping, system: str, native: str | None, intents: Intents
 ) -> dict[str, Value]:

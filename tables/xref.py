@@ -17,11 +17,13 @@ from isthmus.tables.unit import Table
 
 
 class Known(msgspec.Struct, frozen=True, gc=False):
-    """Who a native record is. `said`: what it last said of the fields that link records, its external id under EXTERNAL."""
+    """Who a native record is. `said`: what it last said of the fields that link records, its external id under EXTERNAL.
+    `turns`: how often it became another golden record's."""
 
     canonical: str
     entity: str
     said: Mapping[str, Value] = {}
+    turns: int = 0
 
 
 def news(known: Known, mapping: EntityMapping, external: Value, linked: Linked) -> Mapping[str, Value] | None:

@@ -7,7 +7,7 @@ environment's own order does.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -72,7 +72,13 @@ def query(mapping: SystemMapping, values: Sequence[str], column: str | None = No
 
 def select(mapping: SystemMapping) -> str:
     """The columns to read: the mapped ones, and what orders and dates a row."""
-    return ",".join(dict.fromkeys((mapping.primary_key, *mapping.columns, VERSION, CHANGED_AT)))
+    return ",".join(dict.fromkeys((mapping.primary_key, *map(shown_as(mapping), mapping.columns), VERSION, CHANGED_AT)))
+
+
+def shown_as(mapping: SystemMapping) -> Callable[[str], str]:
+    """How the Web API calls a column in what it shows: a lookup as the id it holds."""
+    lookups = mapping.lookups
+    return lambda name: f"_{name}_value" if name in lookups else name
 
 
 def fitting(mapping: SystemMapping, values: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -104,7 +110,8 @@ def row(mapping: SystemMapping, record_id: str, found: Found | None) -> Row:
     """A row as a Row; None is one that is not there."""
     if found is None:
         return Row(record_id, exists=False, fields={})
-    fields = {name: plain(found.get(name)) for name in mapping.columns}
+    shown = shown_as(mapping)
+    fields = {name: plain(found.get(shown(name))) for name in mapping.columns}
     return Row(record_id, exists=True, fields=fields, version=version(found), changed_at=moment(found.get(CHANGED_AT)))
 
 

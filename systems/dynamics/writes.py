@@ -20,10 +20,10 @@ from urllib.parse import quote
 import orjson
 
 from isthmus.codecs.dynamics_batch import BatchRequest
-from isthmus.config.errors import ConflictError, PermanentError, PlatformError, TransientError
+from isthmus.config.errors import ConflictError, MissingReference, PermanentError, PlatformError, TransientError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.dynamics import batch, records
-from isthmus.systems.dynamics.errors import DUPLICATE_KEY, web_api_error
+from isthmus.systems.dynamics.errors import DUPLICATE_KEY, KEY_NOT_FOUND, web_api_error
 from isthmus.systems.dynamics.session import Session
 from isthmus.systems.http import Answer
 from isthmus.systems.plain import chunks
@@ -162,7 +162,12 @@ def body(objects: Objects, wish: Write) -> dict[str, Any]:
     """The columns to send; never the key that stands in the path."""
     mapping = mapped(objects, wish.object)
     key = mapping.primary_key if wish.record_id is not None else mapping.external_id
-    fields = {name: value for name, value in wish.fields.items() if name != key}
+    written = mapping.lookups
+    fields = {
+        f"{written[name]}@odata.bind" if name in written else name: value
+        for name, value in wish.fields.items()
+        if name != key
+    }
     return fields | {f"{name}@odata.bind": _bound(objects, to) for name, to in wish.references.items()}
 
 
@@ -203,6 +208,8 @@ def _code(answer: Answer) -> str:
 
 def _refusal(answer: Answer, wish: Write) -> PlatformError:
     fault = web_api_error(answer.status, answer.json(), answer.retry_after)
+    if wish.references and fault.code == KEY_NOT_FOUND and (wish.record_id is not None or wish.if_version is None):
+        return MissingReference(str(fault), code=fault.code)
     if wish.record_id is None and wish.if_version is None and isinstance(fault, ConflictError):
         # There is no row to read again: an upsert that only updates met one that was deleted meanwhile.
         return TransientError(str(fault), code=fault.code)

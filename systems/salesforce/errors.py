@@ -12,6 +12,7 @@ from typing import Any
 from isthmus.config.errors import (
     AuthError,
     ConflictError,
+    MissingReference,
     PermanentError,
     PlatformError,
     ReplayLost,
@@ -106,14 +107,18 @@ def rest_error(status: int, body: Any, retry_after: float | None = None) -> Plat
     wait = retry_after if retry_after is not None else _wait(code, message)
     hint = HINTS.get(code) or next((hint for start, hint in FAMILIES.items() if code.startswith(start)), None)
     hint = hint or STATUS_HINTS.get(status)
-    return kind(text, code=code or f"HTTP_{status}", hint=hint, retry_after=wait if kind is TransientError else None)
+    return kind(
+        text, code=code or f"HTTP_{status}", hint=hint, retry_after=wait if issubclass(kind, TransientError) else None
+    )
 
 
 def _kind(status: int, code: str, message: str) -> type[PlatformError]:
     if code in AUTH or status == 401:
         return AuthError
+    if PARENT_MISSING.match(message):
+        return MissingReference
     # A trigger that failed on a lock reports itself, and the lock only in its message.
-    if code in RETRY | WAIT or "UNABLE_TO_LOCK_ROW" in message or PARENT_MISSING.match(message):
+    if code in RETRY | WAIT or "UNABLE_TO_LOCK_ROW" in message:
         return TransientError
     if code in CONFLICT or status == 412:
         return ConflictError

@@ -292,3 +292,57 @@ def test_a_delete_policy_is_read() -> None:
     assert entity.deletes is not None
     assert entity.deletes.of == ("salesforce",)
     assert entity.systems["dynamics"].on_delete == "deactivate"
+
+
+ACCOUNTS = """
+entity: company
+family: customer
+fields:
+  name: {rule: last_writer}
+systems:
+  salesforce: {object: Account, external_id: X__c, fields: {name: Name}}
+"""
+PEOPLE = """
+entity: person
+family: customer
+match: [[name]]
+groups: {all: last_writer}
+fields:
+  name: {rule: last_writer}
+  company: {type: reference, to: company, rule: last_writer}
+systems:
+  salesforce: {object: Contact, external_id: X__c, fields: {name: LastName, company: AccountId}}
+  dynamics:
+    object: contact
+    external_id: x
+    fields: {name: lastname}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("to: company, ", "", "fields.company: a field of type reference, and no other, has the entity it points at"),
+        ("type: reference, ", "", "fields.company: a field of type reference, and no other"),
+        ("to: company", "to: firm", "fields.company.to: there is no entity 'firm'"),
+        ("rule: last_writer}\nsys", "group: all}\nsys", "fields.company: a reference has a rule of its own"),
+        ("[[name]]", "[[name], [company]]", "match: company is a reference"),
+        ("{name: lastname}", "{name: lastname, company: parent}", "fields.company: company is not mapped there"),
+        ("name: {rule", "name: {required: true, rule", "fields.name.required: only a reference may be"),
+        ("name: LastName", "name: {column: LastName, bind: x}", "fields.name.bind: fields.name is no reference"),
+        (
+            "company: AccountId",
+            "company: {column: AccountId, transform: trim}",
+            "and fields.company is of type reference",
+        ),
+    ],
+)
+def test_a_reference_that_cannot_work_is_refused_by_its_place(tmp_path: Path, old: str, new: str, words: str) -> None:
+    (tmp_path / "company.yaml").write_text(ACCOUNTS)
+    (tmp_path / "person.yaml").write_text(PEOPLE)
+    assert load_mappings(tmp_path).referred == {"company"}
+    assert old in PEOPLE
+    (tmp_path / "person.yaml").write_text(PEOPLE.replace(old, new, 1))
+    with pytest.raises(ConfigError) as caught:
+        load_mappings(tmp_path)
+    assert words in str(caught.value)

@@ -10,7 +10,14 @@ from dataclasses import dataclass
 import pytest
 from sforg import joined, upsert
 
-from isthmus.config.errors import AuthError, ConflictError, PermanentError, PlatformError, TransientError
+from isthmus.config.errors import (
+    AuthError,
+    ConflictError,
+    MissingReference,
+    PermanentError,
+    PlatformError,
+    TransientError,
+)
 from isthmus.simulators.salesforce import SalesforceOrg
 from isthmus.systems import http
 from isthmus.systems.protocol import Write, Written
@@ -49,7 +56,7 @@ FAILURES = [
     Failure(400, "ALL_OR_NONE_OPERATION_ROLLED_BACK", "rolled back", TransientError, hinted=False),
     Failure(400, "PROCESSING_HALTED", "rolled back", TransientError, hinted=False),
     Failure(400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", f"T: UNABLE_TO_LOCK_ROW, {LOCK}", TransientError),
-    Failure(400, "INVALID_FIELD", "Foreign key external ID: x not found for field K in entity A", TransientError),
+    Failure(400, "INVALID_FIELD", "Foreign key external ID: x not found for field K in entity A", MissingReference),
     # It has to wait.
     Failure(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.", TransientError, 300.0),
     Failure(400, "STORAGE_LIMIT_EXCEEDED", "storage limit exceeded", TransientError, 300.0),

@@ -1,0 +1,190 @@
+"""References: the id of another system's record becomes a golden record's, whatever arrives first."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import pytest
+from desk import Desk, items, sent
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_deliver import LATER, Target, desk_of
+
+from isthmus.agents import identify, intake, merge
+from isthmus.codecs.arrival import Arrival, Link
+from isthmus.codecs.change import Change
+from isthmus.codecs.frames import encode
+from isthmus.config.errors import MissingReference
+from isthmus.config.mapping import load_mappings
+from isthmus.systems.protocol import Reference, Write
+from isthmus.tables.golden import GOLDEN, DesiredWrite, Golden
+from isthmus.tables.identity import canonical_id
+from isthmus.tables.precedence import Register
+from isthmus.tables.references import REFERS
+from isthmus.tables.stage import Batch
+from isthmus.tables.xref import XREF
+
+MAPPINGS = load_mappings()
+A, B, CHILD = "001A", "001B", "003C"
+
+
+def told(object: str, record_id: str, version: int, fields: dict[str, Any]) -> Arrival:
+    at = f"2026-01-01T00:00:{version:02d}Z"
+    cleared = tuple(name for name, value in fields.items() if value is None)
+    fields = {name: value for name, value in fields.items() if value is not None}
+    id = f"{record_id}@{version}"
+    return Arrival(
+        Change("salesforce", object, record_id, "update", fields, cleared, f"{version}", at, None, None, id), id
+    )
+
+
+class Way:
+    """intake, identify and merge, and what is under way between them, each topic in its own order."""
+
+    def __init__(self) -> None:
+        stages = (intake.stage(["salesforce", "dynamics"], MAPPINGS, {}), identify.stage(MAPPINGS))
+        self.desks = [Desk(stage) for stage in (*stages, merge.stage(MAPPINGS))]
+        self.waiting: dict[str, list[Any]] = defaultdict(list)
+
+    def topics(self) -> list[str]:
+        return sorted(topic for topic, told in self.waiting.items() if told)
+
+    async def step(self, topic: str) -> None:
+        one = self.waiting[topic].pop(0)
+        (desk,) = [desk for desk in self.desks if topic in desk.stage.topics]
+        unit = await desk.work(*items(topic, one))
+        for (out, _), elements in unit.frames.items():
+            if not out.startswith("writes."):
+                self.waiting[out] += elements
+
+    async def take(self, topic: str, *elements: Any) -> None:
+        """All of it, and what follows."""
+        self.waiting[topic] += elements
+        while topics := self.topics():
+            await self.step(topics[0])
+
+    def golden(self, native: str) -> Golden:
+        known = XREF.decode(self.desks[0].tables["xref"].values[f"salesforce:{native}".encode()])
+        return GOLDEN.decode(self.desks[2].tables["golden"].values[known.canonical.encode()])
+
+    def account(self) -> Any:
+        return self.golden(CHILD).values().get("account")
+
+
+def id_of(native: str) -> str:
+    return canonical_id("salesforce", native)
+
+
+@pytest.fixture
+def way() -> Way:
+    return Way()
+
+
+async def test_a_reference_waits_for_the_record_that_it_points_at_and_is_told_with_it(way: Way) -> None:
+    await way.take("changes.salesforce", told("Contact", CHILD, 1, {"LastName": "Moss", "AccountId": A}))
+    assert way.golden(CHILD).values() == {"last_name": "Moss"}
+    await way.take("changes.salesforce", told("Account", A, 1, {"Name": "Alder"}))
+    assert way.account() == id_of(A)
+    assert way.desks[2].counts["salesforce/contact"] == {"applied": 1}  # it is no change of its own
+
+
+async def test_one_that_is_known_is_told_at_once_and_a_null_clears_it(way: Way) -> None:
+    await way.take("changes.salesforce", told("Account", A, 1, {"Name": "Alder"}))
+    await way.take("changes.salesforce", told("Contact", CHILD, 1, {"AccountId": A}))
+    assert way.account() == id_of(A)
+    await way.take("changes.salesforce", told("Contact", CHILD, 2, {"AccountId": None}))
+    assert way.account() is None
+
+
+async def test_a_record_of_another_entity_is_not_pointed_at(way: Way) -> None:
+    await way.take("changes.salesforce", told("Contact", A, 1, {"LastName": "Moor"}))
+    await way.take("changes.salesforce", told("Contact", CHILD, 1, {"LastName": "Moss", "AccountId": A}))
+    assert way.account() is None
+
+
+async def test_when_the_target_becomes_another_golden_record_all_that_point_at_it_are_told(way: Way) -> None:
+    await way.take("changes.salesforce", told("Account", A, 1, {"Name": "Alder"}))
+    await way.take("changes.salesforce", told("Contact", CHILD, 1, {"AccountId": A}))
+    await way.take("links", Link("salesforce", A, "account", "winner"))
+    assert way.account() == "winner"
+    await way.take("links", Link("salesforce", A, "account", "last"))
+    assert way.account() == "last"
+
+
+async def test_what_a_system_says_because_we_wrote_it_is_no_opinion_under_another_name_either(way: Way) -> None:
+    await way.take("changes.salesforce", told("Account", A, 1, {"Name": "Alder"}))
+    await way.take("changes.salesforce", told("Contact", CHILD, 1, {"AccountId": A}))
+    golden = way.golden(CHILD)
+    register = golden.registers["salesforce"][CHILD]["account"]
+    golden.registers["salesforce"][CHILD]["account"] = Register(register.value, register.version, "", "", True)
+    way.desks[2].tables["golden"].values[golden.canonical.encode()] = encode(golden)
+    await way.take("links", Link("salesforce", A, "account", "winner"))
+    held = way.golden(CHILD).registers["salesforce"][CHILD]["account"]
+    assert (held.value, held.derived) == ("winner", True)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+async def test_any_interleaving_of_child_target_and_new_links_ends_the_same(data: st.DataObject) -> None:
+    way = Way()
+    comes = [
+        ("changes.salesforce", told("Contact", CHILD, 1, {"LastName": "Moss", "AccountId": B})),
+        ("changes.salesforce", told("Contact", CHILD, 2, {"AccountId": A})),
+        ("changes.salesforce", told("Account", A, 1, {"Name": "Alder"})),
+        ("changes.salesforce", told("Account", B, 1, {"Name": "Birch"})),
+    ]
+    comes = data.draw(st.permutations(comes))
+    moves = [Link("salesforce", A, "account", "winner"), Link("salesforce", A, "account", "last")]
+    while comes or moves or way.topics():
+        known = f"salesforce:{A}".encode() in way.desks[0].tables["xref"].values
+        choices = way.topics() + ["comes"] * bool(comes) + ["moves"] * bool(moves and known)
+        choice = data.draw(st.sampled_from(choices))
+        if choice == "comes":
+            topic, one = comes.pop(0)
+            way.waiting[topic].append(one)
+        elif choice == "moves":
+            way.waiting["links"].append(moves.pop(0))
+        else:
+            await way.step(choice)
+    assert way.account() == "last"
+    assert REFERS.decode(next(iter(way.desks[0].tables["refers"].values.values()))).native_id == CHILD
+
+
+# -- outward
+
+
+def contact(revision: int = 1, native: str | None = None, **fields: Any) -> Any:
+    return items("writes.dynamics", DesiredWrite("dynamics", "p", "contact", revision, native, fields, None, "corr"))
+
+
+async def test_a_reference_is_written_by_the_external_id_of_its_record() -> None:
+    desk = desk_of(target := Target())
+    await desk.work(*contact(last_name="Moss", account="a"))
+    (write,) = target.written
+    assert write.fields == {"lastname": "Moss"}
+    assert write.references == {"parentcustomerid_account": Reference("account", "a")}
+    await desk.work(*contact(2, "d-1", account=None))
+    assert (target.written[1].fields["parentcustomerid"], target.written[1].references) == (None, {})
+
+
+async def test_what_is_not_there_yet_is_left_out_and_written_in_a_second_pass() -> None:
+    desk = desk_of(target := Target(answers=[MissingReference("not there")]))
+    unit = await desk.work(*contact(last_name="Moss", account="a"))
+    assert [bool(write.references) for write in target.written] == [False]
+    (tell, report) = sorted(sent(unit, "merge"), key=lambda one: one["kind"], reverse=True)
+    assert (tell["canonical"], tell["entity"], tell["found"]) == ("a", "account", True)
+    assert report["fields"] == {"last_name": "Moss"}
+    unit = await desk.work(Batch("tick", [LATER]))
+    (report,) = sent(unit, "merge")
+    assert (report["outcome"], report["fields"]) == ("written", {"account": "a"})
+    later: Write = target.written[1]
+    assert (later.record_id is not None, set(later.fields), len(later.references)) == (True, {"isthmus_id"}, 1)
+
+
+async def test_a_newer_wish_takes_the_place_of_the_second_pass() -> None:
+    desk = desk_of(target := Target(answers=[MissingReference("not there")]))
+    await desk.work(*contact(last_name="Moss", account="a"))
+    await desk.work(*contact(2, "d-1", account="b"))
+    await desk.work(Batch("tick", [LATER]))
+    assert [list(one.references.values()) for one in target.written[1:]] == [[Reference("account", "b")]]
