@@ -15,6 +15,7 @@ from isthmus.codecs.events import to_kafka
 from isthmus.codecs.frames import Elements
 from isthmus.codecs.linked import (
     Activate,
+    Decide,
     Folding,
     Leaving,
     Linked,
@@ -74,7 +75,9 @@ def merge(unit: Unit, item: Folding | Leaving, rules: Rules) -> None:
         if state is not None and (parted := leave(unit, state, item, rules[item.entity])) is not None:
             _tell(unit, parted)
         return
-    if state is None and isinstance(item, Tell | Resolved):
+    if state is None and isinstance(item, Tell | Resolved | Decide):
+        if isinstance(item, Decide):
+            unit.count(item.system, item.entity, "unchanged")
         return
     folded = fold(state, item, rules[item.entity])
     _tell(unit, folded)
@@ -83,7 +86,7 @@ def merge(unit: Unit, item: Folding | Leaving, rules: Rules) -> None:
         for row in item.rows:
             unit.count(row.system, row.entity, "received")
             unit.count(row.system, row.entity, folded.outcome or "unchanged")
-    elif folded.outcome is not None and isinstance(item, Linked):
+    elif folded.outcome is not None and isinstance(item, Linked | Decide):
         unit.count(item.system, item.entity, folded.outcome)
 
 
@@ -124,6 +127,8 @@ def _tell(unit: Unit, folded: Folded) -> None:
         unit.publish(Record(f"events.{folded.state.entity}", *to_kafka(folded.event)))
     for write in folded.writes:
         unit.send(f"writes.{write.system}", key, write)
+    for review in folded.reviews:
+        unit.send("reviews", review.id.encode(), review)
 
 
 def _bury(unit: Unit, raw: bytes, fault: Exception) -> None:

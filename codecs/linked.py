@@ -13,6 +13,7 @@ import msgspec
 
 from isthmus.codecs.change import Operation, Value
 from isthmus.codecs.events import Source
+from isthmus.codecs.reviews import STEWARD
 
 # What a write does to a record besides bringing its values: nothing, or end it by the policy, or take that back.
 Action = Literal["upsert", "deactivate", "delete", "unlink", "reactivate"]
@@ -134,6 +135,27 @@ class Resolved(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fi
         )
 
 
+class Decide(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="kind", tag="decide"):
+    """A steward decides about a field: its value is `value` whatever the systems say (`pin`), or is theirs again, from what
+    it is now (`release`) or from what it was before the pin (`undo`). `at` is RFC 3339, `by` who, `order` the id of it."""
+
+    canonical: str
+    entity: str
+    field: str
+    action: Literal["pin", "release", "undo"]
+    order: str
+    by: str
+    at: str
+    value: Value = None
+    why: str = ""
+    system: str = STEWARD
+
+    @property
+    def correlation(self) -> str:
+        """What follows from it is known by this."""
+        return f"{STEWARD}/{self.order}"
+
+
 class Activate(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="activate"):
     """From here on an entity's mapping is this one: `document` is it as JSON, `version` its digest; `at` is RFC 3339,
     `order` the id of who wanted it. `seat`: a key that leads to the partition which this one is for."""
@@ -214,6 +236,6 @@ class Part(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="part"):
 
 
 # What is folded into one golden record; the rest leaves it.
-Folding = Linked | Report | Tell | Absorb | Settled | Loaded | Resolved
+Folding = Linked | Report | Tell | Absorb | Settled | Loaded | Resolved | Decide
 Leaving = Yield | Part
 Merged = Folding | Leaving | Activate | Reevaluate

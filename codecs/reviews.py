@@ -28,11 +28,22 @@ class Side(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     counts: bool = False
 
 
+class Decided(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What a person decided: `verb` is pin, swap, release, undo or dismiss; `at` is RFC 3339."""
+
+    verb: str
+    by: str
+    at: str
+    value: Value = None
+    why: str = ""
+
+
 class Review(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Two systems said different things of a field at about the same time (`conflict`), a record breaks rules and goes no
     further (`rejected`), or two records may be one (`match`, with its `score` from 0 to 1).
 
-    `at`: when it came about by the source's own clock, RFC 3339. `closed`: it needs nobody any more.
+    `at`: when it came about by the source's own clock, RFC 3339. `closed`: it needs nobody any more; `decided`: by whom,
+    the newest last.
     """
 
     id: str
@@ -45,3 +56,4 @@ class Review(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     reasons: tuple[str, ...] = ()
     score: float | None = None
     closed: bool = False
+    decided: tuple[Decided, ...] = ()

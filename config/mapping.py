@@ -192,6 +192,11 @@ class EntityMapping(Declared):
     match: tuple[tuple[str, ...], ...] | Matching = Field(
         (), description="Sets of fields that, equal and present, link records; or more about matching."
     )
+    conflict_seconds: float = Field(
+        60.0,
+        ge=0,
+        description="Different values of a field from two systems, so many seconds apart, are a conflict; 0: never.",
+    )
     fields: dict[str, FieldMapping]
     groups: dict[str, Rule] = Field(default_factory=dict, description="A rule per group of fields.")
     deletes: Deletes | None = Field(None, description="Whose deletes count elsewhere; without it nobody's.")

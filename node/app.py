@@ -15,7 +15,7 @@ import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from isthmus.agents import activate, deliver, identify, intake, merge, reread, review, source
+from isthmus.agents import activate, decide, deliver, identify, intake, merge, reread, review, source
 from isthmus.agents import letters as dead
 from isthmus.agents.ends import Most
 from isthmus.config.mapping import Mappings
@@ -108,6 +108,7 @@ def stages(settings: Settings, mappings: Mappings, systems: Sequence[System], fa
             for system in systems
         ),
         activate.stage(),
+        decide.stage(),
         review.stage(),
         dead.stage(mappings, {name: reader for name in named if (reader := hint_reader(name, mappings)) is not None}),
     ]

@@ -7,19 +7,23 @@ contradicts. No clock, no chance, no I/O: the same input gives the same output, 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from isthmus.codecs.events import Changed, Source
-from isthmus.codecs.linked import Absorb, Folding, Linked, Loaded, Report, Resolved, Settled, Tell
+from isthmus.codecs.linked import Absorb, Decide, Folding, Linked, Loaded, Report, Resolved, Settled, Tell
+from isthmus.codecs.reviews import STEWARD
 from isthmus.config.mapping import Choice, EntityMapping
+from isthmus.tables.conflicts import conflicts, settled
 from isthmus.tables.deletes import by_us, hear, living
 from isthmus.tables.folded import Folded, Outcome, changed_event
 from isthmus.tables.golden import Golden
 from isthmus.tables.intents import resolve
 from isthmus.tables.joining import absorb, differences, settle
+from isthmus.tables.pins import PINS, as_change, rule_of
 from isthmus.tables.precedence import Register, choose, same
 from isthmus.tables.references import rename
 from isthmus.tables.reports import fold_report, tell_again
@@ -58,6 +62,13 @@ def fold(state: Golden | None, item: Folding, mapping: EntityMapping) -> Folded:
         return _load(golden, item, mapping)
     if isinstance(item, Resolved):
         return _resolved(golden, item, mapping)
+    if isinstance(item, Decide):
+        decided = _fold_change(golden, as_change(golden, item, mapping), mapping)
+        return dataclasses.replace(decided, reviews=(settled(item),))
+    return _fold_change(golden, item, mapping)
+
+
+def _fold_change(golden: Golden, item: Linked, mapping: EntityMapping) -> Folded:
     before = living(golden, mapping) if _may_move(golden, item) else None
     heard = _learn(golden, item)
     changed = _look(golden, mapping, item, heard.touched)
@@ -67,7 +78,8 @@ def fold(state: Golden | None, item: Folding, mapping: EntityMapping) -> Folded:
     if changed or linked or lacking:
         golden.revision += 1
     event = changed_event(golden, item, changed, before, alive) if changed or linked else None
-    return Folded(golden, heard.outcome(), event, told(golden, lacking) if lacking else ())
+    reviews = conflicts(golden, item, heard.touched, mapping)
+    return Folded(golden, heard.outcome(), event, told(golden, lacking) if lacking else (), reviews)
 
 
 def _load(golden: Golden, item: Loaded, mapping: EntityMapping) -> Folded:
@@ -105,7 +117,7 @@ def _resolved(golden: Golden, item: Resolved, mapping: EntityMapping) -> Folded:
 
 
 def _learn(golden: Golden, change: Linked) -> Heard:
-    heard = Heard({}, moved=hear(golden, change))
+    heard = Heard({}, moved=change.native_id != PINS and hear(golden, change))
     heard.echoes += by_us(golden, change)
     return _say(golden, change, heard)
 
@@ -113,6 +125,7 @@ def _learn(golden: Golden, change: Linked) -> Heard:
 def _say(golden: Golden, change: Linked, heard: Heard) -> Heard:
     """Take what it says of the record's fields."""
     system, native_id, version, change_id = change.system, change.native_id, change.version, change.change_id
+    released = native_id == PINS and change.operation == "delete"
     held = golden.registers.setdefault(system, {}).setdefault(native_id, {})
     intents, touched, when = golden.intents.get(system, {}), heard.touched, change.changed_at
     row = change.row or change.operation == "undelete"  # which says again what the record held
@@ -130,7 +143,7 @@ def _say(golden: Golden, change: Linked, heard: Heard) -> Heard:
         # A null found by the first full read of a record is no opinion: nobody is known to have cleared it.
         blank = row and known is None and value is None
         ours = (name in intents and resolve(intents, name, value, tagged=change.tagged)) or blank
-        held[name] = Register(value, version, when, change_id, ours)
+        held[name] = Register(value, version, when, change_id, ours or released)
         if not ours:
             heard.opinions += 1
         elif not blank:
@@ -140,6 +153,8 @@ def _say(golden: Golden, change: Linked, heard: Heard) -> Heard:
 
 def _may_move(golden: Golden, change: Linked) -> bool:
     """Can this change alter which records live?"""
+    if change.native_id == PINS:
+        return False
     known = golden.living.get(change.system, {}).get(change.native_id)
     return known is None or not known.alive or change.operation in ("delete", "undelete") or bool(golden.endings)
 
@@ -161,7 +176,7 @@ def _look(
             continue
         if one in led and not register.derived and (not choice.group or _holds(golden, choice, system, native_id)):
             golden.show(one, system, native_id, choice.rule, None)
-            _differs(changed, one, before, register, choice, change, system, native_id)
+            _differs(changed, one, before, register, choice.rule, change, system, native_id)
         else:
             done.update(choice.fields)
             _choose(golden, choice, change, touched, changed)
@@ -170,7 +185,7 @@ def _look(
 
 def _led(golden: Golden, mapping: EntityMapping, system: str) -> Collection[str]:
     """The fields for which nobody is asked before or beside a system's one record."""
-    if len(golden.registers[system]) != 1:
+    if len(golden.registers[system]) != 1 or STEWARD in golden.registers:
         return ()
     return (mapping.heard if len(golden.registers) == 1 else mapping.led).get(system, ())
 
@@ -195,10 +210,28 @@ def _choose(
     for name, system, native_id, register in chosen:
         old = touched[name] if name in touched else golden.seen(name)
         own = None if name in golden.registers[system][native_id] else register
-        golden.show(name, system, native_id, choice.rule, own)
-        _differs(changed, name, old, register, choice, change, system, native_id)
-    if not chosen:
+        rule = rule_of(register) if native_id == PINS else choice.rule
+        golden.show(name, system, native_id, rule, own)
+        _differs(changed, name, old, register, rule, change, system, native_id)
+    if not chosen and change.native_id == PINS:
+        _fall_back(golden, choice, change, touched, changed)
+    elif not chosen:
         _keep(golden, choice, change, touched)
+
+
+def _fall_back(
+    golden: Golden,
+    choice: Choice,
+    change: Linked,
+    touched: Mapping[str, Register | None],
+    changed: dict[str, Changed],
+) -> None:
+    """A pin is taken back where nobody has an opinion: what it leaves behind stays."""
+    held = golden.registers[change.system][change.native_id]
+    for name in (name for name in choice.fields if name in touched):
+        rule = rule_of(held[name])
+        golden.show(name, change.system, change.native_id, rule, None)
+        _differs(changed, name, touched[name], held[name], rule, change, change.system, change.native_id)
 
 
 def choose_anew(golden: Golden, mapping: EntityMapping, cause: Linked) -> dict[str, Changed]:
@@ -215,7 +248,7 @@ def _differs(
     name: str,
     old: Register | None,
     register: Register,
-    choice: Choice,
+    rule: str,
     change: Linked,
     system: str,
     native_id: str,
@@ -226,7 +259,7 @@ def _differs(
     source = None
     if register.change_id != change.change_id:
         source = Source(system, native_id, register.when, register.change_id)
-    changed[name] = Changed(value, previous, choice.rule, source)
+    changed[name] = Changed(value, previous, rule, source)
 
 
 def _keep(golden: Golden, choice: Choice, change: Linked, touched: Mapping[str, Register | None]) -> None:

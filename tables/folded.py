@@ -11,6 +11,7 @@ from typing import Literal
 
 from isthmus.codecs.events import CanonicalEvent, Changed, Source
 from isthmus.codecs.linked import Linked, Report
+from isthmus.codecs.reviews import Review
 from isthmus.tables.deletes import Records
 from isthmus.tables.golden import DesiredWrite, Golden
 
@@ -25,6 +26,7 @@ class Folded:
     outcome: Outcome | None
     event: CanonicalEvent | None = None
     writes: tuple[DesiredWrite, ...] = ()
+    reviews: tuple[Review, ...] = ()
 
 
 def changed_event(

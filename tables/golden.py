@@ -89,6 +89,7 @@ class Golden(msgspec.Struct, omit_defaults=True):
     visible: dict[str, Visible] = {}
     intents: dict[str, Intents] = {}
     endings: dict[str, dict[str, Ending]] = {}
+    pinned: dict[str, Value] = {}
     redirect: str | None = None
     merged: list[str] = []
     awaits: dict[str, list[str]] = {}

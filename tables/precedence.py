@@ -12,6 +12,7 @@ from decimal import Decimal, InvalidOperation
 import msgspec
 
 from isthmus.codecs.change import Value
+from isthmus.codecs.reviews import STEWARD
 from isthmus.config.mapping import Choice
 
 
@@ -48,8 +49,8 @@ def _number(value: Value) -> Decimal | None:
 
 
 def choose(choice: Choice, registers: Registers) -> Sequence[Chosen]:
-    """The opinion that counts for each field of a choice; nothing where nobody has an opinion."""
-    for wanted in choice.turns:
+    """The opinion that counts for each field of a choice, a steward's first; nothing where nobody has an opinion."""
+    for wanted in choice.turns if STEWARD not in registers else (STEWARD, *choice.turns):
         best: Chosen | None = None
         for system in registers if wanted is None else (wanted,):
             for native_id, held in registers.get(system, NOTHING).items():
