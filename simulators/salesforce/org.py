@@ -118,8 +118,10 @@ class SalesforceOrg:
         self._raise(one, row["Id"], "UPDATE", self._transaction(user, origin), changed | extra)
 
     def delete(self, object: str, record_id: str, *, user: str = BROWSER_USER, origin: str = UI) -> None:
-        """Into the recycle bin."""
+        """Into the recycle bin, with what belongs to it."""
         one, row = self.object(object), self.row(object, record_id)
+        for child, key in self._belonging(object, row["Id"], self._rows):
+            self.delete(child, key, user=user, origin=origin)
         self._bin[object][row["Id"]] = self._rows[object].pop(row["Id"]) | {"SystemModstamp": self._now()}
         self._raise(one, row["Id"], "DELETE", self._transaction(user, origin), {})
 
@@ -130,6 +132,19 @@ class SalesforceOrg:
             raise refused(404, "UNDELETE_FAILED", "entity is not in the recycle bin")
         row = self._rows[object][key] = self._bin[object].pop(key) | {"SystemModstamp": self._now()}
         self._raise(one, key, "UNDELETE", self._transaction(user, origin), self._filled(row))
+        for child, its in self._belonging(object, key, self._bin):
+            self.undelete(child, its, user=user, origin=origin)
+
+    def _belonging(self, object: str, key: str, where: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Records, with their objects, that are deleted and undeleted with this one."""
+        return [
+            (child.name, str(row["Id"]))
+            for child in self.objects.values()
+            for field in child.fields.values()
+            if field.cascades and field.refers_to == object
+            for row in where[child.name].whole().values()
+            if row[field.name] == key
+        ]
 
     def rows(self, object: str) -> dict[str, Row]:
         """The live rows by id."""

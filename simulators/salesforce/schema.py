@@ -13,7 +13,8 @@ from typing import Any
 @dataclass(frozen=True)
 class Field:
     """A field as describe shows it. `part_of`: the compound field that change events nest it in, and its part there.
-    `options`: the values of a picklist; with `restricted` the API takes no others. `formula`: the org computes it."""
+    `cascades`: what it refers to takes the record along when it is deleted and undeleted. `options`: the values of a
+    picklist; with `restricted` the API takes no others. `formula`: the org computes it."""
 
     name: str
     type: str = "string"
@@ -23,6 +24,7 @@ class Field:
     updateable: bool = True
     part_of: tuple[str, str] | None = None
     refers_to: str = ""
+    cascades: bool = False
     options: tuple[str, ...] = ()
     restricted: bool = False
     formula: bool = False
@@ -89,7 +91,7 @@ CONTACT = _object(
     Field("Phone", "phone", 40),
     Field("MobilePhone", "phone", 40),
     Field("Title", length=128),
-    Field("AccountId", "reference", refers_to="Account"),
+    Field("AccountId", "reference", refers_to="Account", cascades=True),
     *_address("Mailing"),
     Field("Isthmus_Id__c", length=36, external_id=True),
     tracked=True,

@@ -15,6 +15,7 @@ from isthmus.agents import identify, intake, merge
 from isthmus.codecs.arrival import Arrival, Link
 from isthmus.codecs.change import Change
 from isthmus.codecs.frames import encode
+from isthmus.codecs.linked import Tell
 from isthmus.config.errors import MissingReference
 from isthmus.config.mapping import load_mappings
 from isthmus.systems.protocol import Reference, Write
@@ -152,6 +153,16 @@ async def test_any_interleaving_of_child_target_and_new_links_ends_the_same(data
 
 
 # -- outward
+
+
+async def test_a_record_that_is_to_be_found_is_given_our_id_once_it_is_asked_for(way: Way) -> None:
+    await way.take("changes.salesforce", told("Account", A, 1, {"Name": "Alder"}))
+    merging, asked = way.desks[2], Tell("salesforce", id_of(A), "account", "corr", found=True)
+    unit = await merging.work(*items("merge", asked))
+    (write,) = sent(unit, "writes.salesforce")
+    assert (write["native_id"], write["fields"], write["revision"]) == (A, {}, 2)
+    unit = await merging.work(*items("merge", Tell("dynamics", id_of(A), "account", "corr", found=True)))
+    assert sent(unit, "writes.dynamics") == []  # it is not there yet, and its creation is on its way
 
 
 def contact(revision: int = 1, native: str | None = None, **fields: Any) -> Any:

@@ -225,3 +225,15 @@ def test_a_formula_cannot_be_set_and_a_restricted_picklist_takes_its_own_values_
 )
 def test_ids_get_the_suffix_of_the_real_ones(short: str, long: str) -> None:
     assert to18(short) == long
+
+
+async def test_an_account_takes_its_contacts_along_when_it_is_deleted_and_undeleted(wire: Wire) -> None:
+    account, other = (wire.org.create("Account", {"Name": name}) for name in ("Alder", "Birch"))
+    contact = wire.org.create("Contact", {"LastName": "Moss", "AccountId": account})
+    stays = wire.org.create("Contact", {"LastName": "Moor", "AccountId": other})
+    wire.org.delete("Account", account)
+    assert wire.org.ids("Contact") == [stays]
+    headers = [event.message["payload"]["ChangeEventHeader"] for event in wire.org.events[-2:]]
+    assert {(one["entityName"], one["changeType"]) for one in headers} == {("Account", "DELETE"), ("Contact", "DELETE")}
+    wire.org.undelete("Account", account)
+    assert wire.org.rows("Contact")[contact]["AccountId"] == account
