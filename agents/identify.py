@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from isthmus.agents.identities import TOPIC, hear, hold
+from isthmus.agents.identities import TOPIC, hear, hold, merged
 from isthmus.codecs.arrival import EXTERNAL, Link, Unlinked, native_key
 from isthmus.codecs.dead import called, dead_letter, described
 from isthmus.codecs.events import Source
@@ -46,6 +46,8 @@ def identify(unit: Unit, unlinked: Unlinked, mappings: Mappings) -> None:
     if held := unit.get(HELD, native):
         hold(unit, linked, held)
         return
+    if unlinked.merged_into is not None:
+        merged(unit, linked, unlinked.merged_into)
     if linked.operation == "delete" and unlinked.external_id is None and unit.get(IDENTITY, native) is None:
         unit.count(linked.system, linked.entity, "unchanged")
         return

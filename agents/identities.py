@@ -224,6 +224,27 @@ def _as_change(word: Decision) -> Linked:
     return Linked("steward", word.by, word.entity, "", "update", {}, (), "", word.at, word.id, word.id)
 
 
-def _yield(unit: Unit, loser: str, winner: str, linked: Linked) -> None:
+def merged(unit: Unit, linked: Linked, master: str) -> None:
+    """A platform says that it merged a record into another: what the loser's golden record was, the master's is."""
+    find, native = _finder(unit), native_key(linked.system, linked.native_id)
+    key = native_key(linked.system, master)
+    mine, theirs = find(native), find(key)
+    if mine is None and theirs is not None and linked.operation != "delete":
+        unit.put(IDENTITY, native, Claim(root(find, theirs.canonical)))
+    if mine is None or (theirs is None and unit.get(HELD, key) is not None):
+        return
+    loser = root(find, mine.canonical)
+    if theirs is None:
+        unit.put(IDENTITY, key, Claim(loser))
+        unit.send("links", key, Link(linked.system, master, linked.entity, loser))
+        return
+    winner = root(find, theirs.canonical)
+    if winner != loser and not barred(find, winner, loser):
+        for at, value in joined(find, winner, [loser]).items():
+            unit.put(IDENTITY, at, value)
+        _yield(unit, loser, winner, linked, ended=True)
+
+
+def _yield(unit: Unit, loser: str, winner: str, linked: Linked, *, ended: bool = False) -> None:
     cause = Source(linked.system, linked.native_id, linked.changed_at, linked.change_id)
-    unit.send("merge", loser.encode(), Yield(loser, winner, linked.entity, linked.correlation, cause))
+    unit.send("merge", loser.encode(), Yield(loser, winner, linked.entity, linked.correlation, cause, ended))

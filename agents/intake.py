@@ -8,7 +8,7 @@ left out and is a dead letter of its own, with the whole change in it; the rest 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -30,8 +30,9 @@ from isthmus.tables.xref import XREF, Known, news
 LINKS, REFERRED = "links", "refers"
 
 
-def stage(systems: Sequence[str], mappings: Mappings, tags: Mapping[str, str]) -> Stage:
-    """The stage over the changes of these systems; `tags`: what a change's origin holds where we made it ourselves."""
+def stage(systems: Sequence[str], mappings: Mappings, tags: Mapping[str, str], merging: Collection[str] = ()) -> Stage:
+    """The stage over the changes of these systems; `tags`: what a change's origin holds where we made it ourselves;
+    `merging`: those that tell a merge of two records as the delete of one, and have to be asked."""
     translations = Translations(mappings)
 
     def fold(unit: Unit, batches: Sequence[Batch]) -> None:
@@ -44,7 +45,7 @@ def stage(systems: Sequence[str], mappings: Mappings, tags: Mapping[str, str]) -
                     refer(unit, one)
             else:
                 for arrival in batch.elements:
-                    accept(unit, arrival, mappings, tags, translations)
+                    accept(unit, arrival, mappings, tags, translations, merging)
 
     def bury(unit: Unit, raw: bytes, fault: Exception) -> None:
         _bury(unit, raw, fault, mappings)
@@ -73,7 +74,12 @@ def learn(unit: Unit, link: Link, mappings: Mappings) -> None:
 
 
 def accept(
-    unit: Unit, arrival: Arrival, mappings: Mappings, tags: Mapping[str, str], translations: Translations
+    unit: Unit,
+    arrival: Arrival,
+    mappings: Mappings,
+    tags: Mapping[str, str],
+    translations: Translations,
+    merging: Collection[str] = (),
 ) -> None:
     """Count a change as received and take it in."""
     system = arrival.change.system
@@ -83,7 +89,8 @@ def accept(
             f"{system} {arrival.change.entity} is not mapped", code="UNMAPPED", hint="add it to an entity file"
         )
     _receive(unit, system, mapping.entity, arrival.again)
-    take(unit, arrival, mapping, tags.get(system, ""), translations.of(system, arrival.change.entity))
+    tag, translation = tags.get(system, ""), translations.of(system, arrival.change.entity)
+    take(unit, arrival, mapping, tag, translation, merges=system in merging)
 
 
 def _receive(unit: Unit, system: str, entity: str, again: str | None) -> None:
@@ -114,9 +121,15 @@ def _bury(unit: Unit, raw: bytes, fault: Exception, mappings: Mappings) -> None:
 
 
 def take(
-    unit: Unit, arrival: Arrival, mapping: EntityMapping, tag: str = "", translation: Translation | None = None
+    unit: Unit,
+    arrival: Arrival,
+    mapping: EntityMapping,
+    tag: str = "",
+    translation: Translation | None = None,
+    *,
+    merges: bool = False,
 ) -> None:
-    """Take in one change that was counted as received."""
+    """Take in one change that was counted as received. `merges`: a delete may have been a merge."""
     change = arrival.change
     key = native_key(change.system, change.record_id)
     recent = unit.get(DEDUP, key) or Recent()
@@ -130,6 +143,11 @@ def take(
         case "gap":
             _ask(unit, arrival, mapping, key)
             recent.open_gap(change.change_id)
+        case "delete" if merges and arrival.answers is None and _may_be_merged(unit, change, tag, key):
+            unit.count(change.system, mapping.entity, "parked")
+            ask = Reread(change.entity, change.record_id, arrival.correlation, answers=change.change_id, told=change)
+            unit.send(f"rereads.{change.system}", key, ask)
+            recent.open_gap(change.change_id)
         case _ if translation is not None and not arrival.whole and translation.lacks(change):
             _ask(unit, arrival, mapping, key)
             recent.open_gap(change.change_id)
@@ -138,6 +156,11 @@ def take(
                 unit.count(change.system, mapping.entity, "parked", -1)
                 unit.count(change.system, mapping.entity, "applied")
             _route(unit, arrival, mapping, tag, key, translation)
+
+
+def _may_be_merged(unit: Unit, change: Change, tag: str, key: bytes) -> bool:
+    """Only a record that is known can have been another customer's; what we deleted ourselves was not merged."""
+    return unit.get(XREF, key) is not None and not (tag and tag in (change.origin or ""))
 
 
 def _overflow(unit: Unit, arrival: Arrival, mapping: EntityMapping) -> None:
@@ -167,12 +190,12 @@ def _route(
     column = change.fields.get(mapping.systems[change.system].external_id)
     external = None if column is None else str(column)
     said = news(known, mapping, external, linked) if known else None
-    if known and said is None:
+    if known and said is None and arrival.merged_into is None:
         unit.send("merge", known.canonical.encode(), linked)
     else:
-        unit.send("identify", mapping.family.encode(), Unlinked(linked, external))
-        if known:
-            unit.put(XREF, key, replace(known, said=said or {}))
+        unit.send("identify", mapping.family.encode(), Unlinked(linked, external, arrival.merged_into))
+        if known and said is not None:
+            unit.put(XREF, key, replace(known, said=said))
     if told is not None and told.refused:
         _refuse(unit, arrival, mapping, told)
 

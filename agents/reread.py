@@ -14,9 +14,10 @@ from typing import Any, Literal
 
 import stamina
 import structlog
+from msgspec.structs import replace
 
 from isthmus.codecs.arrival import Arrival, Found, Reread, native_key
-from isthmus.codecs.change import Operation
+from isthmus.codecs.change import Change, Operation
 from isthmus.codecs.dead import dead_letter, described
 from isthmus.codecs.frames import Elements, encode
 from isthmus.config.errors import DecodeError, PermanentError, PlatformError
@@ -92,12 +93,22 @@ async def _read(
         row = found.get(request.record_id)
         if row is None:
             continue
+        if request.told is not None:
+            _say_on(unit, system.name, request, request.told, row.merged_into)
+            continue
         if not row.exists and not row.sure:
             _bury(unit, system.name, request.object, _hidden(request), encode(request))
         elif table is None:
             _as_asked(unit, system.name, request, row)
         else:
             _versioned(unit, table, system.name, request, row, unordered)
+
+
+def _say_on(unit: Unit, system: str, request: Reread, told: Change, merged_into: str | None) -> None:
+    """A delete goes on as it was told, with word of the record that it was merged into."""
+    change = replace(told, change_id=f"{told.change_id}#asked")
+    arrival = Arrival(change, request.correlation, answers=request.answers, merged_into=merged_into)
+    _send(unit, system, arrival)
 
 
 def _hidden(request: Reread) -> PlatformError:
@@ -134,7 +145,8 @@ def _versioned(unit: Unit, table: Table[KnownRow], system: str, request: Reread,
     if remembered is not None and remembered != known:
         unit.put(table, key, remembered)
     if change is not None:
-        _send(unit, system, Arrival(change, request.correlation, whole=row.exists, answers=request.answers))
+        arrival = Arrival(change, request.correlation, row.exists, request.answers, None, request.merged_into)
+        _send(unit, system, arrival)
 
 
 def _take(unit: Unit, table: Table[KnownRow], system: str, request: Reread, found: Found) -> None:

@@ -22,13 +22,15 @@ def native_key(system: str, record_id: str) -> bytes:
 
 class Arrival(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A change on its way to intake. `whole`: it is a full read of the record, not a difference. `answers`: the change
-    id of the gap that this read fills. `again`: it was a dead letter, and was received under this subject of the ledger."""
+    id of the gap that this read fills. `again`: it was a dead letter, and was received under this subject of the ledger.
+    `merged_into`: the record of the same system that it was merged into there."""
 
     change: Change
     correlation: str
     whole: bool = False
     answers: str | None = None
     again: str | None = None
+    merged_into: str | None = None
 
 
 class Found(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -47,7 +49,8 @@ class Reread(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     it; should it be gone before anybody read it, it is still known whose end that is. `at` is when that happened which
     led here, RFC 3339, for a platform whose reads do not tell when a record changed. A feed has read it already: `found`;
     with `quiet` it is to be known and is no news yet. `full` is the number of the full read that met it. With `swept` it
-    names no record: all that full read number `full` met has been said, so what it did not meet may be gone.
+    names no record: all that full read number `full` met has been said, so what it did not meet may be gone. `told`: a
+    delete that waits for word whether the record was merged into another; `merged_into`: the platform said so itself.
     """
 
     object: str
@@ -62,13 +65,17 @@ class Reread(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     quiet: bool = False
     full: int = 0
     swept: bool = False
+    told: Change | None = None
+    merged_into: str | None = None
 
 
-class Unlinked(msgspec.Struct, frozen=True, gc=False):
-    """A change whose record nobody has met; `external_id` is the canonical id that the record itself carries."""
+class Unlinked(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A change whose record nobody has met, or that says anew who it is; `external_id` is the canonical id that the record
+    itself carries, `merged_into` the record of the same system that it was merged into there."""
 
     linked: Linked
     external_id: str | None
+    merged_into: str | None = None
 
 
 class Link(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

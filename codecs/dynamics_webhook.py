@@ -64,6 +64,17 @@ def decode(message: bytes | dict[str, Any]) -> list[Change]:
         raise DecodeError("nested too deeply") from fault
 
 
+def merged_into(body: bytes) -> str | None:
+    """The winner of a Merge message; None of any other, and where it names none."""
+    if b"Merge" not in body:
+        return None
+    context = parse(body)
+    if not isinstance(context, dict) or str(context.get("MessageName")).lower() != "merge":
+        return None
+    inputs = bag_of(context.get("InputParameters"), "InputParameters")
+    return next((_record_id(record, None) for record in _records(inputs.get("Target"))), None)
+
+
 # -- which records
 
 

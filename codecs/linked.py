@@ -180,13 +180,14 @@ class Reevaluate(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="r
 
 class Yield(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="yield"):
     """This golden record and the `winner` are one: it is to hand over what it holds, and to forward what still arrives.
-    `cause`: the change by which it came out."""
+    `cause`: the change by which it came out; `ended`: the record that told it was merged into another where it lives."""
 
     canonical: str
     winner: str
     entity: str
     correlation: str
     cause: Source
+    ended: bool = False
 
 
 class Absorb(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="absorb"):
@@ -200,6 +201,7 @@ class Absorb(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="absor
     cause: Source
     state: msgspec.Raw
     parted: bool = False
+    ended: bool = False
 
 
 class Settled(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="settled"):

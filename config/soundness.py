@@ -176,8 +176,9 @@ def _deletes(entity: EntityMapping) -> Iterator[str]:
 
 def _states(place: str, mapping: SystemMapping) -> Iterator[str]:
     """What makes a record inactive there, and active again."""
-    if mapping.on_delete == "deactivate" and not mapping.inactive:
-        yield f"{place}.on_delete: deactivate needs `inactive` and `active`, the columns that say so there"
+    for name, policy in (("on_delete", mapping.on_delete), ("on_merge", mapping.on_merge)):
+        if policy == "deactivate" and not mapping.inactive:
+            yield f"{place}.{name}: deactivate needs `inactive` and `active`, the columns that say so there"
     if mapping.inactive.keys() != mapping.active.keys():
         yield f"{place}.active: name the columns of `inactive`, as they are in an active record"
     elif mapping.inactive and mapping.inactive == mapping.active:

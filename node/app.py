@@ -45,6 +45,8 @@ from isthmus.tables.unit import partition_of
 
 PUBLISHED = ("audit",)
 EXIT_DOUBT = 70
+# Platforms that tell a merge as a delete of the loser and an update of the winner.
+MERGING = frozenset({"salesforce"})
 
 log = structlog.get_logger()
 
@@ -98,7 +100,7 @@ def stages(settings: Settings, mappings: Mappings, systems: Sequence[System], fa
     return [
         source.stage(named, mappings, owner, faults),
         *(_reread(system, mappings) for system in systems),
-        intake.stage(list(named), mappings, _tags(settings)),
+        intake.stage(list(named), mappings, _tags(settings), MERGING & named.keys()),
         identify.stage(mappings),
         merge.stage(mappings),
         *(

@@ -27,6 +27,7 @@ from isthmus.simulators.salesforce import SalesforceOrg, serve_pubsub, serve_sal
 
 CALM_SECONDS = 1.5
 OPERATOR = "the-demo's-operator"
+TOLD = ("Create", "Update", "Delete", "Merge")
 NOTHING_MORE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -73,7 +74,7 @@ async def theatre(
         settings |= {**listening_by(pubsub.url), **more}
         async with Worker(settings, folder / "worker.log") as worker:
             door = f"{worker.url}/webhooks/dynamics"
-            environment.register_webhook(door, auth=("WebhookKey", code))
+            environment.register_webhook(door, auth=("WebhookKey", code), messages=TOLD)
             await worker.ready()
             yield Theatre(bootstrap, namespace, org, environment, worker, load_mappings(), f"{door}?code={code}")
 

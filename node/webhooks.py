@@ -62,6 +62,9 @@ def understand(mappings: Mappings, message: Any) -> Sequence[Reread]:
             one.record_id,
             one.correlation or one.change_id,
             at=one.at if one.operation == "delete" else None,
+            # That it was merged is news also where the row says nothing new.
+            nonce=one.change_id if one.merged_into else None,
+            merged_into=one.merged_into,
         )
         for one in hint(message.value, headers)
         if mappings.of_object("dynamics", one.object) is not None

@@ -37,7 +37,8 @@ class Row:
     """A record as a read found it: own field names to plain values (None is null), with the row's version.
 
     `exists` is False where the platform says that there is no such record. `version` is None where it gives none. `sure`
-    is False where a record that is not there may only be hidden from us: nobody takes it for deleted.
+    is False where a record that is not there may only be hidden from us: nobody takes it for deleted. `merged_into`: the
+    record that this one was merged into.
     """
 
     record_id: str
@@ -46,6 +47,7 @@ class Row:
     version: str | None = None
     changed_at: str | None = None
     sure: bool = True
+    merged_into: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,9 @@ from msgspec.structs import replace
 from isthmus.codecs.change import Value
 from isthmus.codecs.events import CanonicalEvent, Changed, Source
 from isthmus.codecs.frames import encode
+from isthmus.codecs.identities import question_id
 from isthmus.codecs.linked import Absorb, Folding, Loaded, Part, Report, Settled, Yield
+from isthmus.codecs.reviews import Review, Side
 from isthmus.config.mapping import EntityMapping
 from isthmus.tables.deletes import NEW
 from isthmus.tables.folded import Folded, canonical_event
@@ -49,7 +51,9 @@ def hand_over(golden: Golden | None, order: Yield, mapping: EntityMapping) -> Ha
     withdrawn = tuple(_withdraw(golden, _busy(golden, mapping.systems), rev, order.correlation))
     _shift(golden, rev)
     state = msgspec.Raw(encode(golden))
-    absorb = Absorb(order.winner, golden.canonical, golden.entity, order.correlation, order.cause, state)
+    absorb = Absorb(
+        order.winner, golden.canonical, golden.entity, order.correlation, order.cause, state, False, order.ended
+    )
     left = Golden(golden.canonical, golden.entity, rev, redirect=order.winner)
     event = canonical_event(left, "redirected", order.correlation, order.cause, {})
     return Handed(left, absorb, withdrawn, replace(event, redirect=order.winner))
@@ -107,6 +111,8 @@ def absorb(golden: Golden, item: Absorb, mapping: EntityMapping) -> Folded:
     if item.loser in golden.merged:
         return Folded(golden, None)
     other, before = GOLDEN.decode(bytes(item.state)), golden.values()
+    if item.ended:
+        _silence(other, item.cause.system, item.cause.native_id)
     homeless = [system for system in mapping.systems if golden.primary(system) is None]
     seen = seen_of(golden, other)
     _join(golden, other)
@@ -117,7 +123,45 @@ def absorb(golden: Golden, item: Absorb, mapping: EntityMapping) -> Folded:
     back = tuple(_withdraw(golden, _busy(golden, settled), golden.revision, item.correlation))
     lacking = wishes(golden, mapping, mapping.systems, item.correlation)
     event = canonical_event(golden, "merged", item.correlation, item.cause, differences(golden, before))
-    return Folded(golden, None, replace(event, absorbed=item.loser), (*back, *told(golden, lacking)))
+    doubles = list(_doubles(golden, other, item, mapping))
+    ends = [_end(golden, item, *one) for one in doubles if mapping.systems[one[0]].on_merge == "deactivate"]
+    asked = [_ask(golden, item, *one) for one in doubles if mapping.systems[one[0]].on_merge == "review"]
+    writes = (*back, *told(golden, lacking), *ends)
+    return Folded(golden, None, replace(event, absorbed=item.loser), writes, tuple(asked))
+
+
+def _silence(golden: Golden, system: str, native: str) -> None:
+    """A record that was merged into another where it lives: people decided there which of its values go on."""
+    held = golden.registers.get(system, {}).get(native, {})
+    held.update({name: replace(register, derived=True) for name, register in held.items()})
+    of_it = [n for n, one in golden.visible.items() if (one.system, one.native_id) == (system, native)]
+    for name in of_it:
+        del golden.visible[name]
+
+
+def _doubles(golden: Golden, other: Golden, item: Absorb, mapping: EntityMapping) -> Iterator[tuple[str, str]]:
+    """The loser's records in systems where the winner has one; not the one that was merged away there already."""
+    for system, natives in other.living.items():
+        for native in natives if system in mapping.systems else ():
+            gone = item.ended and (system, native) == (item.cause.system, item.cause.native_id)
+            if golden.living[system][native].alive and native != golden.primary(system) and not gone:
+                yield system, native
+
+
+def _end(golden: Golden, item: Absorb, system: str, native: str) -> DesiredWrite:
+    """Make a second record inactive; under the loser's name, so that no wish for the first one takes its place."""
+    version = golden.living[system][native].version or None
+    rev, correlation = golden.revision, item.correlation
+    return DesiredWrite(system, item.loser, golden.entity, rev, native, {}, version, correlation, "deactivate")
+
+
+def _ask(golden: Golden, item: Absorb, system: str, native: str) -> Review:
+    """Two records of one system are one customer: somebody has to merge them there."""
+    first = golden.primary(system) or ""
+    sides = (Side(system, first, counts=True), Side(system, native))
+    why = f"both are {golden.canonical}: merge them in {system}"
+    id_ = question_id(golden.entity, (system, first), (system, native))
+    return Review(id_, "match", golden.entity, golden.canonical, item.cause.changed_at, "", sides, (why,))
 
 
 def _take_in(golden: Golden, item: Absorb, mapping: EntityMapping) -> Folded:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -124,6 +124,25 @@ class SalesforceOrg:
             self.delete(child, key, user=user, origin=origin)
         self._bin[object][row["Id"]] = self._rows[object].pop(row["Id"]) | {"SystemModstamp": self._now()}
         self._raise(one, row["Id"], "DELETE", self._transaction(user, origin), {})
+
+    def merge(
+        self, object: str, winner: str, losers: Sequence[str], *, user: str = BROWSER_USER, origin: str = UI
+    ) -> None:
+        """Merge at most two records into another, as people do in the browser: each loser goes into the recycle bin with
+        its master, children come to the winner; all that is told is DELETE of each loser and UPDATE of the winner, in one
+        transaction (salesforce.md §1.12)."""
+        one, master, now = self.object(object), self.row(object, winner)["Id"], self._now()
+        rows, transaction = [self.row(object, loser) for loser in losers], self._transaction(user, origin)
+        for row in rows:
+            for other, child in self.objects.items():
+                for name in (n for n, field in child.fields.items() if field.refers_to == object):
+                    for key in self._rows[other].having(name, row["Id"]):
+                        self._rows[other][key] = self._rows[other][key] | {name: master, "SystemModstamp": now}
+            gone = self._rows[object].pop(row["Id"])
+            self._bin[object][row["Id"]] = gone | {"SystemModstamp": now, "MasterRecordId": master}
+            self._raise(one, row["Id"], "DELETE", transaction, {})
+        self._rows[object][master] = self._rows[object][master] | {"LastModifiedDate": now, "SystemModstamp": now}
+        self._raise(one, master, "UPDATE", transaction, {"LastModifiedDate": now})
 
     def undelete(self, object: str, record_id: str, *, user: str = BROWSER_USER, origin: str = UI) -> None:
         """Out of it again."""

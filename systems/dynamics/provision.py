@@ -24,6 +24,8 @@ ENDPOINT, ROLE = "Isthmus webhook", "Isthmus"
 WEBHOOK_CONTRACT, POST_OPERATION, ASYNCHRONOUS = 8, 40, 1
 AUTH_TYPES = {"key": 4, "header": 5, "query": 6}
 MESSAGES = ("Create", "Update", "Delete")
+# Tables whose rows can be merged (dynamics.md §3.6).
+MERGED = frozenset({"account", "contact", "lead", "incident"})
 VERBS = ("Create", "Read", "Write", "Append", "AppendTo")
 ENGLISH = 1033
 MERGE_LABELS = {"MSCRM.MergeLabels": "true"}
@@ -171,7 +173,7 @@ async def _webhook(environment: Session, tables: Mapping[str, SystemMapping]) ->
     if not held:
         held = await _rows(environment, "serviceendpoints", "serviceendpointid,url", f"name eq '{ENDPOINT}'")
     for mapping in tables.values():
-        for message in MESSAGES:
+        for message in (*MESSAGES, "Merge") if mapping.object in MERGED else MESSAGES:
             yield await _step(environment, mapping, message, held[0]["serviceendpointid"] if held else None)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from isthmus.codecs.change import Operation
-from isthmus.codecs.dynamics_webhook import decode
+from isthmus.codecs.dynamics_webhook import decode, merged_into
 
 HEARTBEAT = "URL_VALIDATION"
 NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -33,7 +33,8 @@ class Keys:
 @dataclass(frozen=True, slots=True)
 class Hint:
     """Look at this record. `object` is the table's logical name, `record_id` a lower-case GUID; `operation` is what the
-    sender says happened; `change_id` is the same on every delivery of one webhook. `at`: when, RFC 3339."""
+    sender says happened; `change_id` is the same on every delivery of one webhook. `at`: when, RFC 3339;
+    `merged_into`: the row that this one was merged into, which it was deactivated for."""
 
     object: str
     record_id: str
@@ -41,6 +42,7 @@ class Hint:
     correlation: str | None
     change_id: str
     at: str | None = None
+    merged_into: str | None = None
 
 
 def authenticate(headers: Mapping[str, str], query: Mapping[str, str], keys: Keys) -> bool:
@@ -65,8 +67,17 @@ def hint(body: bytes, headers: Mapping[str, str]) -> list[Hint]:
     """
     if any(name.lower() == "x-ms-dynamics-request-name" and value == HEARTBEAT for name, value in headers.items()):
         return []
+    master = merged_into(body)
     return [
-        Hint(change.entity, change.record_id, change.operation, change.transaction, change.change_id, change.changed_at)
+        Hint(
+            change.entity,
+            change.record_id,
+            change.operation,
+            change.transaction,
+            change.change_id,
+            change.changed_at,
+            master if change.record_id != master else None,
+        )
         for change in decode(body)
         if change.record_id not in ("", NOBODY)
     ]

@@ -62,8 +62,8 @@ class Salesforce:
         mapping = self._mapping(object)
         rows = await records.read(self._org, mapping, record_ids)
         missing = [row.record_id for row in rows if not row.exists]
-        deleted = await gone.confirmed(self._org, mapping, missing) if missing else set()
-        return [replace(row, sure=row.exists or row.record_id[:15] in deleted) for row in rows]
+        deleted = await gone.confirmed(self._org, mapping, missing) if missing else {}
+        return [row if row.exists else _gone(row, deleted) for row in rows]
 
     def scan(self, object: str, since: str | None = None) -> AsyncIterator[Row]:
         """Every row, or those changed or deleted since; versions are None. ReplayLost where deletions are not told."""
@@ -95,3 +95,8 @@ class Salesforce:
             return self._objects[object]
         except KeyError:
             raise PermanentError(f"salesforce {object} is not mapped", code="UNMAPPED") from None
+
+
+def _gone(row: Row, deleted: Mapping[str, str | None]) -> Row:
+    key = row.record_id[:15]
+    return replace(row, sure=key in deleted, merged_into=deleted.get(key))

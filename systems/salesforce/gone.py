@@ -18,19 +18,23 @@ from isthmus.systems.salesforce.session import Session
 
 # An org tells deletions for 15 days (salesforce.md §4.7).
 TOLD = timedelta(days=14)
+# The objects whose records can be merged, and so have a master.
+MERGED = frozenset({"Account", "Contact", "Lead", "Case"})
 
 
-async def confirmed(org: Session, mapping: SystemMapping, record_ids: Sequence[str]) -> set[str]:
-    """Those of the ids whose records were deleted for sure, without what tells upper from lower case."""
+async def confirmed(org: Session, mapping: SystemMapping, record_ids: Sequence[str]) -> dict[str, str | None]:
+    """Those of the ids whose records were deleted for sure, without what tells upper from lower case; each with the
+    record that it was merged into, as long as it is in the recycle bin (salesforce.md §1.12)."""
     asked = [record_id for record_id in record_ids if RECORD_ID.fullmatch(record_id)]
-    found: set[str] = set()
+    found: dict[str, str | None] = {}
+    columns = "Id, MasterRecordId" if mapping.object in MERGED else "Id"
     for some in chunks(asked, IDS_A_QUERY):
         listed = ",".join(f"'{record_id}'" for record_id in some)
-        query = f"SELECT Id FROM {mapping.object} WHERE IsDeleted = true AND Id IN ({listed})"
+        query = f"SELECT {columns} FROM {mapping.object} WHERE IsDeleted = true AND Id IN ({listed})"
         page = await org.get(f"/queryAll?q={quote(query)}")
-        found |= {str(record["Id"])[:15] for record in page["records"]}
+        found |= {str(record["Id"])[:15]: record.get("MasterRecordId") for record in page["records"]}
     if any(record_id[:15] not in found for record_id in asked):
-        found |= await _purged(org, mapping)
+        found = {**dict.fromkeys(await _purged(org, mapping)), **found}
     return found
 
 

@@ -30,11 +30,14 @@ MOST = 4
 
 
 class Answering:
-    """A platform that carries out every write; what it was asked to make is under `made`."""
+    """A platform that carries out every write; what it was asked to make is under `made`. `merged`: records
+    that people merged into others there."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.made: list[str] = []
+        self.merged: dict[str, str] = {}
+        self.written: list[Write] = []
 
     async def open(self) -> None:
         """Nothing to open."""
@@ -48,8 +51,8 @@ class Answering:
             yield nothing
 
     async def read(self, object: str, record_ids: Sequence[str]) -> list[Row]:
-        """Nothing here asks for a read."""
-        return [Row(record_id, False, {}) for record_id in record_ids]
+        """No record is there any more; some were merged into others."""
+        return [Row(one, False, {}, merged_into=self.merged.get(one)) for one in record_ids]
 
     async def scan(self, object: str, since: str | None = None) -> AsyncIterator[Row]:
         """Nothing here asks for all."""
@@ -61,6 +64,7 @@ class Answering:
         return [self._write(one) for one in writes]
 
     def _write(self, write: Write) -> Written:
+        self.written.append(write)
         if write.record_id is None:
             self.made.append(f"made-{write.external_id}")
         return Written(write.record_id or self.made[-1], None, created=write.record_id is None)
@@ -103,6 +107,10 @@ class Partitions:
     def say(self, *words: Any) -> None:
         """What was matched, or a person says."""
         self._log("identities", b"customer").extend(words)
+
+    def hear(self, topic: str, key: bytes, *elements: Any) -> None:
+        """What comes by a topic."""
+        self._log(topic, key).extend(elements)
 
     def _tell(self, change: Change) -> None:
         key = native_key(change.system, change.record_id)

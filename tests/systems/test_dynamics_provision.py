@@ -111,7 +111,7 @@ async def test_the_steps_are_asynchronous_and_listen_to_what_is_mapped(
 ) -> None:
     await provision(environment, served, apply=True)
     held = steps(environment)
-    assert len(held) == 6
+    assert len(held) == 8
     assert {(one["mode"], one["stage"]) for one in held.values()} == {(1, 40)}
     assert held["Isthmus: Create of account"]["filteringattributes"] is None
     assert set(held["Isthmus: Update of account"]["filteringattributes"].split(",")) == set(OBJECTS["account"].columns)

@@ -302,3 +302,17 @@ async def test_only_what_was_deleted_is_gone_for_sure(org: SalesforceOrg, salesf
         hidden: (False, False),
         "no id": (False, False),
     }
+
+
+async def test_what_was_merged_away_says_into_which_record(org: SalesforceOrg, salesforce: Salesforce) -> None:
+    winner, loser, deleted = (org.create("Account", {"Name": name}) for name in ("Alder", "Birch", "Cedar"))
+    contact = org.create("Contact", {"LastName": "Ray", "AccountId": loser})
+    org.merge("Account", winner, [loser])
+    org.delete("Account", deleted)
+    rows = await salesforce.read("Account", [winner, loser, deleted])
+    assert {row.record_id: (row.exists, row.merged_into) for row in rows} == {
+        winner: (True, None),
+        loser: (False, winner),
+        deleted: (False, None),
+    }
+    assert org.rows("Contact")[contact]["AccountId"] == winner
