@@ -22,7 +22,7 @@ from isthmus.config.mapping import Mappings
 from isthmus.config.settings import Settings
 from isthmus.node.features import advise
 from isthmus.node.hints import Hints
-from isthmus.node.http import Api
+from isthmus.node.http import Api, pages
 from isthmus.node.identity_http import IdentityHttp
 from isthmus.node.letters import Letters
 from isthmus.node.letters_http import LettersHttp
@@ -33,6 +33,8 @@ from isthmus.node.operators import Operators
 from isthmus.node.orders import Orders
 from isthmus.node.platforms import row_versions
 from isthmus.node.reading import Reading
+from isthmus.node.reviews import Reviews
+from isthmus.node.reviews_http import ReviewsHttp
 from isthmus.node.runtime import Runtime
 from isthmus.node.topics import Topics, create
 from isthmus.node.transport import App
@@ -201,7 +203,8 @@ def _services(
     letters = LettersHttp(Letters(reading, orders), operators)
     versions = MappingsHttp(mappings, orders, operators, settings.node.partitions)
     decisions = IdentityHttp(mappings, orders, operators, settings.node.partitions)
-    api = Api(reading, registry, hints.get("dynamics"), letters, versions, decisions).application()
+    asked = ReviewsHttp(Reviews(reading, orders), operators, pages())
+    api = Api(reading, registry, hints.get("dynamics"), letters, versions, decisions, asked).application()
     if "operations" in hints:
         api.router.add_post("/webhooks/operations", hints["operations"].receive)
     runner = web.AppRunner(api, access_log=None)

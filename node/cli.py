@@ -17,6 +17,7 @@ from cyclopts import App, CycloptsError, Parameter
 from isthmus.config.errors import ConfigError, IsthmusError
 from isthmus.node.cli_dead import dead
 from isthmus.node.cli_identity import identity
+from isthmus.node.cli_review import review
 
 OK, FAILED, MISUSED = 0, 1, 2
 
@@ -29,6 +30,7 @@ app = App(
 table = App(name="table", help="Look into the node's state.")
 app.command(table)
 app.command(dead)
+app.command(review)
 app.command(identity)
 mapping = App(name="mapping", help="Try mappings before they are used.")
 app.command(mapping)

@@ -16,7 +16,7 @@ import orjson
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from isthmus.node import identity_http, letters_http, mappings_http
+from isthmus.node import identity_http, letters_http, mappings_http, reviews_http
 from isthmus.node.delivering import DeliveryView
 from isthmus.node.endpoint import Endpoint, Problem, document, json_response, problem
 from isthmus.node.hints import BODY_BYTES, Hints
@@ -63,6 +63,7 @@ ENDPOINTS = (
     Endpoint("get", "/health/ready", "Can it do its work?", "ready", {200: HealthView, NOT_HERE: HealthView}),
     *letters_http.ENDPOINTS,
     *mappings_http.ENDPOINTS,
+    *reviews_http.ENDPOINTS,
     *identity_http.ENDPOINTS,
 )
 
@@ -78,25 +79,26 @@ class Api:
         letters: letters_http.LettersHttp,
         mappings: mappings_http.MappingsHttp,
         identity: identity_http.IdentityHttp,
+        reviews: reviews_http.ReviewsHttp,
     ) -> None:
+        self._reviews = reviews
         self._identity = identity
         self._letters = letters
         self._mappings = mappings
         self._reading = reading
         self._registry = registry
         self._hints = hints
-        self._pages = jinja2.Environment(
-            loader=jinja2.PackageLoader("isthmus.node"), autoescape=True, undefined=jinja2.StrictUndefined
-        )
+        self._pages = pages()
 
     def application(self) -> web.Application:
         """All routes."""
         app = web.Application(client_max_size=BODY_BYTES)
         for endpoint in ENDPOINTS:
-            holders = (self, self._letters, self._mappings, self._identity)
+            holders = (self, self._letters, self._mappings, self._identity, self._reviews)
             handlers = next(one for one in holders if hasattr(one, endpoint.handler))
             app.router.add_route(endpoint.method, endpoint.path, getattr(handlers, endpoint.handler))
         app.router.add_get("/", self.page)
+        app.router.add_get("/reviews", self._reviews.page)
         app.router.add_get("/metrics", self.metrics)
         app.router.add_get("/openapi.json", self.openapi)
         app.router.add_get("/v1/tally", self.tally)
@@ -193,6 +195,13 @@ def _located(response: web.Response) -> web.Response:
         told = RedirectView.model_validate_json(response.body)
         response.headers["Location"] = f"/v1/golden/{told.entity}/{told.redirect}"
     return response
+
+
+def pages() -> jinja2.Environment:
+    """The templates of the pages."""
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("isthmus.node"), autoescape=True, undefined=jinja2.StrictUndefined
+    )
 
 
 def openapi() -> dict[str, Any]:

@@ -1,0 +1,91 @@
+"""Conflicts and pins over the whole way: two desks say different things, a steward decides, then changes it back."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+
+from isthmus.node.demo import verdict
+from isthmus.node.theatre import Progress, Theatre, settle, theatre
+
+
+@pytest.fixture
+async def stage(kafka: str, namespace: str, tmp_path: Path) -> AsyncIterator[Theatre]:
+    """Simulators and a ready worker."""
+    async with theatre(tmp_path, bootstrap=kafka, namespace=namespace, seed=12) as stage:
+        yield stage
+
+
+async def isthmus(stage: Theatre, *arguments: str, code: int = 0, **more: str) -> Any:
+    """`isthmus review`, as people type it; its JSON, or its words."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "isthmus.node.cli", "review", *arguments),
+        env={**os.environ, **stage.worker.settings, **more},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert process.returncode == code, (out, err)
+    return orjson.loads(out) if "--json" in arguments and not code else out.decode() + err.decode()
+
+
+def phones(stage: Theatre) -> list[str | None]:
+    """The customer's number, in both systems."""
+    (salesforce,) = stage.org.rows("Account").values()
+    (dynamics,) = stage.environment.rows("account").values()
+    return [salesforce["Phone"], dynamics["telephone1"]]
+
+
+async def test_a_steward_decides_between_two_desks_and_changes_it_back(stage: Theatre) -> None:
+    account = stage.org.create("Account", {"Name": "Alder", "Phone": "1"})
+    await settle(stage, Progress(), 60)
+    (row,) = stage.environment.rows("account")
+    stage.environment.update("account", row, {"telephone1": "2"})
+    stage.org.update("Account", account, {"Phone": "3"})
+    await settle(stage, Progress(), 60)
+    assert phones(stage) == [phones(stage)[0]] * 2
+
+    found = await isthmus(stage, "list", "--kind", "conflict", "--json")
+    (asked,) = found["reviews"]
+    assert (asked["field"], found["complete"]) == ("phone", True)
+    counts = {side["counts"]: side["value"] for side in asked["sides"]}
+    async with aiohttp.ClientSession() as session, session.get(f"{stage.worker.url}/reviews") as response:
+        page = await response.text()
+    assert all(f'<div class="value">{value}</div>' in page for value in counts.values())
+
+    assert "swap is ordered" in await isthmus(stage, "swap", asked["id"], "--why", "she called")
+    await settle(stage, Progress(), 60)
+    assert phones(stage) == [counts[False]] * 2
+    settled = await isthmus(stage, "show", asked["id"], "--json")
+    assert (settled["closed"], [deed["why"] for deed in settled["decided"]]) == (True, ["she called"])
+
+    stage.org.update("Account", account, {"Phone": "4"})  # a pin outlives what is typed later
+    await settle(stage, Progress(), 60)
+    assert phones(stage) == [counts[False]] * 2
+
+    await isthmus(stage, "undo", asked["id"])
+    ledger = await settle(stage, Progress(), 60)
+    assert phones(stage) == ["4", "4"] or phones(stage) == [counts[True]] * 2
+    assert ledger["subjects"]["steward/account"]["received"] == 2
+    assert (await verdict(stage, ledger, 0.0)).problems == []
+
+
+async def test_only_operators_decide_and_only_what_can_be_decided(stage: Theatre) -> None:
+    assert "not the operator's token" in await isthmus(
+        stage, "dismiss", "conflict/none/phone", code=1, ISTHMUS_NODE__OPERATOR_TOKEN="of-somebody-else"
+    )
+    assert "no question" in await isthmus(stage, "swap", "conflict/none/phone", code=1)
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"{stage.worker.url}/v1/reviews?kind=quarrel") as response:
+            assert response.status == 400
+        async with session.get(f"{stage.worker.url}/v1/review?id=none") as response:
+            assert response.status == 404
