@@ -31,7 +31,7 @@ from isthmus.codecs.linked import (
 from isthmus.config.mapping import EntityMapping, Mappings
 from isthmus.tables.activations import IN_FORCE
 from isthmus.tables.fold import fold
-from isthmus.tables.folded import Folded
+from isthmus.tables.folded import Asides, Folded
 from isthmus.tables.golden import GOLDEN
 from isthmus.tables.rules import Rules, Versions
 from isthmus.tables.stage import Batch, Input, Stage
@@ -129,6 +129,20 @@ def _tell(unit: Unit, folded: Folded) -> None:
         unit.send(f"writes.{write.system}", key, write)
     for review in folded.reviews:
         unit.send("reviews", review.id.encode(), review)
+    if folded.asides is not None:
+        _tell_stewards(unit, folded.state.entity, folded.asides)
+
+
+def _tell_stewards(unit: Unit, entity: str, asides: Asides) -> None:
+    """The questions and the tasks, each of which is a change received; what waited for a repair is applied."""
+    for system, number in asides.repaired.items():
+        unit.count(system, entity, "parked", -number)
+        unit.count(system, entity, "applied", number)
+    for review in asides.reviews:
+        unit.send("reviews", review.id.encode(), review)
+    for task in asides.tasks:
+        unit.count(task.system, task.entity, "received")
+        unit.send("merge", task.canonical.encode(), task)
 
 
 def _bury(unit: Unit, raw: bytes, fault: Exception) -> None:

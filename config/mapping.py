@@ -17,7 +17,8 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from isthmus.config.errors import ConfigError
-from isthmus.config.soundness import problems
+from isthmus.config.quality import QualityRule, Stewards
+from isthmus.config.soundness import problems, task_problems
 from isthmus.config.transforms import AnyColumn, Declared, NamePart
 
 ENTITIES = Path(__file__).parent / "entities"
@@ -205,6 +206,8 @@ class EntityMapping(Declared):
     fields: dict[str, FieldMapping]
     groups: dict[str, Rule] = Field(default_factory=dict, description="A rule per group of fields.")
     deletes: Deletes | None = Field(None, description="Whose deletes count elsewhere; without it nobody's.")
+    quality: tuple[QualityRule, ...] = Field((), description="What has to hold before a record goes any further.")
+    stewards: Stewards | None = Field(None, description="Who is told of a broken rule by a task; unset: nobody.")
     systems: dict[str, SystemMapping] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -238,6 +241,11 @@ class EntityMapping(Declared):
             names = tuple(name for name, spec in self.fields.items() if spec.group == group)
             together |= dict.fromkeys(names, choice(names, rule, group=True))
         return {name: alone.get(name) or together[name] for name in self.fields}
+
+    @cached_property
+    def watched(self) -> frozenset[str]:
+        """The fields that a quality rule looks at."""
+        return frozenset(name for rule in self.quality for name in rule.watched)
 
     @cached_property
     def led(self) -> dict[str, frozenset[str]]:
@@ -293,6 +301,7 @@ def load_mappings(folder: Path = ENTITIES) -> Mappings:
     loaded = {file.name: _load(file) for file in files}
     _apart(loaded)
     _pointing(loaded)
+    _tasks(loaded)
     return Mappings(loaded.values())
 
 
@@ -317,6 +326,15 @@ def _pointing(loaded: Mapping[str, EntityMapping]) -> None:
             for system, one in entity.systems.items():
                 if name in one.declared and system not in entities[to].systems:
                     raise ConfigError(f"{file}: systems.{system}.fields.{name}: {to} is not mapped there")
+
+
+def _tasks(loaded: Mapping[str, EntityMapping]) -> None:
+    """Tasks for stewards are records of an entity that is there and has what a task says."""
+    entities = {entity.entity: entity for entity in loaded.values()}
+    for file, entity in loaded.items():
+        to = entity.stewards
+        for problem in () if to is None else task_problems(to, entities.get(to.tasks)):
+            raise ConfigError(f"{file}: entity {entity.entity}: stewards: {problem}", hint="see docs/quality.md")
 
 
 class _Once(yaml.SafeLoader):

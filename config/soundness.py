@@ -13,6 +13,7 @@ from isthmus.config.transforms import Column, Country, NamePart, Phone, Picklist
 
 if TYPE_CHECKING:
     from isthmus.config.mapping import EntityMapping, FieldMapping, SystemMapping
+    from isthmus.config.quality import Stewards
 
 
 def problems(entity: EntityMapping) -> Iterator[str]:
@@ -28,12 +29,41 @@ def problems(entity: EntityMapping) -> Iterator[str]:
         elif name not in said:
             yield f"match: no system tells us {name!r}"
     yield from _rules(entity)
+    yield from _quality(entity)
     yield from _deletes(entity)
 
 
 def _said(entity: EntityMapping, system: str) -> frozenset[str]:
     """The canonical fields on which a system is listened to."""
     return frozenset(name for name, one in entity.systems[system].declared.items() if one.inward)
+
+
+# -- quality
+
+
+def _quality(entity: EntityMapping) -> Iterator[str]:
+    for name, times in Counter(rule.name for rule in entity.quality).items():
+        if times > 1:
+            yield f"quality.{name}: {times} rules have this name"
+    for rule in entity.quality:
+        for name in rule.watched:
+            if name not in entity.fields:
+                yield f"quality.{rule.name}: the entity has no field {name!r}"
+    for system in entity.stewards.about.values() if entity.stewards else ():
+        if system not in entity.systems:
+            yield f"stewards.about: there is no system {system!r}"
+
+
+def task_problems(to: Stewards, tasks: EntityMapping | None) -> Iterator[str]:
+    """What keeps tasks from being records of their entity (None: there is none of that name)."""
+    if tasks is None:
+        yield f"tasks: there is no entity {to.tasks!r}"
+        return
+    if tasks.stewards is not None or tasks.quality:
+        yield f"tasks: the entity {to.tasks} has quality rules or stewards of its own"
+    for name in ("subject", "description", "status", *to.about, *(("owner",) if to.owner else ())):
+        if name not in tasks.fields:
+            yield f"tasks: the entity {to.tasks} has no field {name!r}"
 
 
 # -- fields and their rules

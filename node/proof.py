@@ -166,10 +166,16 @@ def _differences(
     row: Mapping[str, Any],
     whose: str,
 ) -> Iterable[str]:
-    told = None if translation is None else translation.inward(row, ()).fields
+    told = {} if translation is None else translation.inward(row, ()).fields
     for name, column in mapping.fields.items():
-        value = row.get(column) if told is None else told.get(name)
-        if name in golden and name in mapping.outward and _plain(value) != _plain(golden[name]):
+        if name not in golden or name not in mapping.outward:
+            continue
+        value, wanted = row.get(column), golden[name]
+        if translation is not None and mapping.declared[name].inward:
+            value = told.get(name)
+        elif translation is not None:
+            wanted = translation.outward({name: wanted})[0].get(column)
+        if _plain(value) != _plain(wanted):
             yield f"{whose} {column}: {row.get(column)!r} is not {golden[name]!r}"
 
 

@@ -18,13 +18,14 @@ from isthmus.codecs.linked import Absorb, Decide, Folding, Linked, Loaded, Repor
 from isthmus.codecs.reviews import STEWARD
 from isthmus.config.mapping import Choice, EntityMapping
 from isthmus.tables.conflicts import conflicts, settled
-from isthmus.tables.deletes import by_us, hear, living
+from isthmus.tables.deletes import Records, by_us, hear, living
 from isthmus.tables.folded import Folded, Outcome, changed_event
 from isthmus.tables.golden import Golden
 from isthmus.tables.intents import resolve
 from isthmus.tables.joining import absorb, differences, settle
 from isthmus.tables.pins import PINS, as_change, rule_of
 from isthmus.tables.precedence import Register, choose, same
+from isthmus.tables.quality import judge
 from isthmus.tables.references import rename
 from isthmus.tables.reports import fold_report, tell_again
 from isthmus.tables.wishes import told, wishes
@@ -73,13 +74,35 @@ def _fold_change(golden: Golden, item: Linked, mapping: EntityMapping) -> Folded
     heard = _learn(golden, item)
     changed = _look(golden, mapping, item, heard.touched)
     alive = None if before is None else living(golden, mapping)
-    heard.moved |= (linked := alive != before)
-    lacking = wishes(golden, mapping, mapping.systems, item.correlation)
-    if changed or linked or lacking:
+    heard.moved |= alive != before
+    folded = _told(golden, item, mapping, changed, before, alive, heard.outcome(), (item.system,))
+    folded.reviews = conflicts(golden, item, heard.touched, mapping)
+    return folded
+
+
+def _told(
+    golden: Golden,
+    cause: Linked,
+    mapping: EntityMapping,
+    changed: dict[str, Changed],
+    before: Records | None,
+    alive: Records | None,
+    outcome: Outcome | None,
+    systems: tuple[str, ...],
+) -> Folded:
+    """What the world is told of it; nothing while the record breaks a rule. `systems`: whose changes they are, one each."""
+    judged = judge(golden, cause, mapping, changed, before) if mapping.quality else None
+    if judged is not None:
+        if judged.rejected:
+            return judged.parked(golden, outcome, systems)
+        changed, before, alive = judged.changed, judged.before, living(golden, mapping)
+    lacking = wishes(golden, mapping, mapping.systems, cause.correlation)
+    news = bool(changed) or alive != before
+    if news or lacking:
         golden.revision += 1
-    event = changed_event(golden, item, changed, before, alive) if changed or linked else None
-    reviews = conflicts(golden, item, heard.touched, mapping)
-    return Folded(golden, heard.outcome(), event, told(golden, lacking) if lacking else (), reviews)
+    event = changed_event(golden, cause, changed, before, alive) if news else None
+    asides = None if judged is None else judged.asides
+    return Folded(golden, outcome, event, told(golden, lacking) if lacking else (), asides=asides)
 
 
 def _load(golden: Golden, item: Loaded, mapping: EntityMapping) -> Folded:
@@ -91,11 +114,8 @@ def _load(golden: Golden, item: Loaded, mapping: EntityMapping) -> Folded:
         _look(golden, mapping, row, heard.touched)
         opinions += heard.opinions
     changed, alive = differences(golden, values), living(golden, mapping)
-    lacking = wishes(golden, mapping, mapping.systems, item.correlation)
-    news = bool(changed) or alive != before
-    golden.revision += news or bool(lacking)
-    event = changed_event(golden, cause, changed, before, alive) if news else None
-    return Folded(golden, "applied" if opinions or news else "unchanged", event, told(golden, lacking))
+    outcome: Outcome = "applied" if opinions or changed or alive != before else "unchanged"
+    return _told(golden, cause, mapping, changed, before, alive, outcome, tuple(row.system for row in item.rows))
 
 
 def _resolved(golden: Golden, item: Resolved, mapping: EntityMapping) -> Folded:
@@ -106,11 +126,7 @@ def _resolved(golden: Golden, item: Resolved, mapping: EntityMapping) -> Folded:
     if item.was is not None:
         rename(golden, item)
     changed = _look(golden, mapping, change, _say(golden, change, Heard({})).touched)
-    lacking = wishes(golden, mapping, mapping.systems, item.correlation)
-    if changed or lacking:
-        golden.revision += 1
-    event = changed_event(golden, change, changed, None, None) if changed else None
-    return Folded(golden, None, event, told(golden, lacking))
+    return _told(golden, change, mapping, changed, None, None, None, ())
 
 
 # -- what a change says

@@ -15,7 +15,17 @@ from isthmus.codecs.reviews import Review
 from isthmus.tables.deletes import Records
 from isthmus.tables.golden import DesiredWrite, Golden
 
-Outcome = Literal["applied", "unchanged", "echo"]
+Outcome = Literal["applied", "unchanged", "echo", "parked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Asides:
+    """What stewards are told: questions for the queue, changes of their tasks; `repaired`: how many changes of each system
+    are parked no more."""
+
+    reviews: tuple[Review, ...]
+    tasks: tuple[Linked, ...]
+    repaired: Mapping[str, int]
 
 
 @dataclass(slots=True)
@@ -27,6 +37,7 @@ class Folded:
     event: CanonicalEvent | None = None
     writes: tuple[DesiredWrite, ...] = ()
     reviews: tuple[Review, ...] = ()
+    asides: Asides | None = None
 
 
 def changed_event(

@@ -14,6 +14,7 @@ from isthmus.codecs.change import Value
 from isthmus.codecs.linked import Action
 from isthmus.tables.intents import Intents
 from isthmus.tables.precedence import Register
+from isthmus.tables.rejection import Rejection
 from isthmus.tables.unit import Table
 
 
@@ -90,9 +91,15 @@ class Golden(msgspec.Struct, omit_defaults=True):
     intents: dict[str, Intents] = {}
     endings: dict[str, dict[str, Ending]] = {}
     pinned: dict[str, Value] = {}
+    rejection: Rejection | None = None
     redirect: str | None = None
     merged: list[str] = []
     awaits: dict[str, list[str]] = {}
+
+    @property
+    def rejected(self) -> bool:
+        """Does it break a rule, so that nothing is told of it?"""
+        return self.rejection is not None and bool(self.rejection.broken)
 
     def seen(self, name: str) -> Register | None:
         """The register that a field's golden value is taken from; None where nobody has said anything of it."""

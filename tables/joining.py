@@ -17,14 +17,15 @@ from isthmus.codecs.change import Value
 from isthmus.codecs.events import CanonicalEvent, Changed, Source
 from isthmus.codecs.frames import encode
 from isthmus.codecs.identities import question_id
-from isthmus.codecs.linked import Absorb, Folding, Loaded, Part, Report, Settled, Yield
+from isthmus.codecs.linked import Absorb, Folding, Linked, Loaded, Part, Report, Settled, Yield
 from isthmus.codecs.reviews import Review, Side
 from isthmus.config.mapping import EntityMapping
-from isthmus.tables.deletes import NEW
+from isthmus.tables.deletes import NEW, living
 from isthmus.tables.folded import Folded, canonical_event
 from isthmus.tables.golden import GOLDEN, DesiredWrite, Ending, Golden, Liveness, Visible, later
 from isthmus.tables.intents import KEPT, ON_ITS_WAY, REVISION, STATE, VALUE, Intents, refuse
 from isthmus.tables.precedence import Register, choose, rank, same
+from isthmus.tables.quality import inherited, judged_anew
 from isthmus.tables.wishes import told, wishes
 
 
@@ -115,19 +116,23 @@ def absorb(golden: Golden, item: Absorb, mapping: EntityMapping) -> Folded:
         _silence(other, item.cause.system, item.cause.native_id)
     homeless = [system for system in mapping.systems if golden.primary(system) is None]
     seen = seen_of(golden, other)
+    lived = living(golden, mapping)
     _join(golden, other)
     golden.merged += [item.loser, *(one for one in other.merged if one not in golden.merged)]
     choose_all(golden, mapping, seen)
+    cause = cause_of(item)
+    changed, asides = judged_anew(golden, cause, mapping, differences(golden, before), lived)
+    asides = inherited(golden, other, cause, mapping, asides)
     golden.revision += 1
     settled = [system for system in homeless if golden.primary(system) is not None]
     back = tuple(_withdraw(golden, _busy(golden, settled), golden.revision, item.correlation))
     lacking = wishes(golden, mapping, mapping.systems, item.correlation)
-    event = canonical_event(golden, "merged", item.correlation, item.cause, differences(golden, before))
+    event = canonical_event(golden, "merged", item.correlation, item.cause, changed)
     doubles = list(_doubles(golden, other, item, mapping))
     ends = [_end(golden, item, *one) for one in doubles if mapping.systems[one[0]].on_merge == "deactivate"]
     asked = [_ask(golden, item, *one) for one in doubles if mapping.systems[one[0]].on_merge == "review"]
     writes = (*back, *told(golden, lacking), *ends)
-    return Folded(golden, None, replace(event, absorbed=item.loser), writes, tuple(asked))
+    return Folded(golden, None, replace(event, absorbed=item.loser), writes, tuple(asked), asides)
 
 
 def _silence(golden: Golden, system: str, native: str) -> None:
@@ -164,17 +169,29 @@ def _ask(golden: Golden, item: Absorb, system: str, native: str) -> Review:
     return Review(id_, "match", golden.entity, golden.canonical, item.cause.changed_at, "", sides, (why,))
 
 
+def cause_of(item: Absorb | Part) -> Linked:
+    """The change that led to it, as far as it explains a value."""
+    of = item.cause
+    return Linked(
+        of.system, of.native_id, item.entity, item.canonical, "update", {}, (), "", of.changed_at, of.change_id,
+        item.correlation,
+    )  # fmt: skip
+
+
 def _take_in(golden: Golden, item: Absorb, mapping: EntityMapping) -> Folded:
     """Take in a record that was never the other's."""
     other, before = GOLDEN.decode(bytes(item.state)), golden.values()
-    seen = seen_of(golden, other)
+    seen, lived = seen_of(golden, other), living(golden, mapping)
     _join(golden, other)
     choose_all(golden, mapping, seen)
+    changed, asides = judged_anew(golden, cause_of(item), mapping, differences(golden, before), lived)
+    if golden.rejected:
+        return Folded(golden, None, asides=asides)
     lacking = wishes(golden, mapping, mapping.systems, item.correlation)
     golden.revision += 1
     kind = "created" if golden.revision == 1 else "updated"
-    event = canonical_event(golden, kind, item.correlation, item.cause, differences(golden, before))
-    return Folded(golden, None, event, told(golden, lacking))
+    event = canonical_event(golden, kind, item.correlation, item.cause, changed)
+    return Folded(golden, None, event, told(golden, lacking), asides=asides)
 
 
 def settle(golden: Golden, item: Settled, mapping: EntityMapping) -> Folded:

@@ -14,9 +14,11 @@ from msgspec.structs import replace
 from isthmus.codecs.frames import encode
 from isthmus.codecs.linked import Absorb, Part
 from isthmus.config.mapping import EntityMapping
+from isthmus.tables.deletes import living
 from isthmus.tables.folded import Folded, canonical_event
 from isthmus.tables.golden import Golden
-from isthmus.tables.joining import choose_all, differences, seen_of
+from isthmus.tables.joining import cause_of, choose_all, differences, seen_of
+from isthmus.tables.quality import judged_anew
 from isthmus.tables.wishes import told, wishes
 
 
@@ -33,17 +35,18 @@ def part(golden: Golden, order: Part, mapping: EntityMapping) -> Parted | None:
     system, native = order.system, order.native_id
     if native not in golden.living.get(system, {}):
         return None
-    before, seen = golden.values(), seen_of(golden)
+    before, seen, lived = golden.values(), seen_of(golden), living(golden, mapping)
     gone = _own(golden, order)
     golden.intents.pop(system, None)  # what was told it is not told whoever comes after it
     golden.visible = {}
     choose_all(golden, mapping, seen)
+    changed, asides = judged_anew(golden, cause_of(order), mapping, differences(golden, before), lived)
     lacking = wishes(golden, mapping, mapping.systems, order.correlation)
     golden.revision += 1
-    event = canonical_event(golden, "unlinked", order.correlation, order.cause, differences(golden, before))
+    event = canonical_event(golden, "unlinked", order.correlation, order.cause, changed)
     state = msgspec.Raw(encode(gone))
     absorb = Absorb(order.into, golden.canonical, golden.entity, order.correlation, order.cause, state, parted=True)
-    return Parted(Folded(golden, None, event, told(golden, lacking)), absorb)
+    return Parted(Folded(golden, None, event, told(golden, lacking), asides=asides), absorb)
 
 
 def _own(golden: Golden, order: Part) -> Golden:

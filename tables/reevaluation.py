@@ -9,10 +9,11 @@ from __future__ import annotations
 from isthmus.codecs.events import Changed
 from isthmus.codecs.linked import Linked
 from isthmus.config.mapping import EntityMapping
-from isthmus.tables.deletes import turned
+from isthmus.tables.deletes import living, turned
 from isthmus.tables.fold import choose_anew
 from isthmus.tables.folded import Folded, changed_event
 from isthmus.tables.golden import Golden
+from isthmus.tables.quality import judge
 from isthmus.tables.wishes import told, wishes
 
 AUTHOR = "mapping"
@@ -24,12 +25,18 @@ def reevaluate(golden: Golden, mapping: EntityMapping, version: str, at: str) ->
     cause = _cause(golden, version, at)
     changed = choose_anew(golden, mapping, cause)
     changed |= _forgotten(golden, mapping)
+    judged = judge(golden, cause, mapping, changed, None, anew=True) if mapping.quality or golden.rejected else None
+    if judged is not None and judged.rejected:
+        return Folded(golden, None, asides=judged.asides)
     lacking = wishes(golden, mapping, mapping.systems, cause.correlation)
-    if changed or lacking:
-        golden.revision += 1
     before, alive = turned(golden, mapping, lacking)
+    if judged is not None:
+        changed, before, alive = judged.changed, judged.before, living(golden, mapping)
+    if changed or lacking or before != alive:
+        golden.revision += 1
     event = changed_event(golden, cause, changed, before, alive) if changed or before != alive else None
-    return Folded(golden, None, event, told(golden, lacking) if lacking else ())
+    asides = None if judged is None else judged.asides
+    return Folded(golden, None, event, told(golden, lacking) if lacking else (), asides=asides)
 
 
 def _cause(golden: Golden, version: str, at: str) -> Linked:

@@ -47,6 +47,8 @@ def _look_again(golden: Golden, report: Report, mapping: EntityMapping) -> Folde
 
 def _again(golden: Golden, report: Report, mapping: EntityMapping, before: deletes.Records) -> Folded:
     """Tell the system what it lacks still, and the world where it lives in other records than before."""
+    if golden.rejected:
+        return Folded(golden, None)
     lacking = wishes(golden, mapping, (report.system,), f"{golden.canonical}/{report.rev}")
     alive = deletes.living(golden, mapping)
     if alive != before or lacking:

@@ -87,5 +87,5 @@ class Rules:
     def _again(self, golden: Golden, held: InForce, publish: Publish) -> None:
         before = dict(golden.visible)
         folded = reevaluate(golden, self[golden.entity], held.version, held.at)
-        if folded.event is not None or folded.writes or folded.state.visible != before:
+        if folded.event is not None or folded.writes or folded.asides or folded.state.visible != before:
             publish(self._unit, folded)

@@ -22,7 +22,9 @@ def wishes(
     golden: Golden, mapping: EntityMapping, systems: Iterable[str], correlation: str, *, released: bool = False
 ) -> list[DesiredWrite]:
     """What each of these systems lacks, or is to do with its record once that was deleted elsewhere; nothing where no
-    record lives any more. `released`: a person said that it may be done."""
+    record lives any more, or it breaks a rule. `released`: a person said that it may be done."""
+    if golden.rejected:
+        return []
     ended = over(golden, mapping)
     # What a system was told by another name may still be under way (tables/joining.py).
     free = [system for system in systems if system not in golden.awaits]

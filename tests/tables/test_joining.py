@@ -168,3 +168,33 @@ def test_an_id_that_nobody_knew_redirects_too() -> None:
     found = hand_over(None, Yield("alias", "w", "account", "corr", CAUSE), ACCOUNT)
     assert found is not None
     assert (found.state.redirect, found.absorb, found.event) == ("w", None, None)
+
+
+def test_a_rejected_loser_that_is_whole_at_the_winner_waits_no_more() -> None:
+    loser, _ = golden(
+        "l", change("dynamics", "D1", 1, credit_limit="-5"), change("dynamics", "D1", 2, credit_limit="-6")
+    )
+    assert loser.rejected
+    winner, _ = golden("w", change("dynamics", "D0", 3, credit_limit="7", when=9))
+    folded = fold(winner, absorb(handed(loser, "w")), ACCOUNT)
+    assert not folded.state.rejected
+    assert folded.asides is not None
+    assert folded.asides.repaired == {"dynamics": 2}
+    assert [(one.id, one.closed) for one in folded.asides.reviews] == [("rejected/l", True)]
+
+
+def test_a_winner_that_is_broken_by_its_loser_tells_who_is_one_and_no_value() -> None:
+    loser, _ = golden("l", change("dynamics", "D1", 1, credit_limit="-5", when=9))
+    winner, _ = golden("w", change("salesforce", "S1", 1, name="A"))
+    folded = fold(winner, absorb(handed(loser, "w")), ACCOUNT)
+    assert folded.state.rejected
+    assert folded.event is not None
+    assert (folded.event.kind, folded.event.changed, [one for one in folded.writes if one.fields]) == ("merged", {}, [])
+    assert folded.asides is not None
+    assert {one.id: one.closed for one in folded.asides.reviews} == {"rejected/w": False, "rejected/l": True}
+    assert folded.asides.repaired == {}
+    repaired = fold(folded.state, change("dynamics", "D1", 2, credit_limit="1", when=10), ACCOUNT)
+    assert repaired.asides is not None
+    assert repaired.asides.repaired == {"dynamics": 1}
+    assert repaired.event is not None
+    assert {name: one.value for name, one in repaired.event.changed.items()} == {"credit_limit": "1"}

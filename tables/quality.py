@@ -1,0 +1,272 @@
+"""Quality: which rules a golden record breaks, what it does not tell while it does, and what it tells once it is repaired.
+
+Promises: which rules are broken follows from the golden values alone, so the order of arrival cannot matter; a record that
+lives nowhere breaks none; what is told after a repair is exactly the difference from what was told last. No clock, no
+chance, no I/O.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Any
+
+from isthmus.codecs.change import Value
+from isthmus.codecs.events import Changed, Source
+from isthmus.codecs.linked import Linked
+from isthmus.codecs.reviews import Review
+from isthmus.codecs.transforms import way
+from isthmus.config import transforms
+from isthmus.config.mapping import EntityMapping
+from isthmus.config.quality import CrossField, Format, OneOf, QualityRule, Range, Required
+from isthmus.tables.deletes import Records, living
+from isthmus.tables.folded import Asides, Folded, Outcome
+from isthmus.tables.golden import Golden
+from isthmus.tables.precedence import same
+from isthmus.tables.rejection import Rejection
+from isthmus.tables.tasks import tasks
+
+SHOWN = 80
+OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "equal": lambda one, other: bool(one == other),
+    "not_equal": lambda one, other: bool(one != other),
+    "less": lambda one, other: bool(one < other),
+    "at_most": lambda one, other: bool(one <= other),
+    "greater": lambda one, other: bool(one > other),
+    "at_least": lambda one, other: bool(one >= other),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A record that breaks rules, or has just been repaired: then `changed` and `before` are what to tell the world."""
+
+    rejected: bool
+    changed: dict[str, Changed]
+    before: Records
+    asides: Asides
+
+    def parked(self, golden: Golden, outcome: Outcome | None, systems: Iterable[str]) -> Folded:
+        """What changes of these systems come to that leave the record rejected."""
+        if outcome != "applied" or golden.rejection is None:
+            return Folded(golden, outcome, asides=self.asides)
+        for system in systems:
+            golden.rejection.parked[system] = golden.rejection.parked.get(system, 0) + 1
+        return Folded(golden, "parked", asides=self.asides)
+
+
+def judge(
+    golden: Golden,
+    cause: Linked,
+    mapping: EntityMapping,
+    changed: dict[str, Changed],
+    before: Records | None,
+    *,
+    anew: bool = False,
+) -> Judged | None:
+    """Judge what a change made of a record; None where rules have nothing to say. `before`: the records in which it lived,
+    None where that cannot have changed; `anew`: the rules may be others."""
+    known = golden.rejection
+    rejected = known is not None and bool(known.broken)
+    everything = anew or (before is not None and not before)
+    if not rejected and not everything and mapping.watched.isdisjoint(changed):
+        return None
+    alive = living(golden, mapping)
+    names = None if everything else {*changed}
+    broken = breaks(golden, mapping, names) if alive else {}
+    if not rejected and not broken:
+        return None
+    held = golden.rejection = known or Rejection()
+    if not rejected:
+        held.living = tuple(sorted(alive if before is None else before))
+    for name, one in changed.items():
+        held.told.setdefault(name, one.previous)
+    asides = _said(golden, held, broken, cause, mapping)
+    if broken:
+        return Judged(True, changed, frozenset(held.living), asides)
+    judged = Judged(False, _untold(golden, held, cause), frozenset(held.living), asides)
+    golden.rejection = Rejection(words=held.words)
+    return judged
+
+
+# -- which rules are broken
+
+
+def breaks(golden: Golden, mapping: EntityMapping, names: set[str] | None) -> dict[str, str]:
+    """The broken rules and why: of those that look at one of these fields or were broken (None: of all)."""
+    known = golden.rejection.broken if golden.rejection is not None else {}
+    found: dict[str, str] = {}
+    for rule in mapping.quality:
+        if names is None or rule.name in known or not names.isdisjoint(rule.watched):
+            fault = _fault(golden, rule)
+            if fault:
+                found[rule.name] = rule.message or fault
+    return found
+
+
+def _value(golden: Golden, name: str) -> Value:
+    seen = golden.seen(name)
+    return None if seen is None or seen.value == "" else seen.value
+
+
+def _fault(golden: Golden, rule: QualityRule) -> str:
+    """What is wrong, in words; empty where nothing is."""
+    if rule.when is not None:
+        held = _value(golden, rule.when.field)
+        if held is None or (rule.when.values and not any(same(held, one) for one in rule.when.values)):
+            return ""
+    if isinstance(rule, Required):
+        missing = [name for name in rule.fields if _value(golden, name) is None]
+        return f"{', '.join(missing)} must have a value" if missing else ""
+    if isinstance(rule, CrossField):
+        return _crossed(rule, _value(golden, rule.field), _value(golden, rule.other))
+    value = _value(golden, rule.field)
+    return "" if value is None else _of_one(rule, value)
+
+
+def _of_one(rule: Format | Range | OneOf, value: Value) -> str:
+    shown = f"{rule.field} {_shown(value)}"
+    match rule:
+        case Format():
+            wanted = rule.form or rule.pattern
+            return "" if _written(rule, value) else f"{shown} is not of the form {wanted}"
+        case OneOf():
+            return "" if any(same(value, one) for one in rule.values) else f"{shown} is none of {list(rule.values)}"
+    return _ranged(rule, value, shown)
+
+
+def _ranged(rule: Range, value: Value, shown: str) -> str:
+    measure = _measure(value)
+    for limit, fits, words in ((rule.least, "at_least", "less"), (rule.most, "at_most", "more")):
+        if limit is None:
+            continue
+        other = _measure(limit)
+        if measure is None or other is None or type(measure) is not type(other):
+            return f"{shown} cannot be compared with {limit}"
+        if not OPERATORS[fits](measure, other):
+            return f"{shown} is {words} than {limit}"
+    return ""
+
+
+def _crossed(rule: CrossField, one: Value, other: Value) -> str:
+    if rule.operator == "together":
+        return "" if (one is None) == (other is None) else f"{rule.field} and {rule.other} go together"
+    if one is None or other is None:
+        return ""
+    told = f"{rule.field} {_shown(one)} must be {rule.operator.replace('_', ' ')} to {rule.other} {_shown(other)}"
+    left, right = _measure(one), _measure(other)
+    if left is None or right is None or type(left) is not type(right):
+        if rule.operator not in ("equal", "not_equal"):
+            return f"{told}, and they cannot be compared"
+        return "" if same(one, other) == (rule.operator == "equal") else told
+    return "" if OPERATORS[rule.operator](left, right) else told
+
+
+def _shown(value: Value) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def _measure(value: Any) -> Decimal | datetime | None:
+    """A number, or a moment (a day is its midnight, UTC); None for what is neither."""
+    if isinstance(value, bool):
+        return None
+    try:
+        number = Decimal(str(value))
+        return number if number.is_finite() else None
+    except InvalidOperation:
+        return _moment(value)
+
+
+def _moment(value: Any) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _written(rule: Format, value: Value) -> bool:
+    text = str(value)
+    if rule.pattern is not None:
+        return re.fullmatch(rule.pattern, text) is not None
+    try:
+        return _form(rule.form or "")(text, None) is not None
+    except (ValueError, OverflowError):
+        return False
+
+
+@lru_cache(maxsize=8)
+def _form(form: str) -> Callable[[Any, str | None], Value]:
+    """The way in of the transform of that name, which refuses what it cannot understand."""
+    specs = {"email": transforms.Email(), "phone": transforms.Phone(), "country": transforms.Country()}
+    return way(specs[form], "", {}).inward
+
+
+# -- what is told
+
+
+def _untold(golden: Golden, held: Rejection, cause: Linked) -> dict[str, Changed]:
+    """Every field whose value is another than what was told last."""
+    changed: dict[str, Changed] = {}
+    for name, previous in held.told.items():
+        visible, register = golden.visible.get(name), golden.seen(name)
+        value = None if register is None else register.value
+        if same(value, previous):
+            continue
+        source = None
+        if visible is not None and register is not None and register.change_id != cause.change_id:
+            source = Source(visible.system, visible.native_id, register.when, register.change_id)
+        changed[name] = Changed(value, previous, visible.rule if visible else "it is not mapped", source)
+    return changed
+
+
+def _said(golden: Golden, held: Rejection, broken: dict[str, str], cause: Linked, mapping: EntityMapping) -> Asides:
+    """What stewards are told, and whose changes wait no more. Notes what is broken now."""
+    before, held.broken = held.broken, broken
+    repaired = {} if broken else dict(held.parked)
+    if before.keys() == broken.keys():
+        return Asides((_review(golden, held, cause),) if before != broken else (), (), repaired)
+    held.words += 1
+    return Asides((_review(golden, held, cause),), tasks(golden, held, before, cause, mapping), repaired)
+
+
+def judged_anew(
+    golden: Golden, cause: Linked, mapping: EntityMapping, changed: dict[str, Changed], before: Records
+) -> tuple[dict[str, Changed], Asides | None]:
+    """Judge what became of a record by a join or a parting, which are told at once: with which values, and what stewards
+    are told."""
+    judged = judge(golden, cause, mapping, changed, before, anew=True) if mapping.quality else None
+    if judged is None:
+        return changed, None
+    return {} if judged.rejected else judged.changed, judged.asides
+
+
+def inherited(
+    golden: Golden, loser: Golden, cause: Linked, mapping: EntityMapping, said: Asides | None
+) -> Asides | None:
+    """What stewards are told besides (`said`) where a record that was rejected became part of another: it is no question
+    any more, and its changes wait with those of the other or not at all."""
+    theirs = loser.rejection
+    if theirs is None or not theirs.broken:
+        return said
+    own = said or Asides((), (), {})
+    parked, repaired = theirs.parked, dict(own.repaired)
+    into = golden.rejection.parked if golden.rejected and golden.rejection is not None else repaired
+    for system, number in parked.items():
+        into[system] = into.get(system, 0) + number
+    left = Rejection(words=theirs.words + 1)
+    closed = tasks(loser, left, theirs.broken, cause, mapping)
+    return Asides((*own.reviews, _review(loser, left, cause)), (*own.tasks, *closed), repaired)
+
+
+def _review(golden: Golden, held: Rejection, cause: Linked) -> Review:
+    reasons = tuple(f"{name}: {reason}" for name, reason in sorted(held.broken.items()))
+    id_ = f"rejected/{golden.canonical}"
+    return Review(
+        id_, "rejected", golden.entity, golden.canonical, cause.changed_at, reasons=reasons, closed=not reasons
+    )
