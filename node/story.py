@@ -71,6 +71,11 @@ class Desk:
         async with self._session.get(f"{self.stage.worker.url}{path}", params=query) as response:
             return await response.json() if response.ok else None
 
+    async def canonical(self, system: str, native_id: str) -> str | None:
+        """The golden record of a record, as soon as it has one."""
+        found = await self.asks(f"/v1/xref/{system}/{native_id}")
+        return found["canonical"] if found else None
+
     async def orders(self, path: str, body: Mapping[str, Any]) -> Any:
         """What came of an operator's order."""
         async with self._session.post(f"{self.stage.worker.url}{path}", json=body) as response:
@@ -126,6 +131,9 @@ async def tell(stage: Theatre, progress: Progress, story: Story) -> None:
         for chapter in CHAPTERS:
             progress.phase = f"the story: {(chapter.__doc__ or '').splitlines()[0].rstrip('.')}"
             await chapter(desk)
+        for state in ("open", "closed"):
+            found = await desk.asks("/v1/reviews", kind="conflict", state=state)
+            story.conflicts += found["total"]
 
 
 # -- the chapters
@@ -137,6 +145,39 @@ async def create_and_enrich(desk: Desk) -> None:
     row = await desk.until_row("the customer comes to Dynamics", "account", name="Alder Optics")
     desk.dynamics("account", row, creditlimit=25000.0, address1_city="Porto", address1_country="Portugal")
     await desk.until_record("its city comes to Salesforce", "Account", account, BillingCity="Porto")
+
+
+async def two_desks(desk: Desk) -> None:
+    """Both desks type another number at once; a steward swaps what the rule has chosen."""
+    account = desk.salesforce("Account", None, Name="Birch Foods", Phone="+44 20 7946 0021")
+    row = await desk.until_row("the customer comes to Dynamics", "account", name="Birch Foods")
+    canonical = await desk.until("it is known", lambda: desk.canonical("dynamics", row))
+    desk.dynamics("account", row, telephone1="+44 20 7946 0022")
+    desk.salesforce("Account", account, Phone="+44 20 7946 0023")
+    id = f"conflict/{canonical}/phone"
+    asked = await desk.until("a steward is asked", lambda: desk.asks("/v1/review", id=id))
+    (other,) = [side["value"] for side in asked["sides"] if not side["counts"]]
+    await desk.orders("/v1/decisions", {"verb": "swap", "review": id, "by": "the demo", "why": "she called"})
+    await desk.until_row("the other number comes to Dynamics", "account", name="Birch Foods", telephone1=other)
+    await desk.until_record("the other number comes to Salesforce", "Account", account, Phone=other)
+
+
+async def merge(desk: Desk) -> None:
+    """Somebody merges two customers in Salesforce, and their rows in Dynamics."""
+    names = ("Cedar Energy", "Cedar Energy Ltd")
+    winner, loser = (desk.salesforce("Account", None, Name=name) for name in names)
+    rows = [await desk.until_row("both come to Dynamics", "account", name=name) for name in names]
+    await desk.until("both are known", lambda: desk.canonical("dynamics", rows[1]))
+    desk.stage.org.merge("Account", winner, [loser])
+    desk.stage.environment.merge("account", rows[0], rows[1], {})
+    desk.story.edits += 2
+
+    async def one() -> bool:
+        people = [("salesforce", winner), ("salesforce", loser), ("dynamics", rows[0]), ("dynamics", rows[1])]
+        return len({await desk.canonical(*one) for one in people}) == 1
+
+    await desk.until("their golden records are one", one)
+    desk.story.merges += 1
 
 
 async def outage(desk: Desk) -> None:
@@ -178,4 +219,4 @@ async def _letters(desk: Desk) -> list[dict[str, Any]]:
     return letters
 
 
-CHAPTERS = (create_and_enrich, outage, refused_and_replayed)
+CHAPTERS = (create_and_enrich, two_desks, merge, outage, refused_and_replayed)
