@@ -68,7 +68,8 @@ class LedgerView(BaseModel):
     subjects: dict[str, dict[str, int]] = Field(description="Per system/entity, each outcome's count.")
     totals: dict[str, int]
     deliveries: dict[str, dict[str, int]] = Field(
-        description="Per system/entity: written, refused, retries, parked, dead."
+        description="Per system/entity what became of its writes: written, superseded, parked, dead; and of what retries, "
+        "conflicts, held, second_pass were counted."
     )
     frames: int = Field(description="Frames under way between stages.")
     hints: int = Field(description="Webhook hints that wait for their re-read.")

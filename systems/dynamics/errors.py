@@ -5,6 +5,7 @@ Promises: pure; every failure becomes one of the `PlatformError`s; a code that n
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from isthmus.config.errors import AuthError, ConflictError, PermanentError, PlatformError, TransientError
@@ -19,6 +20,8 @@ EXPIRED_LINK = "0x80044352"
 # dynamics.md §3.3, §3.5
 TRANSIENT = {"0x80072321", "0x80072322", "0x80072326", "0x80040216", "0x80044150", "0x80044151"}
 CONFLICT = {NOT_FOUND, KEY_NOT_FOUND, VERSION_MISMATCH}
+# SQL Server gives one of two writers up, under the code of any SQL error.
+DEADLOCK = re.compile(r"deadlock", re.IGNORECASE)
 RETRIED_STATUSES = {408, 429}
 
 HINTS = {
@@ -35,8 +38,14 @@ def web_api_error(status: int, body: Any, retry_after: float | None = None) -> P
     code, message = _code_and_message(body)
     text = f"Dynamics answers {status} {code}: {message}"[:LONGEST_MESSAGE].rstrip(": ")
     kind = _kind(status, code)
-    wait = retry_after if kind is TransientError else None
-    return kind(text, code=code or f"HTTP_{status}", hint=HINTS.get(code), retry_after=wait)
+    passes = kind is TransientError
+    return kind(
+        text,
+        code=code or f"HTTP_{status}",
+        hint=HINTS.get(code),
+        retry_after=retry_after if passes else None,
+        of_record=passes and DEADLOCK.search(message) is not None,
+    )
 
 
 def _code_and_message(body: Any) -> tuple[str, str]:

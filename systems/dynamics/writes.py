@@ -212,7 +212,7 @@ def _refusal(answer: Answer, wish: Write) -> PlatformError:
         return MissingReference(str(fault), code=fault.code)
     if wish.record_id is None and wish.if_version is None and isinstance(fault, ConflictError):
         # There is no row to read again: an upsert that only updates met one that was deleted meanwhile.
-        return TransientError(str(fault), code=fault.code)
+        return TransientError(str(fault), code=fault.code, of_record=True)
     return fault
 
 
@@ -262,7 +262,7 @@ async def _read_back(environment: Session, mapping: SystemMapping, wishes: Seque
 
 def _seen(mapping: SystemMapping, wish: Write, found: records.Found | None) -> Told:
     if found is None:
-        return TransientError("the row that was written is not there", code="ANSWER")
+        return TransientError("the row that was written is not there", code="ANSWER", of_record=True)
     row = records.row(mapping, str(found[mapping.primary_key]).lower(), found)
     ours = all(row.fields.get(name) == value for name, value in wish.fields.items())
     return Written(row.record_id, row.version if ours else None, created=False)

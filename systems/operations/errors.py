@@ -29,7 +29,7 @@ def odata_error(status: int, body: Any, retry_after: float | None = None) -> Pla
     kind, code = _judged(status, kind_name, message)
     text = f"Operations answers {status}: {message}"[:LONGEST_MESSAGE].rstrip(": ")
     wait = retry_after if kind is TransientError else None
-    return kind(text, code=code, hint=HINTS.get(code), retry_after=wait)
+    return kind(text, code=code, hint=HINTS.get(code), retry_after=wait, of_record=code == "DEADLOCK")
 
 
 def _judged(status: int, kind: str, message: str) -> tuple[type[PlatformError], str]:

@@ -66,7 +66,8 @@ class Writer:
             raise PermanentError(f"{mapping.object} is named by {', '.join(own)} together", code="UNSUPPORTED")
         known = await self._find(mapping, Write(mapping.object, reference, None, {}))
         if known is None:
-            raise TransientError(f"no {mapping.object} carries the reference {reference} yet", code="PARENT_MISSING")
+            text = f"no {mapping.object} carries the reference {reference} yet"
+            raise TransientError(text, code="PARENT_MISSING", of_record=True)
         return plain(key_of(known)[own[0]])
 
     # -- create
@@ -79,7 +80,8 @@ class Writer:
                 return _created(mapping, wish, answer.json())
             raise odata_error(answer.status, answer.json(), answer.retry_after)
         except ConflictError as fault:
-            raise TransientError(str(fault), code=fault.code) from fault  # there is nothing to read again
+            # There is nothing to read again.
+            raise TransientError(str(fault), code=fault.code, of_record=True) from fault
         except TransientError as fault:
             if fault.code in UNTOUCHED:
                 raise
@@ -94,6 +96,7 @@ class Writer:
                 f"{fault}; nobody knows whether the record was created",
                 code="IN_DOUBT",
                 retry_after=max(fault.retry_after or 0.0, self._environment.config.settle),
+                of_record=fault.of_record,
             ) from fault
         self._doubts.pop(name, None)
         return Written(known, None, created=True)
@@ -104,7 +107,8 @@ class Writer:
             return
         left = until - time.monotonic()
         if left > 0:
-            raise TransientError("an earlier create may still be under way", code="IN_DOUBT", retry_after=left)
+            text = "an earlier create may still be under way"
+            raise TransientError(text, code="IN_DOUBT", retry_after=left, of_record=True)
         del self._doubts[name]
 
     async def _find(self, mapping: SystemMapping, wish: Write) -> str | None:
@@ -213,5 +217,5 @@ def _refusal(answer: Answer, wish: Write) -> PlatformError:
     if answer.status == 404:
         fault = ConflictError(str(fault), code=fault.code)
     if wish.record_id is None and wish.if_version is None and isinstance(fault, ConflictError):
-        return TransientError(str(fault), code=fault.code)
+        return TransientError(str(fault), code=fault.code, of_record=True)
     return fault

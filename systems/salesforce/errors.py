@@ -35,6 +35,8 @@ RETRY = {
     "PROCESSING_HALTED",
     "INVALID_QUERY_LOCATOR",
 }
+# A lock, or another record of the same call: other records would have been taken.
+OF_RECORD = {"UNABLE_TO_LOCK_ROW", "ALL_OR_NONE_OPERATION_ROLLED_BACK", "PROCESSING_HALTED"}
 WAIT = {"REQUEST_LIMIT_EXCEEDED", "STORAGE_LIMIT_EXCEEDED"}
 CONFLICT = {"ENTITY_IS_DELETED", "NOT_FOUND"}
 AUTH = {"INVALID_SESSION_ID", "INVALID_AUTH_HEADER"}
@@ -107,9 +109,10 @@ def rest_error(status: int, body: Any, retry_after: float | None = None) -> Plat
     wait = retry_after if retry_after is not None else _wait(code, message)
     hint = HINTS.get(code) or next((hint for start, hint in FAMILIES.items() if code.startswith(start)), None)
     hint = hint or STATUS_HINTS.get(status)
-    return kind(
-        text, code=code or f"HTTP_{status}", hint=hint, retry_after=wait if issubclass(kind, TransientError) else None
-    )
+    if not issubclass(kind, TransientError):
+        return kind(text, code=code or f"HTTP_{status}", hint=hint)
+    of_record = kind is MissingReference or code in OF_RECORD or "UNABLE_TO_LOCK_ROW" in message
+    return kind(text, code=code or f"HTTP_{status}", hint=hint, retry_after=wait, of_record=of_record)
 
 
 def _kind(status: int, code: str, message: str) -> type[PlatformError]:

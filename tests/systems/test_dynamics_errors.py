@@ -70,3 +70,13 @@ def test_a_refused_login_tells_the_first_line_only() -> None:
 def test_an_authority_that_is_down_is_waited_for() -> None:
     assert type(login_error(503, None)) is TransientError
     assert type(login_error(400, None)) is AuthError
+
+
+@pytest.mark.parametrize(
+    ("message", "of_record"),
+    [("Generic SQL error: the transaction was deadlocked on lock resources.", True), ("Generic SQL error.", False)],
+)
+def test_a_deadlock_says_nothing_of_the_environment(message: str, of_record: bool) -> None:
+    fault = web_api_error(500, one("0x80044150", message))
+    assert isinstance(fault, TransientError)
+    assert fault.of_record is of_record

@@ -62,3 +62,8 @@ def test_the_message_is_the_reason_and_no_stack() -> None:
     assert "Customer group" in text
     assert " at " not in text
     assert len(str(odata_error(400, one("x" * 5000)))) <= 500
+
+
+def test_a_deadlock_says_nothing_of_the_environment() -> None:
+    assert odata_error(500, one("Cannot create a record: deadlock.", WRITE)).of_record
+    assert not odata_error(503, None).of_record

@@ -136,3 +136,20 @@ def test_a_refused_login_is_told_and_a_busy_one_is_waited_for() -> None:
 def test_the_wrong_domain_is_told_as_such() -> None:
     body = {"error": "invalid_grant", "error_description": "request not supported on this domain"}
     assert "My Domain" in login_error(400, body).hint
+
+
+@pytest.mark.parametrize(
+    ("body", "of_record"),
+    [
+        (one("UNABLE_TO_LOCK_ROW"), True),
+        (one("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "T: UNABLE_TO_LOCK_ROW, unable to…"), True),
+        (one("PROCESSING_HALTED"), True),
+        (one("INVALID_FIELD", "Foreign key external ID: 5 not found for field X in entity Y"), True),
+        (one("SERVER_UNAVAILABLE"), False),
+        (one("REQUEST_LIMIT_EXCEEDED"), False),
+    ],
+)
+def test_a_locked_row_says_nothing_of_the_org(body: Any, of_record: bool) -> None:
+    fault = rest_error(400, body)
+    assert isinstance(fault, TransientError)
+    assert fault.of_record is of_record
