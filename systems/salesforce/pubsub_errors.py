@@ -1,7 +1,8 @@
 """What the Pub/Sub API's failures mean: the error code of the trailers first, the gRPC status where there is none
 (salesforce.md §2.5).
 
-Promises: pure; every failure becomes one of the `PlatformError`s; a code that nobody knows is judged by its status.
+Promises: pure; every failure becomes one of the `PlatformError`s; a code that nobody knows is judged by its status. What
+grpc.aio makes of a call that ended while it was written to (INTERNAL, no trailers) is asked again until it is known.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ PREFIX = "sfdc.platform.eventbus.grpc."
 # The status says INVALID_ARGUMENT of all of these, and of our own mistakes.
 LOST = {"subscription.fetch.replayid.corrupted", "subscription.fetch.replayid.validation.failed"}
 AUTH = {"service.auth.error", "service.auth.headers.invalid", "service.auth.refresh.invalid"}
+REPLAY_TEXT = "The Replay ID validation failed"
 CROWD = {
     "service.protection.triggered",
     "service.protection.stream.limit.triggered",
@@ -47,7 +49,7 @@ LOST_HINT = "re-read every record, then start again from -2: changes that were n
 def pubsub_error(status: str, error_code: str, details: str) -> PlatformError:
     """The error for a call that ended: the status's name, `error-code` of its trailers or "", and its text, which ends
     with the rpc id that Salesforce's support asks for."""
-    code = error_code.removeprefix(PREFIX)
+    code = error_code.removeprefix(PREFIX) or _by_text(details)
     text = f"Salesforce's Pub/Sub API says {code or status}: {details}"[:LONGEST_MESSAGE].rstrip(": ")
     if code in LOST:
         return ReplayLost(text, hint=LOST_HINT)
@@ -62,6 +64,11 @@ def pubsub_error(status: str, error_code: str, details: str) -> PlatformError:
     if code in PERMANENT:
         return PermanentError(text, code="NO_CHANNEL" if code.startswith("topic.") else None, hint=HINTS.get(code))
     return TransientError(text, code="SESSION") if code in PASSING else _by_status(status, text)
+
+
+def _by_text(details: str) -> str:
+    """The code of a failure that came without one: of what would be lost in silence, the text is known as well."""
+    return "subscription.fetch.replayid.corrupted" if REPLAY_TEXT in details else ""
 
 
 def _by_status(status: str, text: str) -> PlatformError:

@@ -61,7 +61,12 @@ class Caller:
         # A refusal may be quicker than we are.
         with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
             await call.write(api.FetchRequest(**{"topic_name": ALL, "num_requested": 10, **first}))
-        return call
+        return await self.subscribe(**first) if await forgotten(call) else call
+
+
+async def forgotten(call: Any) -> bool:
+    """Did the call end just while it was written to? grpc.aio then makes a status of its own, and the server's is lost."""
+    return call.done() and await call.code() == grpc.StatusCode.INTERNAL and not await call.trailing_metadata()
 
 
 async def drained(call: Any) -> None:

@@ -22,7 +22,7 @@ from isthmus.config.mapping import load_mappings
 from isthmus.simulators.dynamics.certificates import server_context
 from isthmus.simulators.salesforce import Field, SalesforceOrg, serve_salesforce
 from isthmus.simulators.salesforce.pubsub import PubSub, serve_pubsub
-from isthmus.simulators.salesforce.pubsub_refusals import CUT, NO_SCHEMA, NO_TOPIC, QUOTA, UNAUTHENTICATED
+from isthmus.simulators.salesforce.pubsub_refusals import CUT, NO_SCHEMA, NO_TOPIC, QUOTA, UNAUTHENTICATED, Refusal
 from isthmus.simulators.salesforce.tell import Told, tell
 from isthmus.systems.http import Token
 from isthmus.systems.protocol import Delivery
@@ -33,6 +33,8 @@ from isthmus.systems.salesforce.pubsub_errors import PREFIX, pubsub_error
 from isthmus.systems.salesforce.pubsub_session import TOP_UP, WINDOW, PubSubSession, read_up_to
 
 ALL = "/data/ChangeEvents"
+# What is left of any refusal where the call ended while it was written to: grpc.aio's own status, and no trailers.
+UNSAID = Refusal(grpc.StatusCode.INTERNAL, "", "Internal error from Core")
 
 
 @dataclass(frozen=True)
@@ -201,12 +203,14 @@ async def test_a_token_refused_twice_in_a_row_is_the_callers(world: World) -> No
             await anext(changes)
 
 
-async def test_a_replay_id_that_the_org_has_forgotten_is_healed_loudly(world: World) -> None:
+@pytest.mark.parametrize("unsaid", [0, 2])
+async def test_a_replay_id_that_the_org_has_forgotten_is_healed_loudly(world: World, unsaid: int) -> None:
     world.accounts(1)
     async with listening(world) as changes:
         (first,) = await take(changes, 1)
     world.accounts(1)
     world.org.expire_replay()
+    world.server.refuse_next("Subscribe", *[UNSAID] * unsaid)
     async with listening(world, first.position) as changes:
         healing = await anext(changes)
     assert "replayid.corrupted" in (healing.alert or "")
@@ -441,6 +445,8 @@ asyncio.run(main())
         ("UNAVAILABLE", "", TransientError, "NETWORK"),
         ("UNAUTHENTICATED", "", AuthError, "AUTH"),
         ("DEADLINE_EXCEEDED", "", TransientError, "NETWORK"),
+        # What grpc.aio makes of a call that ended while it was written to.
+        ("INTERNAL", "", TransientError, "NETWORK"),
     ],
 )
 def test_the_error_code_says_what_a_failure_means(
@@ -451,6 +457,11 @@ def test_the_error_code_says_what_a_failure_means(
     assert "rpcId: 7" in str(fault)
     assert (fault.retry_after is not None) == (named in ("QUOTA", "CROWD"))
     assert fault.hint or kind is TransientError or code in ("", "something.new")
+
+
+def test_a_forgotten_replay_id_is_known_by_its_text_where_the_code_is_missing() -> None:
+    fault = pubsub_error("INVALID_ARGUMENT", "", "The Replay ID validation failed. Ensure that it is valid. rpcId: 7")
+    assert isinstance(fault, ReplayLost)
 
 
 # -- check
