@@ -136,6 +136,11 @@ class SystemMapping(Declared):
         return {one.column: n for n, one in self.declared.items() if one.inward and one.column not in shared}
 
     @cached_property
+    def listened(self) -> bool:
+        """Do we listen to it at all, or only write it?"""
+        return any(one.inward for one in self.declared.values())
+
+    @cached_property
     def outward(self) -> frozenset[str]:
         """The canonical fields that we write."""
         return frozenset(name for name, one in self.declared.items() if one.outward)

@@ -25,7 +25,7 @@ from rich.table import Table
 from isthmus.node.broker import local_kafka
 from isthmus.node.proof import Events, disagreements, read_events
 from isthmus.node.story import Story, tell
-from isthmus.node.theatre import Progress, Theatre, settle, theatre
+from isthmus.node.theatre import Progress, Theatre, settle, theatre, with_tasks
 from isthmus.simulators.salesforce import SalesforceOrg
 
 SETTLE_SECONDS = 300.0
@@ -112,7 +112,10 @@ async def _run(*, once: bool, as_json: bool, size: int, seed: int) -> int:
         async with local_kafka() as bootstrap:
             namespace = f"demo-{secrets.token_hex(3)}."
             screen.print(f"Kafka at {bootstrap}; starting both simulators and a worker")
-            async with theatre(Path(folder), bootstrap=bootstrap, namespace=namespace, seed=seed) as stage:
+            entities = with_tasks(Path(folder) / "entities")
+            async with theatre(
+                Path(folder), bootstrap=bootstrap, namespace=namespace, seed=seed, entities=entities
+            ) as stage:
                 found = await _perform(stage, screen, size=size, seed=seed, pause=0.02 if once else 0.2)
                 _tell(found, screen, as_json=as_json)
                 if not once:

@@ -76,6 +76,17 @@ class Desk:
         found = await self.asks(f"/v1/xref/{system}/{native_id}")
         return found["canonical"] if found else None
 
+    async def rejected(self, native_id: str) -> list[Any]:
+        """What is asked about a record of Salesforce that breaks rules."""
+        canonical = await self.canonical("salesforce", native_id)
+        found = await self.asks("/v1/reviews", kind="rejected")
+        return [one for one in found["reviews"] if one["canonical"] == canonical] if found else []
+
+    async def task(self, about: str, status: str) -> str | None:
+        """The task about a record, in this status."""
+        rows = self.stage.org.rows("Task").items()
+        return next((one for one, row in rows if row.get("WhatId") == about and row.get("Status") == status), None)
+
     async def orders(self, path: str, body: Mapping[str, Any]) -> Any:
         """What came of an operator's order."""
         async with self._session.post(f"{self.stage.worker.url}{path}", json=body) as response:
@@ -180,6 +191,20 @@ async def merge(desk: Desk) -> None:
     desk.story.merges += 1
 
 
+async def bad_record(desk: Desk) -> None:
+    """A credit limit below zero goes no further; its steward has a task, which is done when it is put right."""
+    account = desk.salesforce("Account", None, Name="Dover Marine")
+    row = await desk.until_row("the customer comes to Dynamics", "account", name="Dover Marine")
+    desk.dynamics("account", row, creditlimit=-1000.0)
+    asked = await desk.until("it is rejected", lambda: desk.rejected(account))
+    task = await desk.until("its steward has a task", lambda: desk.task(account, "Not Started"))
+    desk.story.rejected += len(asked)
+    desk.story.tasks_opened += 1
+    desk.dynamics("account", row, creditlimit=1000.0)
+    await desk.until_record("its limit comes to Salesforce", "Account", account, Credit_Limit__c=1000)
+    await desk.until_record("the task is completed", "Task", task, Status="Completed")
+
+
 async def outage(desk: Desk) -> None:
     """Dynamics is away until its breaker opens, while Salesforce works on."""
     began = time.monotonic()
@@ -219,4 +244,4 @@ async def _letters(desk: Desk) -> list[dict[str, Any]]:
     return letters
 
 
-CHAPTERS = (create_and_enrich, two_desks, merge, outage, refused_and_replayed)
+CHAPTERS = (create_and_enrich, two_desks, merge, bad_record, outage, refused_and_replayed)

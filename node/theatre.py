@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import secrets
+import shutil
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from typing import Any
 import aiohttp
 
 from isthmus.config.errors import IsthmusError
-from isthmus.config.mapping import Mappings, load_mappings
+from isthmus.config.mapping import ENTITIES, Mappings, load_mappings
 from isthmus.node.stagehand import Worker, free_port
 from isthmus.simulators.day import Day
 from isthmus.simulators.dynamics import DynamicsEnvironment, serve_dynamics
@@ -28,6 +29,8 @@ from isthmus.simulators.salesforce import SalesforceOrg, serve_pubsub, serve_sal
 CALM_SECONDS = 1.5
 OPERATOR = "the-demo's-operator"
 TOLD = ("Create", "Update", "Delete", "Merge")
+# The field of a task that points at a record of each entity.
+ABOUT = {"account": "about", "contact": "who"}
 NOTHING_MORE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -64,19 +67,37 @@ class Theatre:
 
 @contextlib.asynccontextmanager
 async def theatre(
-    folder: Path, *, bootstrap: str, namespace: str, seed: int = 1, more: Mapping[str, str] = NOTHING_MORE
+    folder: Path,
+    *,
+    bootstrap: str,
+    namespace: str,
+    seed: int = 1,
+    more: Mapping[str, str] = NOTHING_MORE,
+    entities: Path = ENTITIES,
 ) -> AsyncIterator[Theatre]:
     """Both simulators, connected to a worker that is ready; `more` are further variables for it."""
     org, environment = SalesforceOrg(seed=seed), DynamicsEnvironment(seed=seed)
     async with serve_salesforce(org) as url, serve_pubsub(org) as pubsub, serve_dynamics(environment) as dynamics:
         code = secrets.token_urlsafe(16)
         settings = worker_settings(folder, bootstrap, namespace, org, url, environment, dynamics.http_url, code)
-        settings |= {**listening_by(pubsub.url), **more}
+        settings |= {"ISTHMUS_ENTITIES_DIR": str(entities), **listening_by(pubsub.url), **more}
         async with Worker(settings, folder / "worker.log") as worker:
             door = f"{worker.url}/webhooks/dynamics"
             environment.register_webhook(door, auth=("WebhookKey", code), messages=TOLD)
             await worker.ready()
-            yield Theatre(bootstrap, namespace, org, environment, worker, load_mappings(), f"{door}?code={code}")
+            yield Theatre(
+                bootstrap, namespace, org, environment, worker, load_mappings(entities), f"{door}?code={code}"
+            )
+
+
+def with_tasks(folder: Path) -> Path:
+    """The entities that come with us, with tasks for their stewards; in this folder."""
+    folder.mkdir()
+    shutil.copy(ENTITIES / "optional" / "task.yaml", folder)
+    for name, about in ABOUT.items():
+        told = (ENTITIES / f"{name}.yaml").read_text()
+        (folder / f"{name}.yaml").write_text(f"{told}stewards: {{tasks: task, about: {{{about}: salesforce}}}}\n")
+    return folder
 
 
 def worker_settings(

@@ -104,6 +104,7 @@ TASK = _object(
     Field("Status", "picklist", options=("Not Started", "In Progress", "Completed")),
     Field("Priority", "picklist", options=("High", "Normal", "Low")),
     Field("WhatId", "reference"),
+    Field("WhoId", "reference"),
     Field("OwnerId", "reference"),
     Field("Isthmus_Id__c", length=36, external_id=True),
 )

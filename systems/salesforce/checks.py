@@ -33,7 +33,7 @@ async def check(org: Session, objects: Mapping[str, SystemMapping]) -> list[Find
         told = await _object(org, mapping)
         found += told
         # An object that is missing, or may not be seen, is one finding and not two.
-        there += [mapping.object] if len(told) > 1 else []
+        there += [mapping.object] if len(told) > 1 and mapping.listened else []
     return [*found, *await channels(org, there), *_calls(org)]
 
 

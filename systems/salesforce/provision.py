@@ -33,8 +33,9 @@ async def provision(org: Session, objects: Mapping[str, SystemMapping], apply: b
     findings = [await tracking.exists(org, channel, apply=apply) for channel in custom]
     for mapping in objects.values():
         findings += await _object(org, mapping, grants, apply)
-        findings.append(await tracking.tracked(org, mapping.object, apply=apply))
-    return [*findings, *(await _object(org, TASK, grants, apply))]
+        if mapping.listened:
+            findings.append(await tracking.tracked(org, mapping.object, apply=apply))
+    return findings if TASK.object in objects else [*findings, *(await _object(org, TASK, grants, apply))]
 
 
 async def _object(org: Session, mapping: SystemMapping, grants: Grants, apply: bool) -> list[Finding]:
