@@ -143,7 +143,7 @@ def _died(unit: Unit, system: str, raw: bytes) -> dict[str, str]:
         wish = msgspec.json.decode(raw, type=DesiredWrite)
     except msgspec.MsgspecError:
         return {}
-    if wish.system != system:
+    if wish.system != system or wish.withdrawn:
         return {}
     report(unit, wish, buried(wish), wish.native_id, None)
     unit.count(wish.system, wish.entity, "delivery_dead")

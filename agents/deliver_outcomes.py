@@ -1,7 +1,7 @@
 """What came of a write: a report to merge, a place among the parked, or a dead letter.
 
-Promises: every wish has one outcome in the ledger, `delivery_` written, unchanged, superseded, parked or dead; a later one
-moves it.
+Promises: every wish that merge counted as `delivery_intended` has one outcome in the ledger, `delivery_` written,
+unchanged, superseded, parked or dead; a later one moves it. What of a wish is left for a second pass is one intent more.
 """
 
 from __future__ import annotations
@@ -80,6 +80,7 @@ def _second_pass(unit: Unit, target: Target, wish: DesiredWrite, now: float) -> 
     attempt = Attempt(wish, 1, (Tried(now, MissingReference.code, why),))
     park(unit, target, attempt, now + target.patience.wait(wish.canonical, 1, None), why)
     unit.count(target.system, wish.entity, "delivery_second_pass")
+    unit.count(target.system, wish.entity, "delivery_intended")
 
 
 def park(unit: Unit, target: Target, attempt: Attempt, due: float, why: str) -> None:

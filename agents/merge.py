@@ -126,6 +126,8 @@ def _tell(unit: Unit, folded: Folded) -> None:
     if folded.event is not None:
         unit.publish(Record(f"events.{folded.state.entity}", *to_kafka(folded.event)))
     for write in folded.writes:
+        if not write.withdrawn:
+            unit.count(write.system, write.entity, "delivery_intended")
         unit.send(f"writes.{write.system}", key, write)
     for review in folded.reviews:
         unit.send("reviews", review.id.encode(), review)

@@ -63,13 +63,13 @@ class XrefView(BaseModel):
 
 
 class LedgerView(BaseModel):
-    """The books: received = applied + unchanged + echo + parked + dead + in_flight."""
+    """The books: per source received = applied + unchanged + echo + parked + dead + in_flight, and per target likewise."""
 
     subjects: dict[str, dict[str, int]] = Field(description="Per system/entity, each outcome's count.")
     totals: dict[str, int]
     deliveries: dict[str, dict[str, int]] = Field(
-        description="Per system/entity what became of its writes: written, superseded, parked, dead; and of what retries, "
-        "conflicts, held, second_pass were counted."
+        description="Per target: intended = written + unchanged + superseded + parked + dead + in_flight; beside that, "
+        "how many retries, conflicts, held, second_pass there were."
     )
     frames: int = Field(description="Frames under way between stages.")
     hints: int = Field(description="Webhook hints that wait for their re-read.")

@@ -1,8 +1,9 @@
 """The ledger: what became of every change that was accepted, summed over the markers of all stage partitions.
 
-Promises: `received = applied + unchanged + echo + parked + dead + in_flight`, and `in_flight` is zero when no frame is
-under way. Both sides are counted apart (outcomes where they were decided, frames by their numbers), so a lost or
-invented change shows.
+Promises: per source `received = applied + unchanged + echo + parked + dead + in_flight`, per target
+`intended = written + unchanged + superseded + parked + dead + in_flight`; `in_flight` is zero when no frame is under way.
+Both sides are counted apart (outcomes where they were decided, frames by their numbers), so a lost or invented change or
+write shows.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from isthmus.tables.marker import Marker
 
 OUTCOMES = ("applied", "unchanged", "echo", "parked", "dead")
 DELIVERY = "delivery_"
+# What becomes of a write; whatever else is counted of deliveries (retries, conflicts) is beside the books.
+DELIVERED = ("written", "unchanged", "superseded", "parked", "dead")
 
 
 @dataclass(slots=True)
@@ -62,9 +65,11 @@ def balance(tally: Tally, expected_lanes: Iterable[str]) -> Ledger:
     totals = {name: sum(line[name] for line in subjects.values()) for name in ("received", *OUTCOMES, "in_flight")}
     frames = sum(number - tally.done.get(way, 0) for way, number in tally.sent.items())
     complete = set(expected_lanes) <= set(tally.lanes)
-    flying = [line["in_flight"] for line in subjects.values()]
+    deliveries = _deliveries(tally)
+    # Books of before intents were counted have none, and nothing to hold their outcomes against.
+    flying = [line["in_flight"] for line in (*subjects.values(), *deliveries.values()) if "in_flight" in line]
     even = all(number == 0 for number in flying) if frames == 0 else all(number >= 0 for number in flying)
-    return Ledger(subjects, totals, _deliveries(tally), frames, complete, complete and even)
+    return Ledger(subjects, totals, deliveries, frames, complete, complete and even)
 
 
 def _line(counts: Mapping[str, int]) -> dict[str, int]:
@@ -78,7 +83,15 @@ def _deliveries(tally: Tally) -> dict[str, dict[str, int]]:
         subject: {name.removeprefix(DELIVERY): n for name, n in counts.items() if name.startswith(DELIVERY)}
         for subject, counts in sorted(tally.counts.items())
     }
-    return {subject: counts for subject, counts in found.items() if counts}
+    return {subject: _written(counts) for subject, counts in found.items() if counts}
+
+
+def _written(counts: dict[str, int]) -> dict[str, int]:
+    """A target's line, with what is under way where that is known."""
+    if "intended" not in counts:
+        return counts
+    line = counts | {name: counts.get(name, 0) for name in ("intended", *DELIVERED)}
+    return line | {"in_flight": line["intended"] - sum(line[name] for name in DELIVERED)}
 
 
 def _sum(into: dict[str, dict[str, int]], counts: Mapping[str, Mapping[str, int]]) -> None:

@@ -42,7 +42,10 @@ async def test_a_loser_hands_over_before_it_forwards_and_says_where_its_records_
     ]
     assert {(one["native_id"], one["canonical"]) for one in sent(unit, "links")} == {("S1", "w")}
     assert [one["withdrawn"] for one in sent(unit, "writes.dynamics")] == [True]
-    assert desk.counts == {"salesforce/account": {"applied": 1}}  # what was forwarded is counted where it is folded
+    assert desk.counts == {  # what was forwarded is counted where it is folded; what takes back intends nothing
+        "salesforce/account": {"applied": 1},
+        "dynamics/account": {"delivery_intended": 1},
+    }
 
 
 async def test_what_is_taken_back_is_neither_written_nor_parked_any_more() -> None:

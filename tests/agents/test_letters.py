@@ -295,7 +295,8 @@ async def test_a_dead_write_replayed_is_told_again_where_it_is_lacking_still(des
     assert [write.fields["name"] for write in target.written] == ["old"]
     await passed_on(done, "merge", merging)
     assert (await order(desk, letter, "replay")).frames == {}
-    assert books(desk, here)["dynamics/account"] == {
+    assert books(desk, here, merging)["dynamics/account"] == {
+        "delivery_intended": 2,
         "delivery_superseded": 1,
         "delivery_written": 1,
     }

@@ -114,6 +114,10 @@ async def test_two_records_that_point_at_each_other_end_so(name: str, together: 
             await later(desk, place)
         assert place.pointers() == ({("a", "c")}, {("c", "a")})
         assert desk.counts[f"{name}/account"]["delivery_parked"] == 0
+        for entity in ("account", "contact"):  # a second pass is an intent of its own, beside the one wish of each
+            line = desk.counts[f"{name}/{entity}"]
+            ended = line.get("delivery_written", 0) + line.get("delivery_superseded", 0)
+            assert ended == 1 + line.get("delivery_intended", 0)
         assert "delivery_dead" not in desk.counts[f"{name}/account"] | desk.counts[f"{name}/contact"]
 
 
