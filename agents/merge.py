@@ -31,8 +31,8 @@ from isthmus.codecs.linked import (
 from isthmus.config.mapping import EntityMapping, Mappings
 from isthmus.tables.activations import IN_FORCE
 from isthmus.tables.fold import fold
-from isthmus.tables.folded import Asides, Folded
-from isthmus.tables.golden import GOLDEN
+from isthmus.tables.folded import Asides, Folded, Outcome
+from isthmus.tables.golden import GOLDEN, Golden
 from isthmus.tables.rules import Rules, Versions
 from isthmus.tables.stage import Batch, Input, Stage
 from isthmus.tables.unit import Record, Unit
@@ -68,6 +68,9 @@ def merge(unit: Unit, item: Folding | Leaving, rules: Rules) -> None:
     if state is not None and state.redirect is not None:
         forward(unit, state, item)
         return
+    if isinstance(item, Linked):
+        _change(unit, state, item, rules[item.entity])
+        return
     if isinstance(item, Yield):
         give_way(unit, state, item, rules[item.entity])
         return
@@ -81,19 +84,28 @@ def merge(unit: Unit, item: Folding | Leaving, rules: Rules) -> None:
         return
     folded = fold(state, item, rules[item.entity])
     _tell(unit, folded)
-    _refer_all(unit, item, rules)
-    if isinstance(item, Loaded):  # what was scanned came by no stream, so it is received here
-        for row in item.rows:
-            unit.count(row.system, row.entity, "received")
-            unit.count(row.system, row.entity, folded.outcome or "unchanged")
-    elif folded.outcome is not None and isinstance(item, Linked | Decide):
+    if isinstance(item, Loaded):
+        _loaded(unit, item, folded.outcome, rules[item.entity])
+    elif folded.outcome is not None and isinstance(item, Decide):
         unit.count(item.system, item.entity, folded.outcome)
 
 
-def _refer_all(unit: Unit, item: Folding, rules: Rules) -> None:
-    for change in (item,) if isinstance(item, Linked) else item.rows if isinstance(item, Loaded) else ():
-        if change.refers:
-            _refer(unit, change.at(item.canonical), rules[item.entity])
+def _change(unit: Unit, state: Golden | None, item: Linked, mapping: EntityMapping) -> None:
+    folded = fold(state, item, mapping)
+    _tell(unit, folded)
+    if item.refers:
+        _refer(unit, item, mapping)
+    if folded.outcome is not None:
+        unit.count(item.system, item.entity, folded.outcome)
+
+
+def _loaded(unit: Unit, item: Loaded, outcome: Outcome | None, mapping: EntityMapping) -> None:
+    """What was scanned came by no stream, so it is received here."""
+    for row in item.rows:
+        if row.refers:
+            _refer(unit, row.at(item.canonical), mapping)
+        unit.count(row.system, row.entity, "received")
+        unit.count(row.system, row.entity, outcome or "unchanged")
 
 
 def _refer(unit: Unit, change: Linked, mapping: EntityMapping) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -38,7 +39,7 @@ class Quality(Declared):
         """What the rule itself looks at."""
         raise NotImplementedError
 
-    @property
+    @cached_property
     def watched(self) -> tuple[str, ...]:
         """The canonical fields that it looks at."""
         return (*self.fields_, *((self.when.field,) if self.when else ()))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from isthmus.codecs.events import Changed, Source
-from isthmus.codecs.linked import Absorb, Decide, Folding, Linked, Loaded, Report, Resolved, Settled, Tell
+from isthmus.codecs.linked import Absorb, Folding, Linked, Loaded, Report, Resolved, Settled, Tell
 from isthmus.codecs.reviews import STEWARD
 from isthmus.config.mapping import Choice, EntityMapping
 from isthmus.tables.conflicts import conflicts, settled
@@ -51,6 +51,8 @@ class Heard:
 def fold(state: Golden | None, item: Folding, mapping: EntityMapping) -> Folded:
     """Take one change, report or order into a golden record; `state` is used up."""
     golden = state or Golden(item.canonical, item.entity)
+    if isinstance(item, Linked):
+        return _fold_change(golden, item, mapping)
     if isinstance(item, Tell):
         return tell_again(golden, item, mapping)
     if isinstance(item, Report):
@@ -63,10 +65,8 @@ def fold(state: Golden | None, item: Folding, mapping: EntityMapping) -> Folded:
         return _load(golden, item, mapping)
     if isinstance(item, Resolved):
         return _resolved(golden, item, mapping)
-    if isinstance(item, Decide):
-        decided = _fold_change(golden, as_change(golden, item, mapping), mapping)
-        return dataclasses.replace(decided, reviews=(settled(item),))
-    return _fold_change(golden, item, mapping)
+    decided = _fold_change(golden, as_change(golden, item, mapping), mapping)
+    return dataclasses.replace(decided, reviews=(settled(item),))
 
 
 def _fold_change(golden: Golden, item: Linked, mapping: EntityMapping) -> Folded:
@@ -185,12 +185,17 @@ def _look(
     changed: dict[str, Changed] = {}
     system, native_id, choices = change.system, change.native_id, mapping.choices
     led, held = _led(golden, mapping, system), golden.registers[system][native_id]
+    # Where a system is not asked and nobody else has said anything, there is nothing to choose from.
+    asked, visible = mapping.heard.get(system, choices), golden.visible
     done: set[str] = set()
+    whole: set[str] = set()  # fields of groups that hold
     for one, before in touched.items():
         register, choice = held[one], choices.get(one)
-        if choice is None or one in done:
+        if choice is None or one in done or (one not in asked and one not in visible):
             continue
-        if one in led and not register.derived and (not choice.group or _holds(golden, choice, system, native_id)):
+        if choice.group and one in led and one not in whole and _holds(golden, choice, system, native_id):
+            whole.update(choice.fields)
+        if one in led and not register.derived and (one in whole or not choice.group):
             golden.show(one, system, native_id, choice.rule, None)
             _differs(changed, one, before, register, choice.rule, change, system, native_id)
         else:

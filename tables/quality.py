@@ -8,7 +8,7 @@ chance, no I/O.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -75,11 +75,14 @@ def judge(
     everything = anew or (before is not None and not before)
     if not rejected and not everything and mapping.watched.isdisjoint(changed):
         return None
-    alive = living(golden, mapping)
-    names = None if everything else {*changed}
-    broken = breaks(golden, mapping, names) if alive else {}
+    broken = breaks(golden, mapping, None if everything else changed)
     if not rejected and not broken:
         return None
+    alive = living(golden, mapping)
+    if not alive:
+        broken = {}
+        if not rejected:
+            return None
     held = golden.rejection = known or Rejection()
     if not rejected:
         held.living = tuple(sorted(alive if before is None else before))
@@ -96,12 +99,12 @@ def judge(
 # -- which rules are broken
 
 
-def breaks(golden: Golden, mapping: EntityMapping, names: set[str] | None) -> dict[str, str]:
+def breaks(golden: Golden, mapping: EntityMapping, names: Collection[str] | None) -> dict[str, str]:
     """The broken rules and why: of those that look at one of these fields or were broken (None: of all)."""
     known = golden.rejection.broken if golden.rejection is not None else {}
     found: dict[str, str] = {}
     for rule in mapping.quality:
-        if names is None or rule.name in known or not names.isdisjoint(rule.watched):
+        if names is None or rule.name in known or any(name in names for name in rule.watched):
             fault = _fault(golden, rule)
             if fault:
                 found[rule.name] = rule.message or fault
@@ -175,6 +178,8 @@ def _measure(value: Any) -> Decimal | datetime | None:
     """A number, or a moment (a day is its midnight, UTC); None for what is neither."""
     if isinstance(value, bool):
         return None
+    if isinstance(value, int):
+        return Decimal(value)
     try:
         number = Decimal(str(value))
         return number if number.is_finite() else None
