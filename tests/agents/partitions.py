@@ -81,10 +81,12 @@ class Answering:
 class Partitions:
     """`seed` decides the pace of each lane; `counts` is the ledger."""
 
-    def __init__(self, mappings: Mappings, seed: int, partitions: int = 3) -> None:
+    def __init__(
+        self, mappings: Mappings, seed: int, partitions: int = 3, systems: Sequence[Answering] | None = None
+    ) -> None:
         self.chance = random.Random(seed)
         self.partitions = partitions
-        self.systems = {name: Answering(name) for name in ("salesforce", "dynamics")}
+        self.systems = {one.name: one for one in systems or [Answering("salesforce"), Answering("dynamics")]}
         settings = Settings(kafka=Kafka(url="nowhere:1"), node=NodeSettings(http_port=1, partitions=partitions))
         self._stages = stages(settings, mappings, list(self.systems.values()), {})
         self._tables: dict[tuple[str, int], Memory] = defaultdict(Memory)
@@ -101,8 +103,15 @@ class Partitions:
                 stream = self.chance.choice(waiting)
                 self._tell(stream.popleft())
                 waiting = [one for one in waiting if one]
-            elif busy := self._busy():
-                await self._work(*self.chance.choice(busy))
+            else:
+                await self.step()
+
+    async def step(self) -> bool:
+        """Some lane's next unit of work; False where nothing is under way."""
+        busy = self._busy()
+        if busy:
+            await self._work(*self.chance.choice(busy))
+        return bool(busy)
 
     def say(self, *words: Any) -> None:
         """What was matched, or a person says."""
