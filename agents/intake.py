@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from isthmus.agents.intake_sweep import sweep
 from isthmus.codecs.arrival import Arrival, Link, Reread, Unlinked, native_key
 from isthmus.codecs.change import Change, Value
 from isthmus.codecs.dead import called, dead_letter, described
@@ -88,6 +89,9 @@ def accept(
         raise PlatformError(
             f"{system} {arrival.change.entity} is not mapped", code="UNMAPPED", hint="add it to an entity file"
         )
+    if arrival.swept:
+        sweep(unit, arrival, mapping)
+        return
     _receive(unit, system, mapping.entity, arrival.again)
     tag, translation = tags.get(system, ""), translations.of(system, arrival.change.entity)
     take(unit, arrival, mapping, tag, translation, merges=system in merging)
@@ -137,6 +141,8 @@ def take(
         unit.count(change.system, mapping.entity, "unchanged")
         return
     unit.put(DEDUP, key, recent)
+    if change.operation != "gap":
+        recent.gone = change.operation == "delete"
     match change.operation:
         case "overflow":
             _overflow(unit, arrival, mapping)

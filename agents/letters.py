@@ -18,7 +18,7 @@ import structlog
 from msgspec.structs import replace
 
 from isthmus.agents.reread import Understand
-from isthmus.agents.source import every_partition
+from isthmus.agents.source import spread
 from isthmus.codecs.arrival import Arrival, Reread, Unlinked, native_key
 from isthmus.codecs.dead import LARGEST, DeadLetter, described
 from isthmus.codecs.frames import Elements
@@ -190,10 +190,10 @@ def _of_system(system: str, arrival: Arrival) -> Arrival:
 
 
 def _ask(unit: Unit, system: str, ask: Reread) -> None:
-    topic = f"rereads.{system}"
-    keys = every_partition(unit.partitions) if ask.swept else [native_key(system, ask.record_id)]
-    for key in keys:
-        unit.send(topic, key, ask)
+    if ask.swept:
+        spread(unit, system, ask)
+    else:
+        unit.send(f"rereads.{system}", native_key(system, ask.record_id), ask)
 
 
 def _move(unit: Unit, letter: Letter, change: bool) -> None:

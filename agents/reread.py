@@ -22,12 +22,9 @@ from isthmus.codecs.dead import dead_letter, described
 from isthmus.codecs.frames import Elements, encode
 from isthmus.config.errors import DecodeError, PermanentError, PlatformError
 from isthmus.systems.protocol import Row, System
-from isthmus.tables.rows import KnownRow, news, numbered, read_change, rows
+from isthmus.tables.rows import KnownRow, news, numbered, read_change, rows, too_many, too_many_gone
 from isthmus.tables.stage import Batch, Input, Stage
 from isthmus.tables.unit import Table, Unit
-
-SWEPT_AT_LEAST = 10
-SWEPT_SHARE = 0.1
 
 log = structlog.get_logger()
 Understand = Callable[[Any], Sequence[Reread]]
@@ -50,8 +47,10 @@ def stage(system: System, understand: Understand | None, versioned: bool, unorde
             some = [request for request in asked if request.object == object_]
             await _read(unit, system, some, table if versioned else None, unordered)
         for request in requests:
-            if request.swept:
+            if request.swept and versioned:
                 sweep(unit, table, name, request)
+            elif request.swept:
+                _say_swept(unit, name, request)
 
     def bury(unit: Unit, raw: bytes, fault: Exception) -> None:
         asked = "object" in described(raw) and "record_id" in described(raw)
@@ -162,15 +161,21 @@ def sweep(unit: Unit, table: Table[KnownRow], system: str, request: Reread) -> N
     living = {key: row.full < request.full for key, row in stored if row.exists}
     keys = [key for key, unmet in living.items() if unmet and _still_unmet(unit, table, key, request.full)]
     missing = [key.removeprefix(prefix).decode() for key in keys]
-    if len(missing) > max(SWEPT_AT_LEAST, SWEPT_SHARE * len(living)):
-        text = f"a full read met {len(missing)} of {len(living)} known {request.object} rows no more"
-        fault = PlatformError(text, code="TOO_MANY_GONE", hint="may the application user still read every row?")
-        log.critical("none of them is taken for deleted", system=system, fault=text)
+    if too_many(len(missing), len(living)):
+        fault = too_many_gone(len(missing), len(living), request.object)
+        log.critical("none of them is taken for deleted", system=system, fault=str(fault))
         _bury(unit, system, request.object, fault, encode(request))
         return
     for record_id in missing:
         ask = Reread(request.object, record_id, request.correlation)
         unit.send(f"rereads.{system}", native_key(system, record_id), ask)
+
+
+def _say_swept(unit: Unit, system: str, request: Reread) -> None:
+    """The same on a platform whose reads carry no version: intake knows which records there are, and hears this after all
+    that was met."""
+    change = read_change(system, request, "update", {}, request.version or "", None)
+    unit.send(f"changes.{system}", request.way.encode(), Arrival(change, request.correlation, swept=True))
 
 
 def _still_unmet(unit: Unit, table: Table[KnownRow], key: bytes, full: int) -> bool:

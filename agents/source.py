@@ -16,6 +16,7 @@ from typing import cast
 
 import stamina
 import structlog
+from msgspec.structs import replace
 
 from isthmus.codecs.arrival import Arrival, Reread, native_key
 from isthmus.codecs.dead import dead_letter
@@ -142,11 +143,16 @@ def record(unit: Unit, system: str, mappings: Mappings, deliveries: Iterable[Del
 
 
 def _ask(unit: Unit, system: str, read: Reread) -> None:
-    if not read.swept:
+    if read.swept:
+        spread(unit, system, read)
+    else:
         unit.send(f"rereads.{system}", native_key(system, read.record_id), read)
-        return
+
+
+def spread(unit: Unit, system: str, swept: Reread) -> None:
+    """Tell every partition that a full read is over."""
     for key in every_partition(unit.partitions):
-        unit.send(f"rereads.{system}", key, read)
+        unit.send(f"rereads.{system}", key, replace(swept, way=key.decode()))
 
 
 def every_partition(partitions: int) -> list[bytes]:

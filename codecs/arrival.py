@@ -23,7 +23,8 @@ def native_key(system: str, record_id: str) -> bytes:
 class Arrival(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A change on its way to intake. `whole`: it is a full read of the record, not a difference. `answers`: the change
     id of the gap that this read fills. `again`: it was a dead letter, and was received under this subject of the ledger.
-    `merged_into`: the record of the same system that it was merged into there."""
+    `merged_into`: the record of the same system that it was merged into there. With `swept` it is no change, and its
+    `change` names no record: all that a full read met, under that version, has been said."""
 
     change: Change
     correlation: str
@@ -31,6 +32,7 @@ class Arrival(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     answers: str | None = None
     again: str | None = None
     merged_into: str | None = None
+    swept: bool = False
 
 
 class Found(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -49,7 +51,8 @@ class Reread(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     it; should it be gone before anybody read it, it is still known whose end that is. `at` is when that happened which
     led here, RFC 3339, for a platform whose reads do not tell when a record changed. A feed has read it already: `found`;
     with `quiet` it is to be known and is no news yet. `full` is the number of the full read that met it. With `swept` it
-    names no record: all that full read number `full` met has been said, so what it did not meet may be gone. `told`: a
+    names no record: all that full read number `full`, or under `version`, met has been said, so what it did not meet may be
+    gone; `way` is the key by which it went to its partition. `told`: a
     delete that waits for word whether the record was merged into another; `merged_into`: the platform said so itself.
     """
 
@@ -65,6 +68,7 @@ class Reread(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     quiet: bool = False
     full: int = 0
     swept: bool = False
+    way: str = ""
     told: Change | None = None
     merged_into: str | None = None
 

@@ -1,4 +1,4 @@
-"""The dedup table: per native record, the change ids seen lately and the gaps that wait for a re-read.
+"""The dedup table: per native record, the change ids seen lately, the gaps that wait for a re-read, and whether it is gone.
 
 Promises: a change id is recognised while it is among the record's last `KEPT`; an older change is not a repeat only for
 being older, because it may carry a field that the newer one lacks. Ids are kept as digests of 8 bytes: among 64 of them
@@ -18,21 +18,27 @@ DIGEST = 8
 
 
 class Recent(msgspec.Struct, array_like=True):
-    """`ids`: digests, oldest first, one after another; `gaps` are the change ids of gaps not yet filled."""
+    """`ids`: digests, oldest first, one after another; `gaps` are the change ids of gaps not yet filled; `gone`: the last
+    that was heard of it is that it was deleted."""
 
     ids: bytes = b""
     gaps: tuple[str, ...] = ()
+    gone: bool = False
 
     def note(self, change_id: str) -> bool:
         """Note a change id, forgetting the oldest; False where it was here before."""
-        digest = blake2b(change_id.encode(), digest_size=DIGEST).digest()
-        at = self.ids.find(digest)
-        while at >= 0:
-            if at % DIGEST == 0:
-                return False
-            at = self.ids.find(digest, at + 1)  # it was found across two digests
-        self.ids = (self.ids + digest)[-KEPT * DIGEST :]
+        if self.noted(change_id):
+            return False
+        self.ids = (self.ids + _digest(change_id))[-KEPT * DIGEST :]
         return True
+
+    def noted(self, change_id: str) -> bool:
+        """Is a change id among the last?"""
+        digest = _digest(change_id)
+        at = self.ids.find(digest)
+        while at >= 0 and at % DIGEST != 0:
+            at = self.ids.find(digest, at + 1)  # it was found across two digests
+        return at >= 0
 
     def open_gap(self, change_id: str) -> None:
         """A gap that waits for its re-read."""
@@ -44,6 +50,10 @@ class Recent(msgspec.Struct, array_like=True):
             return False
         self.gaps = tuple(gap for gap in self.gaps if gap != change_id)
         return True
+
+
+def _digest(change_id: str) -> bytes:
+    return blake2b(change_id.encode(), digest_size=DIGEST).digest()
 
 
 DEDUP: Table[Recent] = Table("dedup", Recent)

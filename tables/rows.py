@@ -15,9 +15,12 @@ import msgspec
 
 from isthmus.codecs.arrival import Reread
 from isthmus.codecs.change import Change, Operation, Value
+from isthmus.config.errors import PlatformError
 from isthmus.tables.unit import Table
 
 DIGITS = 20
+SWEPT_AT_LEAST = 10
+SWEPT_SHARE = 0.1
 _sorted = msgspec.json.Encoder(order="sorted")
 
 
@@ -116,5 +119,21 @@ def read_change(
         changed_at=at,
         transaction=request.correlation,
         origin=None,
-        change_id=f"{system}:{request.object}:{request.record_id}@{version}{suffix}",
+        change_id=f"{read_id(system, request.object, request.record_id, version)}{suffix}",
     )
+
+
+def read_id(system: str, object_: str, record_id: str, version: str) -> str:
+    """The change id of a plain read of a record at a version."""
+    return f"{system}:{object_}:{record_id}@{version}"
+
+
+def too_many(missing: int, known: int) -> bool:
+    """Is what a full read did not meet so much of what is known that it is not to be believed?"""
+    return missing > max(SWEPT_AT_LEAST, SWEPT_SHARE * known)
+
+
+def too_many_gone(missing: int, known: int, object_: str) -> PlatformError:
+    """The fault of a full read that is not believed."""
+    text = f"a full read met {missing} of {known} known {object_} rows no more"
+    return PlatformError(text, code="TOO_MANY_GONE", hint="may the application user still read every row?")

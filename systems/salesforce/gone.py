@@ -1,6 +1,7 @@
 """Is a record that a query does not give deleted, or may we only not see it? Salesforce does not say which.
 
-Promises: what counts as deleted is in the recycle bin, or among the deletions of the last days; all else may be hidden.
+Promises: what counts as deleted is in the recycle bin, or among the deletions of the last days, or is not there although
+nothing of its object can be hidden from us; all else may be hidden.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from isthmus.systems.plain import chunks
 from isthmus.systems.salesforce.records import IDS_A_QUERY, RECORD_ID
 from isthmus.systems.salesforce.scan import deleted
 from isthmus.systems.salesforce.session import Session
+from isthmus.systems.salesforce.stream import listens
+from isthmus.systems.salesforce.tracking import channel_of
 
 # An org tells deletions for 15 days (salesforce.md §4.7).
 TOLD = timedelta(days=14)
@@ -35,7 +38,15 @@ async def confirmed(org: Session, mapping: SystemMapping, record_ids: Sequence[s
         found |= {str(record["Id"])[:15]: record.get("MasterRecordId") for record in page["records"]}
     if any(record_id[:15] not in found for record_id in asked):
         found = {**dict.fromkeys(await _purged(org, mapping)), **found}
+    if any(record_id[:15] not in found for record_id in asked) and await _sees_all(org, mapping.object):
+        found = {**dict.fromkeys(record_id[:15] for record_id in asked), **found}
     return found
+
+
+async def _sees_all(org: Session, object: str) -> bool:
+    """May we see every record of an object? The channel of an object alone, unlike others, takes no subscription from a
+    user who may not (salesforce.md §1.6)."""
+    return await listens(org, channel_of(object)) is None
 
 
 async def _purged(org: Session, mapping: SystemMapping) -> set[str]:

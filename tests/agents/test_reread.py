@@ -137,6 +137,15 @@ async def test_what_a_full_read_did_not_meet_is_asked_for_and_what_it_met_is_not
     assert sent(unit, "rereads.dynamics") == [], "what is gone is not asked for again"
 
 
+async def test_the_end_of_a_full_read_without_row_versions_is_said_to_intake_after_what_was_met() -> None:
+    here = desk(Rows({"g1": Row("g1", True, {"name": "A"})}), versioned=False)
+    end = Reread("account", "", "s", "7~", swept=True, way="0")
+    unit = await here.work(*asks(end, Reread("account", "g1", "s", "7~")))
+    met, swept = sent(unit, "changes.dynamics")
+    assert (met["change"]["record_id"], met.get("swept")) == ("g1", None)
+    assert (swept["change"]["entity"], swept["change"]["version"], swept["swept"]) == ("account", "7~", True)
+
+
 async def test_more_than_a_share_that_is_met_no_more_is_not_believed() -> None:
     here = desk(Rows({}))
     await here.work(*asks(*(fed(f"g{n}", full=1) for n in range(60))))

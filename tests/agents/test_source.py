@@ -57,4 +57,7 @@ def test_what_a_feed_read_goes_to_the_reader_of_its_record_and_the_end_of_a_full
     source.record(unit, "dynamics", MAPPINGS, [Delivery((), "7", b"", reads=reads)])
     ways = {way: [one.record_id for one in elements] for way, elements in unit.frames.items()}
     own = partition_of(b"dynamics:g1", 5)
+    assert {way[1]: unit.frames[way][-1].way for way in unit.frames} == {
+        n: next(key.decode() for key in source.every_partition(5) if partition_of(key, 5) == n) for n in range(5)
+    }
     assert ways == {("rereads.dynamics", n): ["g1", ""] if n == own else [""] for n in range(5)}

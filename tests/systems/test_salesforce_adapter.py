@@ -294,6 +294,7 @@ async def test_only_what_was_deleted_is_gone_for_sure(org: SalesforceOrg, salesf
         org.delete("Account", record_id)
     org.purge("Account", purged)
     hidden = "001000000000042AAA"
+    org.unseen.add("Account")
     rows = await salesforce.read("Account", [there, binned, purged, hidden, "no id"])
     assert {row.record_id: (row.exists, row.sure) for row in rows} == {
         there: (True, True),
@@ -302,6 +303,14 @@ async def test_only_what_was_deleted_is_gone_for_sure(org: SalesforceOrg, salesf
         hidden: (False, False),
         "no id": (False, False),
     }
+
+
+async def test_nothing_is_hidden_from_who_may_see_every_record_of_an_object(
+    org: SalesforceOrg, salesforce: Salesforce
+) -> None:
+    org.create("Account", {"Name": "Alder"})
+    (row,) = await salesforce.read("Account", ["001000000000042AAA"])
+    assert (row.exists, row.sure) == (False, True)
 
 
 async def test_what_was_merged_away_says_into_which_record(org: SalesforceOrg, salesforce: Salesforce) -> None:

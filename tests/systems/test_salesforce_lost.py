@@ -113,6 +113,40 @@ async def test_what_is_too_long_ago_reads_all_there_is_and_what_is_known_to_have
     monkeypatch.setattr(overflow, "MARGIN", overflow.MARGIN * 0)
     found = await heard(org, org.create("Contact", {"LastName": "Moss"}), long_ago)
     assert {one.record_id for one in read(found)} >= {untouched, *hidden.values()}
+    for object in ("Account", "Contact"):
+        asked = [one for one in read(found) if one.object == object]
+        assert [one.swept for one in asked] == [False] * (len(asked) - 1) + [True], (
+            "the end of a full read is said last"
+        )
+        assert len({one.version for one in asked}) == 1
+
+
+async def test_what_can_be_told_needs_no_full_read(org: SalesforceOrg) -> None:
+    position, _ = await hole(org)
+    found = await heard(org, org.create("Contact", {"LastName": "Moss"}), position)
+    assert not any(one.swept for one in read(found))
+
+
+async def test_a_place_from_before_any_change_is_healed_by_reading_all_there_is(org: SalesforceOrg) -> None:
+    unheard = [org.create("Account", {"Name": name}) for name in ("Alder", "Birch")]
+    org.expire_replay()
+    position = f'cometd:{{"/data/ChangeEvents":"1","org":"{org.org_id}"}}'
+    after = org.create("Contact", {"LastName": "Moss"})
+    found = await heard(org, after, position, pubsub_url=None)
+    assert {one.record_id for one in read(found) if one.object == "Account"} == {*unheard, ""}
+    assert "since ever is being read" in (found[0].alert or "")
+    (told,) = found[-1].changes
+    assert all("" < (one.version or "") < (told.version or "") for one in read(found))
+
+
+async def test_a_place_that_is_lost_twice_is_read_twice(org: SalesforceOrg) -> None:
+    position, _ = await hole(org)
+    first = await heard(org, org.create("Contact", {"LastName": "Moss"}), position)
+    (healed,) = [one for one in first if not one.reads and not one.raw]
+    org.expire_replay()
+    again = healed.position.replace('"-2"', '"1"')
+    second = await heard(org, org.create("Contact", {"LastName": "Fern"}), again)
+    assert not {one.version for one in read(first)} & {one.version for one in read(second)}
 
 
 async def test_a_change_of_transport_is_healed_as_well(org: SalesforceOrg) -> None:
