@@ -127,6 +127,8 @@ def turn(golden: Golden, mapping: EntityMapping, system: str, *, ended: bool) ->
     primary = golden.primary(system)
     if primary is None:
         return None if ended else _anew(golden, mapping, system, asked.get(NEW))
+    if not asked:
+        return Turn(primary)
     back = next((native for native, known in natives.items() if known.alive and native in asked), None)
     if back is None:
         return Turn(primary)

@@ -8,7 +8,7 @@ chance, no I/O.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, KeysView, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -75,7 +75,7 @@ def judge(
     everything = anew or (before is not None and not before)
     if not rejected and not everything and mapping.watched.isdisjoint(changed):
         return None
-    broken = breaks(golden, mapping, None if everything else changed)
+    broken = breaks(golden, mapping, None if everything else changed.keys())
     if not rejected and not broken:
         return None
     alive = living(golden, mapping)
@@ -99,12 +99,12 @@ def judge(
 # -- which rules are broken
 
 
-def breaks(golden: Golden, mapping: EntityMapping, names: Collection[str] | None) -> dict[str, str]:
+def breaks(golden: Golden, mapping: EntityMapping, names: KeysView[str] | None) -> dict[str, str]:
     """The broken rules and why: of those that look at one of these fields or were broken (None: of all)."""
     known = golden.rejection.broken if golden.rejection is not None else {}
     found: dict[str, str] = {}
     for rule in mapping.quality:
-        if names is None or rule.name in known or any(name in names for name in rule.watched):
+        if names is None or rule.name in known or not names.isdisjoint(rule.watched):
             fault = _fault(golden, rule)
             if fault:
                 found[rule.name] = rule.message or fault
@@ -132,26 +132,26 @@ def _fault(golden: Golden, rule: QualityRule) -> str:
 
 
 def _of_one(rule: Format | Range | OneOf, value: Value) -> str:
-    shown = f"{rule.field} {_shown(value)}"
     match rule:
+        case Range():
+            fault = _ranged(rule, value)
         case Format():
-            wanted = rule.form or rule.pattern
-            return "" if _written(rule, value) else f"{shown} is not of the form {wanted}"
+            fault = "" if _written(rule, value) else f"is not of the form {rule.form or rule.pattern}"
         case OneOf():
-            return "" if any(same(value, one) for one in rule.values) else f"{shown} is none of {list(rule.values)}"
-    return _ranged(rule, value, shown)
+            fault = "" if any(same(value, one) for one in rule.values) else f"is none of {list(rule.values)}"
+    return f"{rule.field} {_shown(value)} {fault}" if fault else ""
 
 
-def _ranged(rule: Range, value: Value, shown: str) -> str:
+def _ranged(rule: Range, value: Value) -> str:
     measure = _measure(value)
     for limit, fits, words in ((rule.least, "at_least", "less"), (rule.most, "at_most", "more")):
         if limit is None:
             continue
         other = _measure(limit)
         if measure is None or other is None or type(measure) is not type(other):
-            return f"{shown} cannot be compared with {limit}"
+            return f"cannot be compared with {limit}"
         if not OPERATORS[fits](measure, other):
-            return f"{shown} is {words} than {limit}"
+            return f"is {words} than {limit}"
     return ""
 
 

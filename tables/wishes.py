@@ -26,10 +26,13 @@ def wishes(
     if golden.rejected:
         return []
     ended = over(golden, mapping)
-    # What a system was told by another name may still be under way (tables/joining.py).
-    free = [system for system in systems if system not in golden.awaits]
-    turns = [(system, one) for system in free if (one := turn(golden, mapping, system, ended=ended)) is not None]
-    found = [wish for system, one in turns if (wish := _wish(golden, mapping, system, one, correlation)) is not None]
+    found: list[DesiredWrite] = []
+    for system in systems:
+        # What a system was told by another name may still be under way (tables/joining.py).
+        one = None if system in golden.awaits else turn(golden, mapping, system, ended=ended)
+        wish = None if one is None else _wish(golden, mapping, system, one, correlation)
+        if wish is not None:
+            found.append(wish)
     if not found or not golden.is_alive():
         return []
     return [replace(wish, released=True) for wish in found] if released else found
@@ -39,7 +42,7 @@ def _wish(golden: Golden, mapping: EntityMapping, system: str, to: Turn, correla
     native = to.native
     intents: Intents = {} if native is None and to.must else golden.intents.setdefault(system, {})
     lacking = {} if to.ends else _lacking(golden, mapping, system, native, intents)
-    if not to.must and all(asked(intents, name, value) for name, value in lacking.items()):
+    if not to.must and (not lacking or all(asked(intents, name, value) for name, value in lacking.items())):
         return None
     for parts in mapping.systems[system].joint:
         if not lacking.keys().isdisjoint(parts):
