@@ -17,8 +17,9 @@ setup: $(READY) ## Everything that is needed, in .venv; a second time does nothi
 demo: $(READY) ## A day played on this machine; ARGS="--once --json"
 	@$(BIN)/isthmus demo $(ARGS)
 
+# Most of a Kafka test is waiting: two processes, each with a Kafka of its own, take half the time of one.
 test: $(READY) ## The tests; ARGS="tests/node -k kafka"
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 strangers: $(READY) ## The simulated platforms through clients that others wrote; fetches those in Node
 	@npm install --silent --prefix tests/strangers --no-audit --no-fund --no-package-lock || \
