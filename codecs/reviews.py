@@ -14,6 +14,8 @@ from isthmus.codecs.change import Value
 Kind = Literal["conflict", "rejected", "match"]
 # Who speaks where a person decides: a system like the others, whose word comes first.
 STEWARD = "steward"
+# The record of that system that a golden record's pins are said of.
+PINS = "pins"
 
 
 class Side(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

@@ -7,7 +7,7 @@ The times are the systems' own (a Salesforce commit, a Dynamics modifiedon); the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from isthmus.codecs.linked import Decide, Linked
@@ -17,29 +17,41 @@ from isthmus.tables.golden import Golden
 from isthmus.tables.precedence import Register, same
 
 
-def conflicts(golden: Golden, change: Linked, touched: Iterable[str], mapping: EntityMapping) -> tuple[Review, ...]:
-    """What a change that was folded has brought into conflict."""
+def conflicts(
+    golden: Golden, change: Linked, touched: Iterable[str], knew: Mapping[str, Register], mapping: EntityMapping
+) -> tuple[Review, ...]:
+    """What a change that was folded has brought into conflict, or settled. `knew`: what its record said before."""
     if len(golden.registers) < 2 or not mapping.conflict_seconds or change.system == STEWARD:
         return ()
-    found = (_conflict(golden, change, name, mapping) for name in touched)
+    found = (_conflict(golden, change, name, knew.get(name), mapping) for name in touched)
     return tuple(review for review in found if review is not None)
 
 
-def _conflict(golden: Golden, change: Linked, name: str, mapping: EntityMapping) -> Review | None:
+def _conflict(
+    golden: Golden, change: Linked, name: str, before: Register | None, mapping: EntityMapping
+) -> Review | None:
     mine = golden.registers[change.system][change.native_id][name]
     if mine.derived or name not in mapping.heard.get(change.system, ()):
         return None
     for system, native_id, theirs in _others(golden, change.system, name, mapping):
-        if not same(mine.value, theirs.value) and _near(mine.when, theirs.when, mapping.conflict_seconds):
-            sides = (
-                _side(golden, name, change.system, change.native_id, mine),
-                _side(golden, name, system, native_id, theirs),
-            )
-            at = max(mine.when, theirs.when)
-            return Review(
-                conflict_id(golden.canonical, name), "conflict", golden.entity, golden.canonical, at, name, sides
-            )
-    return None
+        if same(mine.value, theirs.value) or not _near(mine.when, theirs.when, mapping.conflict_seconds):
+            continue
+        if before is not None and same(before.value, theirs.value):
+            continue  # who changed it had the other's value before them
+        here = _side(golden, name, change.system, change.native_id, mine)
+        sides = (here, _side(golden, name, system, native_id, theirs))
+        golden.asked = sorted({*golden.asked, name})
+        asked = conflict_id(golden.canonical, name)
+        return Review(asked, "conflict", golden.entity, golden.canonical, max(mine.when, theirs.when), name, sides)
+    return _agreed(golden, name)
+
+
+def _agreed(golden: Golden, name: str) -> Review | None:
+    """Nobody contradicts any more: what was asked is settled."""
+    if name not in golden.asked:
+        return None
+    golden.asked = [one for one in golden.asked if one != name]
+    return Review(conflict_id(golden.canonical, name), "conflict", golden.entity, golden.canonical, closed=True)
 
 
 def _others(golden: Golden, mine: str, name: str, mapping: EntityMapping) -> Iterator[tuple[str, str, Register]]:

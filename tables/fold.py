@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from isthmus.codecs.events import Changed, Source
 from isthmus.codecs.linked import Absorb, Folding, Linked, Loaded, Report, Resolved, Settled, Tell
-from isthmus.codecs.reviews import STEWARD
+from isthmus.codecs.reviews import PINS, STEWARD
 from isthmus.config.mapping import Choice, EntityMapping
 from isthmus.tables.conflicts import conflicts, settled
 from isthmus.tables.deletes import Records, by_us, hear, living
@@ -23,7 +23,7 @@ from isthmus.tables.folded import Folded, Outcome, changed_event
 from isthmus.tables.golden import Golden
 from isthmus.tables.intents import resolve
 from isthmus.tables.joining import absorb, differences, settle
-from isthmus.tables.pins import PINS, as_change, rule_of
+from isthmus.tables.pins import as_change, replaced, rule_of
 from isthmus.tables.precedence import Register, choose, same
 from isthmus.tables.quality import judge
 from isthmus.tables.references import rename
@@ -65,18 +65,20 @@ def fold(state: Golden | None, item: Folding, mapping: EntityMapping) -> Folded:
         return _load(golden, item, mapping)
     if isinstance(item, Resolved):
         return _resolved(golden, item, mapping)
-    decided = _fold_change(golden, as_change(golden, item, mapping), mapping)
+    decided = _fold_change(golden, as_change(golden, item), mapping)
     return dataclasses.replace(decided, reviews=(settled(item),))
 
 
 def _fold_change(golden: Golden, item: Linked, mapping: EntityMapping) -> Folded:
     before = living(golden, mapping) if _may_move(golden, item) else None
+    known = golden.registers.get(item.system, {}).get(item.native_id) if len(golden.registers) > 1 else None
+    knew = dict(known) if known else {}
     heard = _learn(golden, item)
     changed = _look(golden, mapping, item, heard.touched)
     alive = None if before is None else living(golden, mapping)
     heard.moved |= alive != before
     folded = _told(golden, item, mapping, changed, before, alive, heard.outcome(), (item.system,))
-    folded.reviews = conflicts(golden, item, heard.touched, mapping)
+    folded.reviews = conflicts(golden, item, heard.touched, knew, mapping)
     return folded
 
 
@@ -159,6 +161,8 @@ def _say(golden: Golden, change: Linked, heard: Heard) -> Heard:
         # A null found by the first full read of a record is no opinion: nobody is known to have cleared it.
         blank = row and known is None and value is None
         ours = (name in intents and resolve(intents, name, value, tagged=change.tagged)) or blank
+        if ours and golden.pinned:
+            replaced(golden, name, known)
         held[name] = Register(value, version, when, change_id, ours or released)
         if not ours:
             heard.opinions += 1

@@ -91,6 +91,7 @@ class Golden(msgspec.Struct, omit_defaults=True):
     intents: dict[str, Intents] = {}
     endings: dict[str, dict[str, Ending]] = {}
     pinned: dict[str, Value] = {}
+    asked: list[str] = []
     rejection: Rejection | None = None
     redirect: str | None = None
     merged: list[str] = []

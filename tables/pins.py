@@ -1,28 +1,22 @@
 """Pins: what a steward decides about a field, as a change of a system of its own, whose word comes first.
 
 Promises: a pin joins by its time as every change does, so the order of arrival does not matter; taken back, it leaves what
-the systems say, or what was there before it where none of them has an opinion. Fields of a group are pinned together, so
-that they still come from one place. No clock, no chance, no I/O.
+the systems say, or what was last said before and beneath it where our own writes have replaced that. It holds its field
+alone: the others of a group still move together. No clock, no chance, no I/O.
 """
 
 from __future__ import annotations
 
 from isthmus.codecs.change import Operation, Value
 from isthmus.codecs.linked import Decide, Linked
-from isthmus.codecs.reviews import STEWARD
-from isthmus.config.mapping import EntityMapping
+from isthmus.codecs.reviews import PINS, STEWARD
 from isthmus.tables.golden import Golden
 from isthmus.tables.precedence import Register
 
-# The record that a golden record's pins are said of.
-PINS = "pins"
 
-
-def as_change(golden: Golden, order: Decide, mapping: EntityMapping) -> Linked:
-    """The change that a decision is. What the fields were before a pin is kept on the golden record."""
-    choice = mapping.choices.get(order.field)
-    names = (order.field,) if choice is None else choice.fields
-    told = _told(golden, order, names) if _is_news(golden, order) else {}
+def as_change(golden: Golden, order: Decide) -> Linked:
+    """The change that a decision is. What the field was before a pin is kept on the golden record."""
+    told = {order.field: _value(golden, order)} if _is_news(golden, order) else {}
     fields = {name: value for name, value in told.items() if value is not None}
     cleared = tuple(name for name, value in told.items() if value is None)
     operation: Operation = "update" if order.action == "pin" else "delete"
@@ -41,15 +35,23 @@ def as_change(golden: Golden, order: Decide, mapping: EntityMapping) -> Linked:
     )
 
 
-def _told(golden: Golden, order: Decide, names: tuple[str, ...]) -> dict[str, Value]:
-    values = golden.values()
-    now = {name: values.get(name) for name in names}
+def _value(golden: Golden, order: Decide) -> Value:
+    """What the pin says from now on; taken back, what it leaves where no system has an opinion."""
+    now = golden.values().get(order.field)
     if order.action == "pin":
-        golden.pinned = {**now, **golden.pinned}
-        return {**now, order.field: order.value}
-    before = {name: golden.pinned.get(name, now[name]) for name in names}
-    golden.pinned = {name: value for name, value in golden.pinned.items() if name not in names}
+        golden.pinned.setdefault(order.field, now)
+        return order.value
+    before = golden.pinned.pop(order.field, now)
     return before if order.action == "undo" else now
+
+
+def replaced(golden: Golden, name: str, known: Register | None) -> None:
+    """Our write takes the place of an opinion beneath a pin: what was said after the pin is what an undo gives back."""
+    pin = golden.registers.get(STEWARD, {}).get(PINS, {}).get(name)
+    if pin is None or known is None or known.derived or name not in golden.pinned:
+        return
+    if known.when.removesuffix("Z") > pin.when.removesuffix("Z"):
+        golden.pinned[name] = known.value
 
 
 def _is_news(golden: Golden, order: Decide) -> bool:

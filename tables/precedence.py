@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 import msgspec
 
 from isthmus.codecs.change import Value
-from isthmus.codecs.reviews import STEWARD
+from isthmus.codecs.reviews import PINS, STEWARD
 from isthmus.config.mapping import Choice
 
 
@@ -49,11 +49,30 @@ def _number(value: Value) -> Decimal | None:
 
 
 def choose(choice: Choice, registers: Registers) -> Sequence[Chosen]:
-    """The opinion that counts for each field of a choice, a steward's first; nothing where nobody has an opinion."""
-    for wanted in choice.turns if STEWARD not in registers else (STEWARD, *choice.turns):
+    """The opinion that counts for each field of a choice, a steward's pin first; nothing where nobody has an opinion."""
+    chosen = _asked(choice, registers)
+    pins = registers.get(STEWARD, NOTHING).get(PINS)
+    return chosen if pins is None else _pinned(choice, chosen, pins)
+
+
+def _pinned(choice: Choice, chosen: Sequence[Chosen], pins: Mapping[str, Register]) -> Sequence[Chosen]:
+    """A pin holds its field alone; the others of a group still move together."""
+    found = {one[0]: one for one in chosen}
+    for name in choice.fields:
+        pin = pins.get(name)
+        if pin is not None and not pin.derived:
+            found[name] = (name, STEWARD, PINS, pin)
+    return list(found.values())
+
+
+def _asked(choice: Choice, registers: Registers) -> Sequence[Chosen]:
+    """What the systems say."""
+    for wanted in choice.turns:
         best: Chosen | None = None
         for system in registers if wanted is None else (wanted,):
             for native_id, held in registers.get(system, NOTHING).items():
+                if native_id == PINS:
+                    continue
                 for name in choice.fields:
                     register = held.get(name)
                     if register is not None and not register.derived:

@@ -13,6 +13,7 @@ from isthmus.tables import deletes
 from isthmus.tables.folded import Folded, linked_event
 from isthmus.tables.golden import Golden
 from isthmus.tables.intents import confirm, forget, refuse, replace_before
+from isthmus.tables.pins import replaced
 from isthmus.tables.precedence import Register, same
 from isthmus.tables.wishes import signed, told, wishes
 
@@ -79,4 +80,5 @@ def _confirm(golden: Golden, report: Report, name: str, value: Value) -> None:
         forget(intents, name, value)
     if report.version is not None and not overwritten:
         golden.keep_seen(name, report.system, report.native_id, known)
+        replaced(golden, name, known)
         held[name] = Register(value, report.version, known.when if known else "", "", True)

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from isthmus.codecs.change import Change, Value
+from isthmus.codecs.reviews import PINS
 from isthmus.codecs.translation import Translation
 from isthmus.config.errors import TransformError
 from isthmus.config.mapping import EntityMapping
 from isthmus.tables.golden import Golden
+from isthmus.tables.pins import rule_of
 from isthmus.tables.precedence import Register, choose, same
 
 Held = dict[str, dict[str, dict[str, Register]]]
@@ -64,7 +66,7 @@ def _listened_to(golden: Golden, mapping: EntityMapping) -> Held:
     }
     return {
         system: {
-            native: {name: register for name, register in held.items() if name in inward.get(system, ())}
+            native: {name: one for name, one in held.items() if native == PINS or name in inward.get(system, ())}
             for native, held in natives.items()
         }
         for system, natives in golden.registers.items()
@@ -86,8 +88,8 @@ def _differences(golden: Golden, held: Held, mapping: EntityMapping) -> Iterable
     before = golden.values()
     after: dict[str, tuple[Value, str]] = {}
     for choice in dict.fromkeys(mapping.choices.values()):
-        for name, _, _, register in choose(choice, held):
-            after[name] = (register.value, choice.rule)
+        for name, _, native, register in choose(choice, held):
+            after[name] = (register.value, rule_of(register) if native == PINS else choice.rule)
     for name in dict.fromkeys((*before, *after)):
         # Where nobody has an opinion any more, what was seen stays.
         kept = before.get(name) if name in mapping.fields else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import permutations
 
 import pytest
+from msgspec.structs import replace
 from test_pins import ACCOUNT, decided, folded, said
 
 from isthmus.codecs.linked import Folding, Report
@@ -46,12 +47,27 @@ def test_whichever_comes_second_finds_it() -> None:
             ),
             "what we wrote is nobody's opinion",
         ),
+        (
+            (
+                said("dynamics", 1, phone="1"),
+                Report("salesforce", "001S", "c-1", "account", 1, "written", "0001", {"phone": "1"}),
+                said("salesforce", 2, phone="2"),
+            ),
+            "who changed it had seen the other's value",
+        ),
         ((decided("pin", 1, "phone", "1"), said("dynamics", 2, phone="2")), "a steward is asked first"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_this_is_no_conflict(items: tuple[Folding, ...], why: str) -> None:
     assert told(*items) == (), why
+
+
+def test_a_conflict_is_settled_when_a_person_types_what_the_other_has() -> None:
+    pair = (said("salesforce", 1, phone="1"), said("dynamics", 2, phone="2"))
+    by_hand = replace(said("salesforce", 3, phone="2"), tagged=False)
+    (review,) = told(*pair, by_hand)
+    assert (review.id, review.closed) == ("conflict/c-1/phone", True)
 
 
 def test_an_entity_may_have_no_conflicts() -> None:

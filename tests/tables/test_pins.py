@@ -65,11 +65,11 @@ def test_a_pin_gives_a_record_no_life() -> None:
     assert not last.state.is_alive()
 
 
-def test_a_field_of_a_group_is_pinned_with_its_group() -> None:
+def test_a_pin_holds_its_field_alone_and_the_rest_of_a_group_moves_on() -> None:
     first = said("dynamics", 1, billing_city="Ulm", billing_street="Quay 1", billing_country="DE")
     last = folded(first, decided("pin", 2, "billing_city", "Lyon"), said("dynamics", 3, billing_street="Quay 9"))
     values = last.state.values()
-    assert (values["billing_city"], values["billing_street"], values["billing_country"]) == ("Lyon", "Quay 1", "DE")
+    assert (values["billing_city"], values["billing_street"], values["billing_country"]) == ("Lyon", "Quay 9", "DE")
 
 
 def test_a_pin_that_is_taken_back_leaves_what_systems_say_by_then() -> None:
@@ -91,6 +91,16 @@ def test_an_undo_gives_back_what_our_own_write_has_replaced() -> None:
     last = folded(*pinned, decided("undo", 4, "name"))
     assert last.state.values()["name"] == "Alder"
     assert ("salesforce", "Alder") in {(one.system, one.fields["name"]) for one in last.writes}
+
+
+def test_an_undo_gives_back_what_was_typed_beneath_the_pin_and_replaced_by_our_write() -> None:
+    items = (
+        said("salesforce", 1, name="Alder"),
+        decided("pin", 2, "name", "Birch"),
+        said("salesforce", 3, name="Cedar"),
+        Report("salesforce", "001S", "c-1", "account", 4, "written", "0004", {"name": "Birch"}),
+    )
+    assert folded(*items, decided("undo", 5, "name")).state.values()["name"] == "Cedar"
 
 
 def test_a_decision_that_comes_twice_counts_once() -> None:
