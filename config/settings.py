@@ -166,8 +166,12 @@ class WebhookSettings(Declared):
         default="code", min_length=1, description="The header's or parameter's name; `code` for kind `key`."
     )
     keys: tuple[SecretStr, ...] = Field(
-        min_length=1,
-        description="Values that are valid now; two while rotating, the newest first.",
+        default=(),
+        description="Values that are valid now; two while rotating, the newest first. Or `keys_file`.",
+    )
+    keys_file: Path | None = Field(
+        default=None,
+        description="A file with the values instead, read at each webhook; one a line, the newest first.",
     )
     url: Url | None = Field(
         default=None,
@@ -180,6 +184,8 @@ class WebhookSettings(Declared):
             raise ValueError("a webhook key always comes as `code`: leave out name, or choose another kind")
         if not all(key.get_secret_value() for key in self.keys):
             raise ValueError("keys: an empty key would let anyone in")
+        if bool(self.keys) == (self.keys_file is not None):
+            raise ValueError("give one of keys and keys_file")
         return self
 
 
@@ -263,6 +269,9 @@ class OperationsSettings(EntraSettings):
     event_keys: tuple[SecretStr, ...] = Field(
         default=(),
         description="Values of `code` that an event may come with; two while rotating. Unset: none comes in.",
+    )
+    event_keys_file: Path | None = Field(
+        default=None, description="A file with the values instead, read at each event; one a line."
     )
 
     @field_validator("event_keys")

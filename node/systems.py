@@ -16,6 +16,7 @@ from isthmus.systems.dynamics.session import Webhook
 from isthmus.systems.operations.adapter import Operations, OperationsConfig
 from isthmus.systems.protocol import System
 from isthmus.systems.salesforce.adapter import Salesforce, SalesforceConfig
+from isthmus.systems.secret_file import secrets_of
 
 
 def open_systems(settings: Settings, mappings: Mappings) -> list[System]:
@@ -82,4 +83,5 @@ def _operations(settings: OperationsSettings) -> OperationsConfig:
 def _webhook(settings: WebhookSettings | None) -> Webhook | None:
     if settings is None or settings.url is None:
         return None
-    return Webhook(settings.url, settings.kind, settings.name, settings.keys[0].get_secret_value())
+    key = settings.keys[0].get_secret_value() if settings.keys_file is None else secrets_of(settings.keys_file)[0]
+    return Webhook(settings.url, settings.kind, settings.name, key)

@@ -1,42 +1,74 @@
 """Webhooks and events, from a platform's form to ours: who may send them, which record they hint at, what to read.
 
-Promises: a body that is not understood is a DecodeError for the reader's dead letter, never an answer to the sender.
+Promises: keys of a file are read anew at each request, so changing them needs no restart; a body that is not understood
+is a DecodeError for the reader's dead letter, never an answer to the sender.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import structlog
 from aiohttp import web
+from pydantic import SecretStr
 
 from isthmus.agents.reread import Understand
 from isthmus.codecs.arrival import Reread
-from isthmus.config.errors import DecodeError
+from isthmus.config.errors import ConfigError, DecodeError
 from isthmus.config.mapping import Mappings, SystemMapping
 from isthmus.config.settings import Settings
 from isthmus.node.hints import Name, Named
 from isthmus.systems.dynamics.webhook import Keys, authenticate, hint
 from isthmus.systems.operations import events
+from isthmus.systems.secret_file import secrets_of
+
+log = structlog.get_logger()
 
 
 def authenticator(settings: Settings, system: str = "dynamics") -> Callable[[web.Request], bool]:
     """Does a request carry one of the keys that are valid now? Without any key nothing is let in."""
-    keys = _keys(settings, system)
-    if keys is None:
+    way = _way(settings, system)
+    if way is None:
         return lambda request: False
-    return lambda request: authenticate(request.headers, request.query, keys)
+    keys, file = way
+    if file is None:
+        return lambda request: authenticate(request.headers, request.query, keys)
+    return Renewed(keys, file)
 
 
-def _keys(settings: Settings, system: str) -> Keys | None:
+class Renewed:
+    """Keys of a file that is read anew at each request; one that cannot be read leaves those that were read last."""
+
+    def __init__(self, keys: Keys, file: Path) -> None:
+        self._keys, self._file = keys, file
+
+    def __call__(self, request: web.Request) -> bool:
+        """Does a request carry one of them?"""
+        try:
+            self._keys = replace(self._keys, values=secrets_of(self._file))
+        except ConfigError as fault:
+            log.error("webhooks prove themselves by the keys that were read last", fault=str(fault))
+        return authenticate(request.headers, request.query, self._keys)
+
+
+def _way(settings: Settings, system: str) -> tuple[Keys, Path | None] | None:
+    """How a request proves itself, by the keys of the settings or of a file."""
     if system == "operations":
-        values = settings.operations.event_keys if settings.operations is not None else ()
-        return Keys("key", tuple(key.get_secret_value() for key in values)) if values else None
+        own = settings.operations
+        given = own is not None and (own.event_keys or own.event_keys_file)
+        return (Keys("key", _values(own.event_keys)), own.event_keys_file) if own is not None and given else None
     webhook = settings.dynamics.webhook if settings.dynamics is not None else None
     if webhook is None:
         return None
-    return Keys(webhook.kind, tuple(key.get_secret_value() for key in webhook.keys), webhook.name)
+    return Keys(webhook.kind, _values(webhook.keys), webhook.name), webhook.keys_file
+
+
+def _values(keys: Sequence[SecretStr]) -> tuple[str, ...]:
+    return tuple(key.get_secret_value() for key in keys)
 
 
 def hint_reader(system: str, mappings: Mappings) -> Understand | None:

@@ -22,6 +22,7 @@ import orjson
 
 from isthmus.config.errors import AuthError, ConfigError, PlatformError, TransientError
 from isthmus.systems.http import Answer, Http, Token
+from isthmus.systems.secret_file import secrets_of, text_of
 
 EARLY_SECONDS = 60.0
 LONGEST_MESSAGE = 500
@@ -45,22 +46,12 @@ class Credentials:
     def proofs(self) -> Iterator[Any]:
         """What msal takes as a credential, in the order to try; ConfigError where a file cannot be read."""
         if self.certificate_file is not None:
-            pem = _read(self.certificate_file)
+            pem = text_of(self.certificate_file)
             yield {"private_key": pem, "public_certificate": pem}
         elif self.secret_file is not None:
-            secrets = [line.strip() for line in _read(self.secret_file).splitlines() if line.strip()]
-            if not secrets:
-                raise ConfigError(f"{self.secret_file}: holds no secret")
-            yield from secrets
+            yield from secrets_of(self.secret_file)
         else:
             yield self.client_secret
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text()
-    except (OSError, ValueError) as fault:
-        raise ConfigError(f"{file}: cannot be read: {type(fault).__name__}") from fault
 
 
 async def login(http: Http, base: str, credentials: Credentials) -> Token:

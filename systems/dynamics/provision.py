@@ -2,8 +2,8 @@
 with its steps, and the role of our application user (dynamics.md §1.2, §3.1, §4).
 
 Promises: says of each whether it is there; makes only what is not, and only when told to, so it may be repeated; takes
-nothing away. Whoever applies it must be a System Customizer or Administrator for as long as that takes; afterwards the
-role made here is enough.
+nothing away. Whoever applies it must be a System Customizer or Administrator meanwhile; afterwards the role made here is
+enough. No step for bulk messages, which also raise those of each row, nor for Associate, of no one table (§1.6).
 """
 
 from __future__ import annotations

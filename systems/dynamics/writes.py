@@ -2,7 +2,8 @@
 
 One write is a PATCH. Several are `$batch`es, which say of each what came of it. Many of one table that ask for no version
 are UpsertMultiple or UpdateMultiple: those are all or nothing and say nothing of a row, so afterwards the rows are read
-back, and a refused one is sent again as batches, which find whose fault it was.
+back, and a refused one is sent again as batches, which find whose fault it was. No changeset is ever sent: its all or
+nothing would make one write's fault every other's.
 
 Promises: an update never creates; a row that is to be deleted and is not there was deleted; a write may be repeated; one
 write's error is no other's. A version is told only where the row then had the values that were written; `created` is not

@@ -93,6 +93,25 @@ def test_only_who_has_a_key_comes_in(keys: tuple[str, ...], query: str, expected
     assert authenticator(settings(*keys))(request) is False
 
 
+def test_keys_of_a_file_are_valid_from_when_they_are_written_and_no_restart_is_needed(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text("old\n")
+    known = {"url": "https://o.crm.dynamics.com", "tenant": "t", "client_id": "c", "client_secret": "s"}
+    read = Settings.model_validate({"dynamics": {**known, "webhook": {"keys_file": str(file)}}})
+    lets_in = authenticator(read)
+
+    def comes(key: str) -> bool:
+        return lets_in(make_mocked_request("POST", f"/webhooks/dynamics?code={key}"))
+
+    assert [comes("old"), comes("new"), comes("")] == [True, False, False]
+    file.write_text("new\nold\n")
+    assert [comes("old"), comes("new"), comes("")] == [True, True, False]
+    file.write_text("new\n")
+    assert [comes("old"), comes("new")] == [False, True]
+    file.unlink()
+    assert [comes("old"), comes("new"), comes("")] == [False, True, False], "what was read last holds"
+
+
 async def test_an_event_waits_in_kafka_where_reads_of_its_record_are_asked_for(
     kafka: str, namespace: str, mappings: Mappings
 ) -> None:
