@@ -10,6 +10,8 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 
 import orjson
@@ -19,11 +21,13 @@ from aiokafka.errors import KafkaError, for_code
 from isthmus.config.errors import ConfigError, IsthmusError
 from isthmus.config.mapping import ENTITIES, Mappings, load_mappings
 from isthmus.config.settings import Settings
+from isthmus.node.expiry import days_left
 from isthmus.node.features import MAY_HANG, TRANSACTIONS, features, transactions_may_hang
 from isthmus.systems.protocol import Finding, System
 
 State = Literal["ok", "warn", "fail"]
 PATIENCE_SECONDS = 15.0
+SOON_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ def report(answers: Sequence[Answer], *, as_json: bool = False) -> int:
 async def check(settings: Settings) -> list[Answer]:
     """Configuration, Kafka and every configured system, in this order."""
     mappings, answers = _configuration(settings)
+    answers += certificates(settings, datetime.now(UTC))
     answers += await _kafka(settings)
     if mappings is not None:
         answers += await _systems(settings, mappings)
@@ -77,6 +82,23 @@ def _configuration(settings: Settings) -> tuple[Mappings | None, list[Answer]]:
         return None, [refused(fault)]
     names = ", ".join(sorted(mappings.entities))
     return mappings, [Answer("ok", "configuration", f"settings and {len(mappings.entities)} mappings: {names}")]
+
+
+def certificates(settings: Settings, now: datetime) -> list[Answer]:
+    """How long each certificate that we log in by is still valid."""
+    named = {"dynamics": settings.dynamics, "operations": settings.operations}
+    files = {name: section.certificate_file for name, section in named.items() if section is not None}
+    return [_certificate(f"{name} certificate", file, now) for name, file in files.items() if file is not None]
+
+
+def _certificate(name: str, file: Path, now: datetime) -> Answer:
+    try:
+        left = days_left(file.read_bytes(), now)
+    except (OSError, ConfigError) as fault:
+        return Answer("fail", name, f"{file}: {fault}", "give a private key and its certificate, PEM")
+    hint = "add a new one to the app registration, then write it into the file: no restart is needed"
+    state: State = "fail" if left < 0 else "warn" if left < SOON_DAYS else "ok"
+    return Answer(state, name, f"is valid for {left} more days" if left >= 0 else "is not valid any more", hint)
 
 
 async def _kafka(settings: Settings) -> list[Answer]:

@@ -156,6 +156,20 @@ async def test_an_order_with_its_lines_and_its_journal_are_written_and_read_back
     }
 
 
+async def test_a_released_product_is_changed_by_its_key_and_made_by_our_reference(
+    operations: Operations, environment: OperationsEnvironment
+) -> None:
+    (desk,) = await scanned(operations, PRODUCT)
+    written = await operations.write(
+        [
+            Write(PRODUCT, "P-1", desk.record_id, {"SearchName": "Standing desk"}, desk.version),
+            Write(PRODUCT, "P-2", None, {"SearchName": "Lamp"}),
+        ]
+    )
+    assert [isinstance(one, Written) and one.created for one in written] == [False, True]
+    assert {row.fields["SearchName"] for row in await scanned(operations, PRODUCT)} == {"Standing desk", "Lamp"}
+
+
 async def test_prices_and_invoices_are_read_by_keys_of_numbers_and_dates(
     operations: Operations, environment: OperationsEnvironment
 ) -> None:
