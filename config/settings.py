@@ -223,6 +223,10 @@ class EntraSettings(Declared):
     certificate_file: Path | None = Field(
         default=None, description="A private key and its certificate instead, PEM, read at each login."
     )
+    graph: Url | None = Field(
+        default=None,
+        description="Microsoft Graph, e.g. `https://graph.microsoft.com`: lets `isthmus renew` write `secret_file` anew.",
+    )
     scope: str | None = Field(default=None, description="The token's scope. Unset: `<url>/.default`.")
     ca_file: Path | None = Field(default=None, description="Certificates to trust instead of the system's, PEM.")
 
@@ -231,6 +235,8 @@ class EntraSettings(Declared):
         given = [name for name in ("client_secret", "secret_file", "certificate_file") if getattr(self, name)]
         if len(given) != 1:
             raise ValueError("give one of client_secret, secret_file and certificate_file")
+        if self.graph is not None and self.secret_file is None:
+            raise ValueError("graph renews a secret_file: give one")
         ends = {name for name, cloud in CLOUDS.items() if (URL(self.url).host or "").endswith(cloud.domain)}
         if ends and self.cloud not in ends:
             raise ValueError(f"the address is of the cloud {min(ends)}: set cloud to it")

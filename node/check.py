@@ -64,6 +64,7 @@ async def check(settings: Settings) -> list[Answer]:
     """Configuration, Kafka and every configured system, in this order."""
     mappings, answers = _configuration(settings)
     answers += certificates(settings, datetime.now(UTC))
+    answers += await _secrets(settings)
     answers += await _kafka(settings)
     if mappings is not None:
         answers += await _systems(settings, mappings)
@@ -82,6 +83,13 @@ def _configuration(settings: Settings) -> tuple[Mappings | None, list[Answer]]:
         return None, [refused(fault)]
     names = ", ".join(sorted(mappings.entities))
     return mappings, [Answer("ok", "configuration", f"settings and {len(mappings.entities)} mappings: {names}")]
+
+
+async def _secrets(settings: Settings) -> list[Answer]:
+    # Here, not above: it brings msal along.
+    from isthmus.node.renewal import answers
+
+    return await answers(settings, datetime.now(UTC), make=False)
 
 
 def certificates(settings: Settings, now: datetime) -> list[Answer]:

@@ -113,6 +113,18 @@ def provision(
     return run_provision(load_settings(config), apply=apply, as_json=as_json)
 
 
+@app.command
+def renew(*, config: Config = None, as_json: AsJson = False) -> int:
+    """Renew the secret of the app registration where it ends within a month; for a daily job."""
+    import logging
+
+    from isthmus.config.load import load_settings
+    from isthmus.node.renewal import run_renew
+
+    logging.disable(logging.CRITICAL)
+    return run_renew(load_settings(config), as_json=as_json)
+
+
 @table.command
 def get(name: str, key: str, *, config: Config = None) -> int:
     """Print a table's value for a key, as the running workers hold it."""

@@ -14,6 +14,7 @@ from typing import Any
 from isthmus.simulators.dynamics import faults, webhooks
 from isthmus.simulators.dynamics.authority import Application, Authority
 from isthmus.simulators.dynamics.context import NOBODY
+from isthmus.simulators.dynamics.graph import Graph
 from isthmus.simulators.dynamics.limits import Limits
 from isthmus.simulators.dynamics.schema import PLATFORM_TABLES, STANDARD_TABLES, Column, Table, copied
 from isthmus.simulators.dynamics.store import Row, Store
@@ -141,6 +142,7 @@ class Organization(Trouble):
         self._insert("organization", {"name": self.organization_name}, self.organization_id)
         self.person = self._insert("systemuser", {"fullname": "Ada Clerk", "domainname": f"ada@{self.domain}"})
         self.application_user = self.register_application(self.client_id, self.client_secret)
+        self.graph = Graph(self.authority, self.client_id, self.client_secret)
         for message in MESSAGES:
             own = self._insert("sdkmessage", {"name": message})
             for table in self.tables():

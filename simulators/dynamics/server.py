@@ -70,6 +70,7 @@ def _application(environment: DynamicsEnvironment) -> web.Application:
     app = web.Application(client_max_size=LARGEST_REQUEST, middlewares=[middleware(environment.outage)])
     app.router.add_get("/{tenant}/v2.0/.well-known/openid-configuration", edge.configuration)
     app.router.add_post("/{tenant}/oauth2/v2.0/token", edge.token)
+    app.router.add_routes(environment.graph.routes())
     app.router.add_route("*", "/api/data/{rest:.*}", edge.web_api)
     return app
 
