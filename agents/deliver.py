@@ -18,6 +18,7 @@ import structlog
 from isthmus.agents.deliver_calls import Attempt, attempt_of, call_of, carry_out
 from isthmus.agents.deliver_outcomes import Target, park, read_first, report, settle
 from isthmus.agents.deliver_parking import adopt, first_due, lift, take
+from isthmus.agents.deliver_runaways import stop
 from isthmus.agents.deliver_withdrawals import withdraw
 from isthmus.agents.ends import Most, buried, let
 from isthmus.codecs.audit import CONTENT_TYPE, audit
@@ -58,8 +59,9 @@ def stage(
         wishes = withdraw(unit, target, wishes)
         before = _breaker(unit, target)
         attempts, breaker = plan(unit, target, wishes, before.at(now), now, ticked=tick is not None)
+        attempts, round_ = stop(unit, system.name, attempts, now)
         attempts, held = let(unit, target.table, attempts, most or Most(), now)
-        outcomes = held + await carry_out(system, mappings, translations, attempts)
+        outcomes = round_ + held + await carry_out(system, mappings, translations, attempts)
         probing = breaker.state == "half_open"
         for outcome in outcomes:
             settle(unit, target, outcome, now, counts=not probing)

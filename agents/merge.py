@@ -97,6 +97,8 @@ def _change(unit: Unit, state: Golden | None, item: Linked, mapping: EntityMappi
         _refer(unit, item, mapping)
     if folded.outcome is not None:
         unit.count(item.system, item.entity, folded.outcome)
+    for layer, number in (folded.echoes or {}).items():
+        unit.count(item.system, item.entity, layer, number)
 
 
 def _loaded(unit: Unit, item: Loaded, outcome: Outcome | None, mapping: EntityMapping) -> None:

@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from isthmus.node.delivering import ORDER
 from isthmus.node.reading import Reading
+from isthmus.tables.echoes import ECHO
 
 # Outcomes that a later one takes back; what is dead waits for a person.
 WAITING = ("parked", "dead", "delivery_parked", "delivery_dead")
@@ -35,12 +36,18 @@ class Collector:
         labels = ("system", "entity", "outcome")
         done = CounterMetricFamily("isthmus_changes", "Changes by what became of them", labels=labels)
         waiting = GaugeMetricFamily("isthmus_waiting", "Changes and writes that wait for something now", labels=labels)
+        echoes = CounterMetricFamily(
+            "isthmus_echoes",
+            "Values by the layer that knew them, or nearly, as ours",
+            labels=("system", "entity", "layer"),
+        )
         for subject, outcomes in self._reading.tally().counts.items():
             for outcome, number in outcomes.items():
-                family = waiting if outcome in WAITING else done
-                family.add_metric([*subject.split("/", 1), outcome], number)
+                family = waiting if outcome in WAITING else echoes if outcome.startswith(ECHO) else done
+                family.add_metric([*subject.split("/", 1), outcome.removeprefix(ECHO)], number)
         yield done
         yield waiting
+        yield echoes
 
     def _breakers(self) -> Iterator[Metric]:
         labels = ("system", "partition")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
@@ -17,11 +17,11 @@ from isthmus.codecs.events import Changed, Source
 from isthmus.codecs.linked import Absorb, Folding, Linked, Loaded, Report, Resolved, Settled, Tell
 from isthmus.codecs.reviews import PINS, STEWARD
 from isthmus.config.mapping import Choice, EntityMapping
+from isthmus.tables import echoes
 from isthmus.tables.conflicts import conflicts, settled
 from isthmus.tables.deletes import Records, by_us, hear, living
 from isthmus.tables.folded import Folded, Outcome, changed_event
 from isthmus.tables.golden import Golden
-from isthmus.tables.intents import resolve
 from isthmus.tables.joining import absorb, differences, settle
 from isthmus.tables.pins import as_change, replaced, rule_of
 from isthmus.tables.precedence import Register, choose, same
@@ -34,12 +34,13 @@ from isthmus.tables.wishes import told, wishes
 @dataclass(slots=True)
 class Heard:
     """What a change taught: fields whose register changed, with the one that was seen before; how many are opinions and
-    echoes; did a record live or die?"""
+    echoes, and by which layers that was known; did a record live or die?"""
 
     touched: dict[str, Register | None]
     opinions: int = 0
     echoes: int = 0
     moved: bool = False
+    layers: dict[str, int] = field(default_factory=dict)
 
     def outcome(self) -> Outcome:
         """Its outcome in the ledger."""
@@ -79,7 +80,7 @@ def _fold_change(golden: Golden, item: Linked, mapping: EntityMapping) -> Folded
     heard.moved |= alive != before
     folded = _told(golden, item, mapping, changed, before, alive, heard.outcome(), (item.system,))
     folded.reviews = conflicts(golden, item, heard.touched, knew, mapping)
-    return folded
+    return echoes.noted(folded, item, heard.layers, nothing_new=not heard.opinions)
 
 
 def _told(
@@ -155,12 +156,14 @@ def _say(golden: Golden, change: Linked, heard: Heard) -> Heard:
         if row and known is not None and same(known.value, value):
             # A full read that finds a value as it was is newer, but nobody said it anew. What a report told us of and
             # nobody has heard yet is our echo.
-            heard.echoes += not known.change_id
+            if not known.change_id:
+                heard.echoes += 1
+                echoes.count(heard.layers, echoes.BY_REPORT)
             held[name] = replace(known, version=version, change_id=known.change_id or change_id)
             continue
         # A null found by the first full read of a record is no opinion: nobody is known to have cleared it.
         blank = row and known is None and value is None
-        ours = (name in intents and resolve(intents, name, value, tagged=change.tagged)) or blank
+        ours = (name in intents and echoes.ours(golden, change, name, value, heard.layers)) or blank
         if ours and golden.pinned:
             replaced(golden, name, known)
         held[name] = Register(value, version, when, change_id, ours or released)

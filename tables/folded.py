@@ -30,7 +30,8 @@ class Asides:
 
 @dataclass(slots=True)
 class Folded:
-    """What one item did: the new state, its outcome in the ledger (None for a report), and what to tell the world."""
+    """What one item did: the new state, its outcome in the ledger (None for a report), and what to tell the world.
+    `echoes`: how often each layer of tables/echoes.py knew a value."""
 
     state: Golden
     outcome: Outcome | None
@@ -38,6 +39,7 @@ class Folded:
     writes: tuple[DesiredWrite, ...] = ()
     reviews: tuple[Review, ...] = ()
     asides: Asides | None = None
+    echoes: Mapping[str, int] | None = None
 
 
 def changed_event(

@@ -58,7 +58,8 @@ class Ending(msgspec.Struct, frozen=True, gc=False, array_like=True):
 class DesiredWrite(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A wish: bring a system's record to these canonical values (None clears). `native_id` None: it has none yet.
     `action`: what else is to become of it; `released`: a person said so, however many are to go. `withdrawn`: it takes
-    back every earlier wish of the record, and wishes nothing itself."""
+    back every earlier wish of the record, and wishes nothing itself. `runaway`: what it says went round too often, so it is
+    not to be written (tables/echoes.py)."""
 
     system: str
     canonical: str
@@ -71,6 +72,7 @@ class DesiredWrite(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     action: Action = "upsert"
     released: bool = False
     withdrawn: bool = False
+    runaway: bool = False
 
 
 class Golden(msgspec.Struct, omit_defaults=True):
@@ -79,7 +81,7 @@ class Golden(msgspec.Struct, omit_defaults=True):
 
     `redirect`: it turned out to be that golden record, and holds nothing itself. `merged`: the golden records that turned
     out to be this one. `awaits`: systems that are told nothing as long as wishes of these golden records may be under
-    way there.
+    way there. `hops`: by system/field, how often in a row, and when last, a system contradicted what it was told.
     """
 
     canonical: str
@@ -96,6 +98,7 @@ class Golden(msgspec.Struct, omit_defaults=True):
     redirect: str | None = None
     merged: list[str] = []
     awaits: dict[str, list[str]] = {}
+    hops: dict[str, tuple[int, str]] = {}
 
     @property
     def rejected(self) -> bool:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 import pytest
 from desk import Desk, items, letters, sent
+from msgspec.structs import replace
 
 from isthmus.agents import deliver
 from isthmus.config.errors import ConflictError, PermanentError, PlatformError, TransientError
@@ -211,3 +213,16 @@ async def test_an_adapter_that_forgets_an_answer_is_not_believed(desk: Desk) -> 
     unit = await desk.work(*wish(1, "c-1"), *wish(1, "c-2"))
     assert forgetful.calls == [2, 1, 1]
     assert [one["outcome"] for one in sent(unit, "merge")] == ["written", "written"]
+
+
+async def test_a_write_that_goes_round_is_a_dead_letter_that_people_hear_of_and_no_call(
+    desk: Desk, target: Target
+) -> None:
+    (batch,) = wish(4)
+    unit = await desk.work(Batch(batch.topic, [replace(batch.elements[0], runaway=True)]), *wish(1, "c-2"))
+    assert [write.fields["isthmus_id"] for write in target.written] == ["c-2"]
+    (letter,) = letters(unit)
+    assert (letter["code"], letter["topic"], letter["counted"]) == ("RUNAWAY", "writes.dynamics", "dynamics/account")
+    assert [(one["rev"], one["outcome"]) for one in sent(unit, "merge")] == [(4, "refused"), (1, "written")]
+    (told,) = [orjson.loads(record.value) for record in unit.records if record.topic == "audit"]
+    assert (told["kind"], told["system"], told["context"]["canonical"]) == ("runaway", "dynamics", "c-1")
