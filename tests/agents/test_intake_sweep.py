@@ -21,10 +21,10 @@ def desk() -> Desk:
     return Desk(intake.stage(["salesforce", "dynamics"], load_mappings(), {}))
 
 
-def met(record_id: str, operation: Operation = "update", object_: str = "Account") -> Any:
-    """A read of a record by the full read."""
-    ask = Reread(object_, record_id, "healed", TOKEN)
-    change = read_change("salesforce", ask, operation, {}, TOKEN, None)
+def met(record_id: str, operation: Operation = "update", version: str = TOKEN) -> Any:
+    """A read of a record by the full read, or at another version by another one."""
+    ask = Reread("Account", record_id, "healed", version)
+    change = read_change("salesforce", ask, operation, {}, version, None)
     return items("changes.salesforce", Arrival(change, "healed", whole=operation != "delete"))
 
 
@@ -50,12 +50,9 @@ async def test_what_was_known_and_not_met_is_asked_for_by_its_id(desk: Desk) -> 
 
 async def test_what_is_gone_already_is_not_asked_for_again(desk: Desk) -> None:
     await known(desk, "001a", "001b")
-    await desk.work(*met("001a", "delete"))
-    unit = await desk.work(*met("001b"), *swept())
-    assert sent(unit, "rereads.salesforce") == []
-    await desk.work(*met("001b", "delete"))
-    unit = await desk.work(*swept())
-    assert sent(unit, "rereads.salesforce") == []
+    await desk.work(*met("001a", "delete", "0003"), *met("001b", "delete", "0004"))
+    unit = await desk.work(*met("001b", "undelete", "0005"), *swept())
+    assert [one["record_id"] for one in sent(unit, "rereads.salesforce")] == ["001b"], "it was restored"
 
 
 async def test_more_than_a_share_is_not_believed_and_its_letter_sweeps_again(desk: Desk) -> None:
