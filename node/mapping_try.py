@@ -106,7 +106,7 @@ def _arrivals(record: ConsumerRecord) -> list[Arrival]:
         elements = ARRIVALS.decode(record.value, "changes")
     except DecodeError:
         return []  # a dead letter already
-    return [one for one in elements if isinstance(one, Arrival)]
+    return [one for one in elements if isinstance(one, Arrival) and not one.swept]
 
 
 async def _goldens(consumer: AIOKafkaConsumer, topics: Topics, changes: Changes) -> dict[bytes, Golden]:
