@@ -198,7 +198,7 @@ def _services(
     hints: Mapping[str, Hints],
 ) -> None:
     registry = CollectorRegistry()
-    registry.register(Collector(reading))
+    registry.register(Collector(reading, systems))
     orders, operators = Orders(settings.kafka.bootstrap, runtime.topics), Operators(settings.node.operator_token)
     letters = LettersHttp(Letters(reading, orders), operators)
     versions = MappingsHttp(mappings, orders, operators, settings.node.partitions)

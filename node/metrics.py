@@ -5,12 +5,13 @@ Promises: counters survive restarts (they are the ledger's), labels hold no ids.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from isthmus.node.delivering import ORDER
 from isthmus.node.reading import Reading
+from isthmus.systems.protocol import System
 from isthmus.tables.echoes import ECHO
 
 # Outcomes that a later one takes back; what is dead waits for a person.
@@ -20,14 +21,16 @@ WAITING = ("parked", "dead", "delivery_parked", "delivery_dead")
 class Collector:
     """A prometheus-client collector over this worker's lanes."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: Reading, systems: Sequence[System] = ()) -> None:
         self._reading = reading
+        self._systems = systems
 
     def collect(self) -> Iterator[Metric]:
         """All series of this worker."""
         yield from self._changes()
         yield from self._lanes()
         yield from self._breakers()
+        yield from budgets(self._systems)
         ready = GaugeMetricFamily("isthmus_ready", "1 when this worker can do its work")
         ready.add_metric([], float(self._reading.health().ok))
         yield ready
@@ -73,3 +76,16 @@ class Collector:
             idle.add_metric([stage, str(partition)], lane.idle_for())
         yield waiting
         yield idle
+
+
+def budgets(systems: Sequence[System]) -> Iterator[Metric]:
+    """The calls that platforms count and tell of, as each one's last answer did."""
+    used = GaugeMetricFamily("isthmus_calls_used", "API calls of the last 24 hours, by everybody", labels=("system",))
+    allowed = GaugeMetricFamily("isthmus_calls_allowed", "API calls that 24 hours may have", labels=("system",))
+    for system in systems:
+        told = getattr(system, "usage", None)
+        if told is not None:
+            used.add_metric([system.name], told.used)
+            allowed.add_metric([system.name], told.allowed)
+    yield used
+    yield allowed
