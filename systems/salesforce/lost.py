@@ -46,7 +46,7 @@ async def healed(
             return
         except ReplayLost as fault:
             known = known_of(position)
-            if fault.code == OTHER_ORG or not known.org:
+            if fault.code == OTHER_ORG or not (known.org or known.version):
                 raise
             alert = f"{fault} What may have changed since {known.at or 'ever'} is being read."
         log.critical("changes may be lost: what may have changed is read", system="salesforce", fault=alert)
