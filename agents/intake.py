@@ -93,6 +93,8 @@ def accept(
         sweep(unit, arrival, mapping)
         return
     _receive(unit, system, mapping.entity, arrival.again)
+    if arrival.answers is not None and arrival.again is None:
+        unit.count(system, mapping.entity, "reread")
     tag, translation = tags.get(system, ""), translations.of(system, arrival.change.entity)
     take(unit, arrival, mapping, tag, translation, merges=system in merging)
 

@@ -109,8 +109,8 @@ class Node:
         return self._tables["golden"].values
 
     def received(self) -> dict[str, int]:
-        """By "system/entity"."""
-        return {subject: counts.get("received", 0) for subject, counts in self.counts.items()}
+        """By "system/entity"; without the answers to what was asked for: what is asked depends on who is known when."""
+        return {subject: counts.get("received", 0) - counts.get("reread", 0) for subject, counts in self.counts.items()}
 
 
 async def played(seed: int, number: int, chunk: int = CHUNK, order: Sequence[str] = SYSTEMS) -> Node:
@@ -140,7 +140,7 @@ class Written:
 
     @property
     def received(self) -> dict[str, int]:
-        """By "system/entity"."""
+        """By "system/entity"; without the answers to what was asked for: what is asked depends on who is known when."""
         with self.file.open("rb") as lines:
             told: dict[str, int] = orjson.loads(next(lines))
             return told

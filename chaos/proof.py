@@ -69,7 +69,8 @@ def _ledger(run: Run, truth: Written, found: Findings) -> None:
     books = run.ledger
     found.note("unexplained", not books.get("balanced"), f"the books do not balance: {books}")
     for subject, wanted in truth.received.items():
-        counted = books.get("subjects", {}).get(subject, {}).get("received", 0)
+        line = books.get("subjects", {}).get(subject, {})
+        counted = line.get("received", 0) - line.get("reread", 0)
         found.note("lost", max(0, wanted - counted), f"changes of {subject} were not received")
         found.note("duplicated", max(0, counted - wanted), f"changes of {subject} were received again")
 

@@ -63,7 +63,8 @@ class XrefView(BaseModel):
 
 
 class LedgerView(BaseModel):
-    """The books: per source received = applied + unchanged + echo + parked + dead + in_flight, and per target likewise."""
+    """The books: per source received = applied + unchanged + echo + parked + dead + in_flight, and per target likewise.
+    `reread`: of those received, the answers to what we had asked for."""
 
     subjects: dict[str, dict[str, int]] = Field(description="Per system/entity, each outcome's count.")
     totals: dict[str, int]

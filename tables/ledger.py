@@ -74,6 +74,7 @@ def balance(tally: Tally, expected_lanes: Iterable[str]) -> Ledger:
 
 def _line(counts: Mapping[str, int]) -> dict[str, int]:
     line = {name: counts.get(name, 0) for name in ("received", *OUTCOMES)}
+    line["reread"] = counts.get("reread", 0)
     line["in_flight"] = line["received"] - sum(line[name] for name in OUTCOMES)
     return line
 

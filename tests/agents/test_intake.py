@@ -62,10 +62,10 @@ async def test_a_gap_is_parked_until_its_reread_moves_it(desk: Desk) -> None:
     answer = replace(CHANGE, change_id="sf:read")
     unit = await desk.work(*arrived(answer, whole=True, answers="sf:gap"))
     assert len(sent(unit, "identify")) == 1
-    assert desk.counts["salesforce/account"] == {"received": 2, "parked": 0, "applied": 1}
+    assert desk.counts["salesforce/account"] == {"received": 2, "reread": 1, "parked": 0, "applied": 1}
     # A second answer to the same gap moves nothing again.
     await desk.work(*arrived(replace(answer, change_id="sf:read2"), whole=True, answers="sf:gap"))
-    assert desk.counts["salesforce/account"] == {"received": 3, "parked": 0, "applied": 1}
+    assert desk.counts["salesforce/account"] == {"received": 3, "reread": 2, "parked": 0, "applied": 1}
 
 
 async def test_a_full_read_never_counts_as_tagged(desk: Desk) -> None:
