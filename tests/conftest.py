@@ -10,7 +10,6 @@ from hypothesis import settings
 
 from isthmus.node.broker import running_kafka
 
-
 # How long an example takes says more of the machine's other work than of ours.
 settings.register_profile("isthmus", deadline=None)
 settings.load_profile("isthmus")
