@@ -13,11 +13,11 @@ from aiokafka.protocol.api import Request, RequestStruct, Response, ResponseHead
 from aiokafka.protocol.types import CompactArray, CompactString, Int16, Int32, Schema, TaggedFields
 
 TRANSACTIONS = "transaction.version"
-# The highest under which a broker that is killed between a commit and its markers writes them when it is back: with 2, a
+# The highest under which a broker that is killed between a commit and its markers writes them when it is back: above 0, a
 # Kafka 4.3.1 forgets them for clients that speak as ours does, and their partitions stand still (docs/adr/0007).
-WHOLE_TRANSACTIONS = 1
+WHOLE_TRANSACTIONS = 0
 MAY_HANG = (
-    "where brokers are killed, commits may hang: kafka-features.sh downgrade --feature transaction.version=1"
+    "where brokers are killed, commits may hang: kafka-features.sh downgrade --feature transaction.version=0"
     " (docs/adr/0007)"
 )
 FINALIZED = 2  # the tag of the field, KIP-584

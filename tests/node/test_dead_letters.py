@@ -127,7 +127,7 @@ async def test_many_are_replayed_through_a_kill_and_each_dies_once_more_and_no_m
     assert {2} <= {letter["died"] for letter in letters} <= {1, 2}
     assert len(letters) == 60
     assert ledger["subjects"]["salesforce/Nothing"] == {
-        "received": 60, "applied": 0, "unchanged": 0, "echo": 0, "parked": 0, "dead": 60, "in_flight": 0,
+        "received": 60, "applied": 0, "unchanged": 0, "echo": 0, "parked": 0, "dead": 60, "in_flight": 0, "reread": 0,
     }  # fmt: skip
     assert "60 discarded" in await isthmus(stage, "discard", "--all", "--yes", "--system", "salesforce")
     assert (await isthmus(stage, "list", "--json", "--state", "open"))["total"] == 0
