@@ -7,7 +7,7 @@ FOLDERS := node agents tables codecs config systems simulators
 SOURCES := $(FOLDERS) tests bench chaos docs/example
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test strangers lint types imports docs stubs bench bench-growth chaos check clean
+.PHONY: help setup demo test test-again strangers lint types imports docs stubs bench bench-growth chaos check clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ demo: $(READY) ## A day played on this machine; ARGS="--once --json"
 # Most of a Kafka test is waiting: two processes, each with a Kafka of its own, take half the time of one.
 test: $(READY) ## The tests; ARGS="tests/node -k kafka"
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+test-again: $(READY) ## Those that failed last, one after another: what fails here too does not fail for the load of others
+	@$(BIN)/python -m pytest --last-failed --last-failed-no-failures none -rA --tb=short
 
 strangers: $(READY) ## The simulated platforms through clients that others wrote; fetches those in Node
 	@npm install --silent --prefix tests/strangers --no-audit --no-fund --no-package-lock || \
