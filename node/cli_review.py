@@ -5,8 +5,6 @@ Promises: as node/cli.py.
 
 from __future__ import annotations
 
-import getpass
-import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -147,10 +145,10 @@ def _get(config: Path | None, path: str, query: Mapping[str, str], show: Any, as
 
 def _decide(config: Path | None, order: Mapping[str, Any], as_json: bool) -> int:
     from isthmus.config.load import load_settings
-    from isthmus.node.door import Door, printed, through
+    from isthmus.node.door import Door, myself, printed, through
 
     async def work(door: Door) -> int:
-        by = order["by"] or f"{getpass.getuser()}@{socket.gethostname()}"
+        by = order["by"] or myself()
         told = await door.post("/v1/decisions", {**order, "by": by})
         if as_json:
             printed(told)

@@ -6,10 +6,8 @@ where something was not; nothing is changed in bulk unless somebody said yes.
 
 from __future__ import annotations
 
-import getpass
 import os
 import shlex
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,7 +23,7 @@ from rich.table import Table
 
 from isthmus.config.errors import ConfigError
 from isthmus.config.settings import Settings
-from isthmus.node.door import Door, NotDone, printed, through
+from isthmus.node.door import Door, NotDone, myself, printed, through
 
 PAGE = 500
 AT_ONCE = 100
@@ -136,11 +134,6 @@ def _edited(before: str) -> str:
         path.write_text(before)
         subprocess.run([*shlex.split(editor), str(path)], check=True)
         return path.read_text().removesuffix("\n")
-
-
-def myself() -> str:
-    """Who says so, where nobody is named."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def order_letters(

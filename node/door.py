@@ -7,6 +7,8 @@ is said with what to do.
 from __future__ import annotations
 
 import asyncio
+import getpass
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -79,3 +81,8 @@ def through(settings: Settings, work: Callable[[Door], Awaitable[int]]) -> int:
 def printed(told: Any) -> None:
     """Print JSON on stdout."""
     sys.stdout.write(orjson.dumps(told).decode() + "\n")
+
+
+def myself() -> str:
+    """Who gives an order, where nobody else is named."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"

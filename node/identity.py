@@ -9,8 +9,7 @@ from collections.abc import Sequence
 
 from isthmus.config.errors import ConfigError
 from isthmus.config.settings import Settings
-from isthmus.node.dead import myself
-from isthmus.node.door import Door, printed, through
+from isthmus.node.door import Door, myself, printed, through
 
 
 def run_identity(settings: Settings, entity: str, action: str, records: Sequence[str], by: str) -> int:

@@ -7,8 +7,6 @@ changed unless somebody says yes; what was in force before can be put in force a
 from __future__ import annotations
 
 import asyncio
-import getpass
-import socket
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -25,7 +23,7 @@ from isthmus.codecs.activation import document_of, mapping_of, version_of
 from isthmus.config.errors import ConfigError, IsthmusError
 from isthmus.config.mapping import EntityMapping, Mappings, load_mappings
 from isthmus.config.settings import Settings
-from isthmus.node.door import Door, NotDone, printed, through
+from isthmus.node.door import Door, NotDone, myself, printed, through
 from isthmus.node.mapping_try import NOTES, records
 from isthmus.node.recovery import changelog_reader
 from isthmus.node.topics import Topics
@@ -107,7 +105,7 @@ async def _activate(door: Door, settings: Settings, mappings: Mappings, why: str
         _tell(counted)
     if wanted and not yes and not _agreed():
         raise NotDone("nothing was changed", hint="--yes says yes beforehand")
-    by = f"{getpass.getuser()}@{socket.gethostname()}"
+    by = myself()
     for mapping in wanted:
         await door.post(f"/v1/mappings/{mapping.entity}", {"document": document_of(mapping), "by": by, "why": why})
     if as_json:
