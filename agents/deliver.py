@@ -61,13 +61,16 @@ def stage(
         attempts, breaker = plan(unit, target, wishes, before.at(now), now, ticked=tick is not None)
         attempts, round_ = stop(unit, system.name, attempts, now)
         attempts, held = let(unit, target.table, attempts, most or Most(), now)
+        began = clock()
         outcomes = round_ + held + await carry_out(system, mappings, translations, attempts)
+        took = max(0.0, clock() - began)
+        now += took  # a pause begins when the target was heard, or nobody was
         probing = breaker.state == "half_open"
         for outcome in outcomes:
             settle(unit, target, outcome, now, counts=not probing)
             if hinted and outcome.attempt.wish.native_id is None and isinstance(outcome.answer, Written):
                 read_first(unit, system.name, outcome.attempt.wish, outcome.answer, mappings)
-        breaker = breaker.heard(call_of(outcomes), now, target.limits)
+        breaker = breaker.heard(call_of(outcomes)._replace(took=took), now, target.limits)
         _keep(unit, target, before, breaker, now)
         unit.due = breaker.next(first_due(unit, target.table), target.limits)
 

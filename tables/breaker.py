@@ -19,6 +19,9 @@ State = Literal["closed", "open", "half_open", "draining"]
 BUCKETS = 10
 PROBES = 3
 UNIT_WRITES = 200
+# A call counts once more for each of so many seconds that it took: else a target that lets every call wait is called too
+# seldom to be heard of within the window.
+SLOW_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +45,14 @@ class Room(NamedTuple):
 
 
 class Call(NamedTuple):
-    """What came of calling the target: how many writes, how many failed for the target's own sake, why, and how long it
-    asked to be left alone (seconds)."""
+    """What came of calling the target: how many writes, how many failed for the target's own sake, why, how long it
+    asked to be left alone, and how long it took (seconds)."""
 
     writes: int
     failed: int
     reason: str = ""
     retry_after: float | None = None
+    took: float = 0.0
 
 
 class Breaker(msgspec.Struct, frozen=True, gc=False):
@@ -111,17 +115,17 @@ class Breaker(msgspec.Struct, frozen=True, gc=False):
         failed = call.failed > 0 and call.failed >= limits.share * call.writes
         if self.state == "half_open":
             return self._open(call, now, limits) if failed else self._drain(now)
-        known = self._counted(failed, now, limits)
+        known = self._counted(1 + int(call.took / SLOW_SECONDS), failed, now, limits)
         return known._open(call, now, limits) if failed and known._too_many(limits) else known
 
-    def _counted(self, failed: bool, now: float, limits: Limits) -> Breaker:
+    def _counted(self, times: int, failed: bool, now: float, limits: Limits) -> Breaker:
         bucket = int(now / (limits.window / BUCKETS))
         last = self.calls[-1] if self.calls else (bucket, 0, 0)
         before = self.calls[:-1] if last[0] >= bucket else self.calls
         _, calls, failures = last if last[0] >= bucket else (bucket, 0, 0)
         number = max(bucket, last[0])
         kept = tuple(one for one in before if number - BUCKETS < one[0])
-        return replace(self, calls=(*kept, (number, calls + 1, failures + failed)))
+        return replace(self, calls=(*kept, (number, calls + times, failures + failed * times)))
 
     def _too_many(self, limits: Limits) -> bool:
         calls = sum(one[1] for one in self.calls)

@@ -30,11 +30,12 @@ LIMITS = Limits(rate=50.0)
 
 @dataclass
 class Target:
-    """Answers, or is away; remembers what it was told, and when."""
+    """Answers, or is away, which it lets people wait for; remembers what it was told, and when."""
 
     name: str = "dynamics"
     now: float = START
     away: bool = False
+    hangs: float = 0.0
     calls: int = 0
     revisions: dict[str, int] = field(default_factory=dict)
     overtaken: int = 0
@@ -43,6 +44,7 @@ class Target:
     async def write(self, writes: Sequence[Write]) -> list[Written | PlatformError]:
         self.calls += 1
         if self.away:
+            self.now += self.hangs
             raise TransientError("dynamics does not answer", code="NETWORK")
         for write in writes:
             revision = int(str(write.fields["name"]))
@@ -205,3 +207,14 @@ async def test_what_is_parked_is_not_looked_at_before_it_is_due(tmp_path: Path) 
         await lane.second([5])
     assert target.calls > 8
     assert len(looked) < 100
+
+
+async def test_a_target_that_never_answers_is_left_alone_before_anything_dies_of_it(tmp_path: Path) -> None:
+    """Each call takes two minutes to fail, so that the breaker's window holds but two of them."""
+    target = Target(away=True, hangs=120.0)
+    lane = Partition(tmp_path / "store", target)
+    for _ in range(100):
+        await lane.second(range(50))
+    assert lane.state() == "open"
+    assert {parked.attempts for parked in lane.parked()} == {0, 1}  # what came later, and the one call that told of it
+    assert all(parked.tried[-1].at >= START + 120 for parked in lane.parked() if parked.attempts)

@@ -131,3 +131,11 @@ def test_a_clock_that_goes_back_opens_nothing_and_closes_nothing() -> None:
 def test_it_survives_its_being_kept() -> None:
     assert breaker_of(gate(opened())) == opened()
     assert breaker_of(None) == Breaker()
+
+
+def test_a_target_that_lets_every_call_wait_is_left_alone_although_the_window_holds_few_of_them() -> None:
+    hung = Call(50, 50, "does not answer", took=120.0)
+    assert after(Breaker(), hung, hung, start=1120.0, step=120.0).state == "open"
+    slow = Call(50, 0, took=120.0)
+    assert after(Breaker(), *[slow, slow, hung] * 3, start=1120.0, step=120.0).state == "closed"
+    assert after(Breaker(), *[Call(1, 1, "503", took=19.0)] * 3).state == "closed"
