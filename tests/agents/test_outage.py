@@ -213,8 +213,8 @@ async def test_a_target_that_never_answers_is_left_alone_before_anything_dies_of
     """Each call takes two minutes to fail, so that the breaker's window holds but two of them."""
     target = Target(away=True, hangs=120.0)
     lane = Partition(tmp_path / "store", target)
-    for _ in range(100):
-        await lane.second(range(50))
+    for number in range(100):
+        await lane.second(range(number * 50, number * 50 + 50))
     assert lane.state() == "open"
     assert {parked.attempts for parked in lane.parked()} == {0, 1}  # what came later, and the one call that told of it
     assert all(parked.tried[-1].at >= START + 120 for parked in lane.parked() if parked.attempts)
