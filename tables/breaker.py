@@ -102,9 +102,10 @@ class Breaker(msgspec.Struct, frozen=True, gc=False):
         """When to look again; `first_due` is when the first write that waits is due, None: none waits."""
         if self.state == "open":
             return self.until
-        if first_due is None or self.state != "draining":
+        if self.state != "draining":
             return first_due
-        return max(first_due, self.drained + max(1.0, 1.0 / limits.rate))
+        soon = self.drained + max(1.0, 1.0 / limits.rate)
+        return soon if first_due is None else max(first_due, soon)  # none waits: to close
 
     # -- what came of a call
 

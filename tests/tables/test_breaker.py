@@ -119,6 +119,7 @@ def test_it_says_when_to_look_again() -> None:
     assert half.next(900.0, LIMITS) == 900.0
     draining = half.heard(GOOD, 1004.0, LIMITS)
     assert draining.next(900.0, LIMITS) == 1005.0
+    assert draining.next(None, LIMITS) == 1005.0  # nothing waits any more, so that it closes
 
 
 def test_a_clock_that_goes_back_opens_nothing_and_closes_nothing() -> None:
