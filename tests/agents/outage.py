@@ -55,8 +55,8 @@ class Target:
 class Partition:
     """deliver's lane without Kafka: its store, its part of the books, its ticks."""
 
-    def __init__(self, folder: Path, target: Target) -> None:
-        self.folder, self.target = folder, target
+    def __init__(self, folder: Path, target: Target, limits: Limits = LIMITS) -> None:
+        self.folder, self.target, self.limits = folder, target, limits
         self.counts: Counter[str] = Counter()
         self.audit: list[str] = []
         self.revision = 0
@@ -65,7 +65,7 @@ class Partition:
     def open(self) -> None:
         """As a process does that begins, here or elsewhere."""
         self.store = Store(self.folder, shared_cache(8 << 20))
-        self.stage = deliver.stage(self.target, MAPPINGS, Patience(), LIMITS, clock=lambda: self.target.now)  # type: ignore[arg-type]
+        self.stage = deliver.stage(self.target, MAPPINGS, Patience(), self.limits, clock=lambda: self.target.now)  # type: ignore[arg-type]
         self.due: float | None = self.target.now
 
     async def second(self, records: Sequence[int] = ()) -> None:

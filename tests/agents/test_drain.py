@@ -8,18 +8,19 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from outage import LIMITS, START, TABLE, Partition, Target
+from outage import START, TABLE, Partition, Target
 
 from isthmus.agents.deliver_parking import park
-from isthmus.tables.breaker import PROBES, Breaker
+from isthmus.tables.breaker import PROBES, Breaker, Limits
 from isthmus.tables.deliveries import GATE, Parked, gate
 from isthmus.tables.unit import Unit
 
-RECORDS = st.integers(0, 400)
+LIMITS = Limits(rate=2.0)
+RECORDS = st.integers(0, 60)
 # Most of it is due at the same moment.
 MOMENTS = st.sampled_from([START - 60.0, START, START, START, START + 0.25, START + 7.0])
-WAITING = st.dictionaries(RECORDS, MOMENTS, min_size=1, max_size=400)
-TOLD = st.lists(st.lists(RECORDS, max_size=12, unique=True), max_size=15)
+WAITING = st.dictionaries(RECORDS, MOMENTS, min_size=12, max_size=60)
+TOLD = st.lists(st.lists(RECORDS, max_size=6, unique=True), max_size=15)
 
 
 def filled(lane: Partition, waiting: Mapping[int, float]) -> dict[str, int]:
@@ -53,7 +54,7 @@ async def test_each_that_waits_is_written_once_in_its_turn_and_no_faster_than_th
     """`waiting`: when each record is due; `told`: of which records something newer is told in each second."""
     target = Target()
     with tempfile.TemporaryDirectory() as folder:
-        lane = Partition(Path(folder) / "store", target)
+        lane = Partition(Path(folder) / "store", target, LIMITS)
         newest = await drained(lane, filled(lane, waiting), told, 20 + len(waiting) // int(LIMITS.rate))
         assert (lane.parked(), lane.state()) == ([], "closed")
         lane.store.close()
