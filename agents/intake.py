@@ -148,6 +148,9 @@ def take(
     match change.operation:
         case "overflow":
             _overflow(unit, arrival, mapping)
+        case "gap" if change.text_differences and _may_differ(unit, change, mapping, key, translation):
+            update = replace(change, operation="update")
+            _route(unit, replace(arrival, change=update), mapping, tag, key, translation)
         case "gap":
             _ask(unit, arrival, mapping, key)
             recent.open_gap(change.change_id)
@@ -169,6 +172,18 @@ def take(
 def _may_be_merged(unit: Unit, change: Change, tag: str, key: bytes) -> bool:
     """Only a record that is known can have been another customer's; what we deleted ourselves was not merged."""
     return unit.get(XREF, key) is not None and not (tag and tag in (change.origin or ""))
+
+
+def _may_differ(
+    unit: Unit, change: Change, mapping: EntityMapping, key: bytes, translation: Translation | None
+) -> bool:
+    """May merge know the texts that are told as differences? It holds those of known records, and as they are where no
+    transform stands between. What a record is linked by is read."""
+    if unit.get(XREF, key) is None or (translation is not None and translation.lacks(change)):
+        return False
+    heard = mapping.systems[change.system].declared.items()
+    told = {name: one for name, one in heard if one.inward and one.column in change.text_differences}
+    return all(one.transform is None for one in told.values()) and told.keys().isdisjoint(mapping.linking)
 
 
 def _overflow(unit: Unit, arrival: Arrival, mapping: EntityMapping) -> None:
@@ -252,7 +267,13 @@ def canonical_change(
         _tagged(change, tag) if tag and not arrival.whole else None,
         arrival.whole,
         refers,
+        _differences(change, mapping) if change.text_differences else {},
     )
+
+
+def _differences(change: Change, mapping: EntityMapping) -> dict[str, str]:
+    names = mapping.systems[change.system].canonical
+    return {names[name]: difference for name, difference in change.text_differences.items() if name in names}
 
 
 def _taken_out(fields: dict[str, Value], mapping: EntityMapping) -> dict[str, str]:

@@ -35,6 +35,7 @@ from isthmus.tables.folded import Asides, Folded, Outcome
 from isthmus.tables.golden import GOLDEN, Golden
 from isthmus.tables.rules import Rules, Versions
 from isthmus.tables.stage import Batch, Input, Stage
+from isthmus.tables.texts import to_be_read, whole
 from isthmus.tables.unit import Record, Unit
 
 
@@ -91,6 +92,12 @@ def merge(unit: Unit, item: Folding | Leaving, rules: Rules) -> None:
 
 
 def _change(unit: Unit, state: Golden | None, item: Linked, mapping: EntityMapping) -> None:
+    if item.text_differences:
+        change = whole(state, item)
+        if change is None:
+            _read(unit, item, mapping)
+            return
+        item = change
     folded = fold(state, item, mapping)
     _tell(unit, folded)
     if item.refers:
@@ -99,6 +106,11 @@ def _change(unit: Unit, state: Golden | None, item: Linked, mapping: EntityMappi
         unit.count(item.system, item.entity, folded.outcome)
     for layer, number in (folded.echoes or {}).items():
         unit.count(item.system, item.entity, layer, number)
+
+
+def _read(unit: Unit, item: Linked, mapping: EntityMapping) -> None:
+    """A text differs from one that is not known: intake asks for the record, and says what becomes of the change."""
+    unit.send(f"changes.{item.system}", native_key(item.system, item.native_id), to_be_read(item, mapping))
 
 
 def _loaded(unit: Unit, item: Loaded, outcome: Outcome | None, mapping: EntityMapping) -> None:

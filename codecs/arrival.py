@@ -22,7 +22,8 @@ def native_key(system: str, record_id: str) -> bytes:
 
 class Arrival(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A change on its way to intake. `whole`: it is a full read of the record, not a difference. `answers`: the change
-    id of the gap that this read fills. `again`: it was a dead letter, and was received under this subject of the ledger.
+    id of the gap that this read fills. `again`: it was received before, under this subject of the ledger, and comes again:
+    it was a dead letter, or merge could not do with it what intake thought.
     `merged_into`: the record of the same system that it was merged into there. With `swept` it is no change, and its
     `change` names no record: all that a full read met, under that version, has been said."""
 

@@ -22,7 +22,8 @@ Action = Literal["upsert", "deactivate", "delete", "unlink", "reactivate"]
 class Linked(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="kind", tag="change"):
     """A change whose record is known to be a golden record. `tagged`: whether the platform says that we made it,
     None where it does not tell; `row`: it is a full read, not a difference. `refers`: fields that point at another record,
-    by its native id, of which nobody knows yet whose it is."""
+    by its native id, of which nobody knows yet whose it is. `text_differences`: texts of which only that is told by which
+    they differ from those before."""
 
     system: str
     native_id: str
@@ -38,6 +39,7 @@ class Linked(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fiel
     tagged: bool | None = None
     row: bool = False
     refers: Mapping[str, str] = {}
+    text_differences: Mapping[str, str] = {}
 
     def at(self, canonical: str) -> Linked:
         """The same change, of that golden record."""

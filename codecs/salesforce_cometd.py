@@ -31,6 +31,7 @@ from isthmus.codecs.salesforce_event import (
     says_fields,
     texts,
     told,
+    updated,
     within,
 )
 from isthmus.config.errors import DecodeError
@@ -99,7 +100,7 @@ def _body(payload: Mapping[str, Any], header: Mapping[str, Any], operation: Oper
     named = frozenset(texts(header, "changedFields", within(place, HEADER)) if operation == "update" else ())
     parts = dict(_parts(payload, named))
     dropped = {name for name in named if _is_dropped_part(name, payload)}
-    differences = {name for name, value in parts.items() if _is_difference(value)}
+    differences = {name: value["diff"] for name, value in parts.items() if _is_difference(value)}
     fields = {
         name: value_of(value, within(place, name))
         for name, value in parts.items()
@@ -107,7 +108,7 @@ def _body(payload: Mapping[str, Any], header: Mapping[str, Any], operation: Oper
     }
     silent = {name for name in named if name.partition(".")[0] not in payload}
     cleared = dropped | {name for name, value in parts.items() if value is None}
-    return Body(fields, frozenset(cleared), incomplete=bool(differences or silent))
+    return updated(fields, cleared, differences, silent=bool(silent))
 
 
 def _parts(payload: Mapping[str, Any], named: frozenset[str]) -> Iterator[tuple[str, Any]]:

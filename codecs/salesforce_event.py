@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -43,14 +43,25 @@ Kind = TypeVar("Kind")
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What an event says of fields. `incomplete`: something was touched whose value is not told."""
+    """What an event says of fields. `incomplete`: something was touched whose value is not told; `text_differences`: where
+    it is these texts alone, what they differ by."""
 
     fields: Mapping[str, Value]
     cleared: frozenset[str] = frozenset()
     incomplete: bool = False
+    text_differences: Mapping[str, str] = field(default_factory=dict)
 
 
 NOTHING_SAID = Body({})
+
+
+def updated(
+    fields: Mapping[str, Value], cleared: Iterable[str], differences: Mapping[str, Any], *, silent: bool
+) -> Body:
+    """The body of an update; `differences`: what is told of texts instead of themselves, `silent`: something else was
+    touched of which nothing is told."""
+    usable = not silent and all(isinstance(one, str) for one in differences.values())
+    return Body(fields, frozenset(cleared), silent or bool(differences), differences if usable else {})
 
 
 def operation_of(header: Mapping[str, Any], place: str) -> Operation:
@@ -72,7 +83,7 @@ def changes_of(header: Mapping[str, Any], body: Body, place: str) -> Iterator[Ch
     for record_id in _record_ids(header, place):
         change = replace(whole, record_id=record_id, change_id=f"{whole.change_id}:{record_id}")
         every = EVERY_RECORD.fullmatch(record_id) is not None
-        yield replace(change, operation="overflow", fields={}, cleared=()) if every else change
+        yield replace(change, operation="overflow", fields={}, cleared=(), text_differences={}) if every else change
 
 
 def _of_any_record(header: Mapping[str, Any], operation: Operation, body: Body, place: str) -> Change:
@@ -91,6 +102,7 @@ def _of_any_record(header: Mapping[str, Any], operation: Operation, body: Body, 
         transaction=transaction,
         origin=text(header, "changeOrigin", place) if header.get("changeOrigin") else None,
         change_id=f"{transaction}:{sequence}",
+        text_differences=body.text_differences if operation == "update" else {},
     )
 
 

@@ -8,7 +8,8 @@ may fit its beginning and give wrong fields.
 What counts as touched, in an update:
 - What `nulledFields` names was cleared. What `changedFields` names and has a value got it.
 - What `changedFields` names and is null without being nulled, and what `diffFields` names (a text sent as a difference,
-  §1.10), makes the update a `gap`, which asks for a read: the one may be hidden from us, the other is no value.
+  §1.10), makes the update a `gap`, which asks for a read: the one may be hidden from us, the other is no value. Where it
+  is differences alone, they are told too.
 - Any other value is enrichment (§1.13) and left out. Without any `changedFields`, every value that is there was touched.
 """
 
@@ -37,6 +38,7 @@ from isthmus.codecs.salesforce_event import (
     says_fields,
     texts,
     told,
+    updated,
     within,
 )
 from isthmus.config.errors import DecodeError
@@ -161,7 +163,8 @@ def _body(event: Record, header: Record, operation: Operation, fields: Fields) -
     cleared = {leaf for leaves in nulled.leaves.values() for leaf in leaves} - values.keys()
     kept = {name: value for name, value in told_of.items() if name not in different.names}
     silent = [name for name in changed.names if not _is_told(name, changed.leaves[name], values.keys() | cleared)]
-    return Body(kept, frozenset(cleared), incomplete=bool(silent or different.names))
+    differences = {name: values.get(name) for name in different.names}
+    return updated(kept, cleared, differences, silent=bool(silent))
 
 
 def _is_told(name: str, leaves: Iterable[str], known: Set[str]) -> bool:

@@ -24,6 +24,7 @@ from isthmus.config.errors import DecodeError
 from isthmus.tables.deliveries import Parked, deliveries
 from isthmus.tables.golden import DesiredWrite
 from isthmus.tables.letters import timestamp
+from isthmus.tables.texts import UNLIKE
 
 ORDER = (
     *("changed", "hinted", "read", "arrived", "linked", "joined", "merged", "event", "wished"),
@@ -110,7 +111,10 @@ def _arrived(seen: Seen, system: str, one: Arrival) -> Iterator[Step]:
     ids |= {"change_id": change.change_id, "correlation": one.correlation}
     if change.changed_at:
         yield Step(_tidy(change.changed_at), "changed", f"{change.operation} {change.entity}", **ids)
-    again = ", a dead letter replayed" if one.again else ""
+    unlike = change.change_id.endswith(UNLIKE)
+    again = (
+        ", its text differs from one that is not known" if unlike else ", a dead letter replayed" if one.again else ""
+    )
     yield Step(_time(seen), "arrived", f"{change.change_id}{again}", seen.place, **ids)
 
 

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from isthmus.simulators.outage import Outage
+from isthmus.simulators.salesforce import differences
 from isthmus.simulators.salesforce.events import Event, Transaction, body, channel_of, event_name, header
 from isthmus.simulators.salesforce.faults import Faults, refused
 from isthmus.simulators.salesforce.ids import numbered, to18
@@ -115,7 +116,8 @@ class SalesforceOrg:
         if row["LastModifiedById"] != modifier:
             extra["LastModifiedById"] = modifier
         self._rows[object][row["Id"]] = row | changed | extra | {"SystemModstamp": now}
-        self._raise(one, row["Id"], "UPDATE", self._transaction(user, origin), changed | extra)
+        told = {name: differences.told(row[name], value) for name, value in changed.items()}
+        self._raise(one, row["Id"], "UPDATE", self._transaction(user, origin), told | extra)
 
     def delete(self, object: str, record_id: str, *, user: str = BROWSER_USER, origin: str = UI) -> None:
         """Into the recycle bin, with what belongs to it."""

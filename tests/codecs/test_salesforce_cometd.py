@@ -159,3 +159,14 @@ def test_an_event_with_one_thing_out_of_place_is_decoded_or_refused(file: Path, 
         holder = holder[at]
     holder[at] = data.draw(json_values)
     checked(json.dumps(message).encode())
+
+
+def test_texts_that_differ_are_told_where_nothing_else_is_missing() -> None:
+    header = {**HEADER, "changedFields": ["Description", "Phone"]}
+    differs = {"Description": {"diff": "--- \n+++ …"}}
+    (change,) = decode(event(header, **differs, Phone="7"))
+    assert (change.operation, change.text_differences) == ("gap", {"Description": "--- \n+++ …"})
+    assert change.fields == {"Phone": "7"}
+    (silent,) = decode(event(header, **differs))
+    (strange,) = decode(event(header, Description={"diff": 5}, Phone="7"))
+    assert [(one.operation, one.text_differences) for one in (silent, strange)] == [("gap", {})] * 2

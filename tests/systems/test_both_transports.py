@@ -7,12 +7,16 @@ from collections import Counter
 from contextlib import aclosing
 
 from isthmus.codecs.change import Change
+from isthmus.codecs.text_differences import applied
 from isthmus.simulators.salesforce import SalesforceOrg, bus, serve_salesforce
 from isthmus.simulators.salesforce.pubsub import serve_pubsub
 from isthmus.simulators.salesforce.tell import Told, tell
 from isthmus.systems.salesforce.adapter import Salesforce, SalesforceConfig
 
 DIFF = "--- \n+++ 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae\n@@ -2,1 +2,1 @@\n-b\n+c"
+
+LONG = "\r\n".join(f"Line {number} of what they make, and for whom." for number in range(40))
+LONGER = LONG.replace("Line 7", "Seventh line") + "\r\nOne more."
 
 
 def story(org: SalesforceOrg) -> None:
@@ -49,6 +53,9 @@ def story(org: SalesforceOrg) -> None:
     tell(org, Told("Account", "UPDATE", [first], {"Phone": "9", "Fax": None}, changed=()))
     tell(org, Told("Account", "UPDATE", [first], {"Phone": "9"}, changed=("Phone", "Website")))
     tell(org, Told("Account", "UPDATE", [first], {"Phone": "9", "Website": "https://a.example"}, changed=("Phone",)))
+    long = org.create("Account", {"Name": "Elm", "Description": LONG})
+    org.update("Account", long, {"Description": LONGER})
+    org.update("Account", long, {"Description": "Short."})
     org.delete("Account", second)
     org.redeliver(3)
 
@@ -91,6 +98,9 @@ async def test_the_same_changes_come_by_both() -> None:
     kinds = Counter(change.operation for change in by_pubsub)
     assert set(kinds) == {"create", "update", "delete", "undelete", "gap", "overflow"}
     assert sum(bool(change.cleared) for change in by_pubsub) >= 4
+    differing = [told for change in by_pubsub if (told := change.text_differences.get("Description"))]
+    assert {applied(LONG, told) for told in differing} == {None, LONGER}
+    assert "Short." in [change.fields.get("Description") for change in by_pubsub]
     types = [{name: type(value) for name, value in change.fields.items()} for change in by_cometd]
     assert types == [{name: type(value) for name, value in change.fields.items()} for change in by_pubsub]
 
