@@ -35,7 +35,8 @@ NUMBERS = {"int", "long", "double", "currency", "percent"}
 
 
 async def scan(org: Session, mapping: SystemMapping, since: str | None, bulk: int = BULK) -> AsyncIterator[Row]:
-    """Rows as they are now; deleted ones come last, `exists` False. `bulk`: from so many rows on by a bulk job.
+    """Rows as they are now; deleted ones come last, `exists` False. `bulk`: from so many rows on by a bulk job. Why not by
+    getUpdated: docs/adr/0008.
 
     What a transaction wrote before `since` and committed after it may be missed: let `since` overlap by some minutes.
     """

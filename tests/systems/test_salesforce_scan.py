@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 
 import pytest
 from sforg import OBJECTS, joined
@@ -94,6 +95,32 @@ async def test_a_scan_since_gives_what_changed_and_what_was_deleted(org: Salesfo
     assert old not in found
     assert found[changed].fields["Phone"] == "1"
     assert not found[purged].fields
+
+
+async def test_a_scan_since_names_what_getupdated_and_getdeleted_name(
+    org: SalesforceOrg, clock: Clock, way: str
+) -> None:
+    ids = []
+    for ago in range(20):
+        clock.ago = timedelta(hours=ago)
+        ids.append(org.create("Account", {"Name": f"N{ago}"}))
+    clock.ago = timedelta(minutes=20)
+    for one in ids[8:12]:
+        org.update("Account", one, {"Phone": "1"})
+    for one in ids[10:14]:
+        org.delete("Account", one)
+    clock.ago = timedelta()
+    since = (datetime.now(UTC) - timedelta(hours=5, minutes=30)).replace(second=0)
+    asked = urlencode(
+        {"start": since.isoformat(timespec="seconds"), "end": told(datetime.now(UTC) + timedelta(hours=1))}
+    )
+    async with joined(org) as salesforce:
+        found = await collected(salesforce, way, told(since))
+        updated = await salesforce._org.get(f"/sobjects/Account/updated/?{asked}")
+        deleted = await salesforce._org.get(f"/sobjects/Account/deleted/?{asked}")
+    assert {one for one, row in found.items() if row.exists} == set(updated["ids"]) == {*ids[:6], *ids[8:10]}
+    assert {one for one, row in found.items() if not row.exists} == {one["id"] for one in deleted["deletedRecords"]}
+    assert set(ids[10:14]) <= found.keys()
 
 
 async def test_what_was_deleted_a_moment_ago_is_told_even_where_the_org_lags(org: SalesforceOrg, way: str) -> None:
