@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import structlog
 from msgspec.structs import replace as replace_wish
 
-from isthmus.agents.deliver_references import apart, plain, pointing
+from isthmus.agents.deliver_references import apart, plain, pointing, singly
 from isthmus.codecs.change import Value
 from isthmus.codecs.translation import Refused, Translation, Translations
 from isthmus.config.errors import AuthError, MissingReference, PermanentError, PlatformError, TransientError
@@ -78,7 +78,39 @@ async def carry_out(
         return outcomes
     answers = await _answers(system, [write for _, write, _ in writes])
     given = [Outcome(one, answer, refused) for (one, _, refused), answer in zip(writes, answers, strict=True)]
-    return outcomes + await _second(system, mappings, translations, given)
+    return outcomes + await _apart(system, mappings, translations, await _second(system, mappings, translations, given))
+
+
+async def _apart(
+    system: System, mappings: Mappings, translations: Translations, outcomes: Sequence[Outcome]
+) -> list[Outcome]:
+    """Of several references that a record still lacks, each alone: one that cannot be followed holds up no other."""
+    wishes = {number: singly(one.attempt.wish, mappings) for number, one in enumerate(outcomes) if _misses(one)}
+    came: dict[int, list[Outcome]] = {number: [] for number, parts in wishes.items() if parts}
+    for turn in range(max((len(wishes[number]) for number in came), default=0)):
+        asked = [number for number in came if turn < len(wishes[number])]
+        attempts = [replace(outcomes[number].attempt, wish=wishes[number][turn]) for number in asked]
+        answers = {one.attempt.wish.canonical: one for one in await carry_out(system, mappings, translations, attempts)}
+        for number in asked:
+            came[number].append(answers[wishes[number][turn].canonical])
+    return [_summed(one, came[number]) if number in came else one for number, one in enumerate(outcomes)]
+
+
+def _misses(outcome: Outcome) -> bool:
+    return isinstance(outcome.answer, MissingReference)
+
+
+def _summed(outcome: Outcome, parts: Sequence[Outcome]) -> Outcome:
+    """What came of a record's references one by one: those that were written, and the others for later."""
+    wish = outcome.attempt.wish
+    written = [part.answer for part in parts if isinstance(part.answer, Written)]
+    if not written:
+        return outcome
+    done = {n: v for part in parts if isinstance(part.answer, Written) for n, v in part.attempt.wish.fields.items()}
+    left = {name: value for name, value in wish.fields.items() if name not in done}
+    attempt = replace(outcome.attempt, wish=replace_wish(wish, fields=done))
+    later = replace_wish(wish, fields=left, known_version=None) if left else None
+    return Outcome(attempt, written[-1], outcome.refused, later=later)
 
 
 async def _second(
@@ -89,7 +121,7 @@ async def _second(
     halves: dict[int, tuple[DesiredWrite, DesiredWrite]] = {}
     for number, one in enumerate(outcomes):
         wish = one.attempt.wish
-        if isinstance(one.answer, MissingReference) and (parts := apart(wish, mappings.entities[wish.entity])):
+        if _misses(one) and (parts := apart(wish, mappings.entities[wish.entity])):
             halves[number] = parts
     attempts = [replace(outcomes[number].attempt, wish=now) for number, (now, _) in halves.items()]
     again = await carry_out(system, mappings, translations, attempts) if attempts else []

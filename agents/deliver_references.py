@@ -1,7 +1,7 @@
 """References as deliver writes them: by the external id of what they point at, and in a second pass where that is missing.
 
 Promises: parents are written before children where both are on their way; a record whose optional references cannot be
-followed yet is written without them, and they are tried again; one that is required lets its record wait.
+followed yet is written without them, and each of them is tried again; one that is required lets its record wait.
 """
 
 from __future__ import annotations
@@ -54,6 +54,14 @@ def apart(wish: DesiredWrite, entity: EntityMapping) -> tuple[DesiredWrite, Desi
     if not held or not (rest or wish.native_id is None):
         return None
     return replace(wish, fields=rest), replace(wish, fields=held, known_version=None)
+
+
+def singly(wish: DesiredWrite, mappings: Mappings) -> tuple[DesiredWrite, ...]:
+    """A wish of a known record for several references and nothing else, as one for each; none where it is another."""
+    references = mappings.entities[wish.entity].references
+    if wish.native_id is None or len(wish.fields) < 2 or not wish.fields.keys() <= references.keys():
+        return ()
+    return tuple(replace(wish, fields={name: value}, known_version=None) for name, value in wish.fields.items())
 
 
 def ask_to_be_found(unit: Unit, wish: DesiredWrite, entity: EntityMapping) -> None:

@@ -171,6 +171,7 @@ ACCOUNT = table(
     text("address1_city", 80),
     text("address1_postalcode", 20),
     text("address1_country", 80),
+    lookup("parentaccountid", parentaccountid="account"),
     *_merge_columns("account"),
     choice("industrycode", "Accounting", "Agriculture and Non-petrol Natural Resource Extraction", "Broadcasting"),
     text("isthmus_id", 100),

@@ -13,7 +13,7 @@ from desk import Desk, items, sent
 from test_deliver import PATIENCE
 
 from isthmus.agents import deliver
-from isthmus.config.mapping import ENTITIES, EntityMapping, Mappings
+from isthmus.config.mapping import ENTITIES, EntityMapping, Mappings, load_mappings
 from isthmus.simulators.dynamics import DynamicsEnvironment, serve_dynamics
 from isthmus.simulators.dynamics.schema import ACCOUNT as ACCOUNTS
 from isthmus.simulators.dynamics.schema import CONTACT as CONTACTS
@@ -134,6 +134,44 @@ async def test_a_child_is_written_before_its_parent_is_there_and_points_at_it_la
         unit = await later(desk, place)
         assert place.pointers() == ({("a", None)}, {("c", "a")})
         assert [one["fields"] for one in sent(unit, "merge")] == [{"account": "a"}]
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("together", [True, False])
+async def test_two_accounts_that_are_each_others_parent_end_so(name: str, together: bool) -> None:
+    async with PLACES[name](load_mappings()) as place:
+        desk = place.open(load_mappings())
+        one, two = (place.wish(c, "account", name=c, parent=to) for c, to in (("a", "b"), ("b", "a")))
+        for wishes in [[*one, *two]] if together else [one, two]:
+            await desk.work(*wishes)
+        for _ in range(3):
+            await later(desk, place)
+        rows = place.people.rows(place.accounts)
+        named = {native: row[place.key] for native, row in rows.items()}
+        parent = {"salesforce": "ParentId", "dynamics": "parentaccountid"}[name]
+        assert {row[place.key]: named.get(row[parent]) for row in rows.values()} == {"a": "b", "b": "a"}
+        assert desk.counts[f"{name}/account"]["delivery_parked"] == 0
+        assert "delivery_dead" not in desk.counts[f"{name}/account"]
+
+
+@EVERYWHERE
+async def test_of_several_references_the_one_that_is_missing_holds_up_no_other(name: str) -> None:
+    async with PLACES[name](circular()) as place:
+        desk = place.open(circular())
+        await desk.work(*place.wish("p", "account", name="Parent"))
+        await desk.work(*place.wish("a", "account", name="Alder", parent="p", main="c"))
+        unit = await later(desk, place)
+        assert [one["fields"] for one in sent(unit, "merge") if one["kind"] == "report"] == [{"parent": "p"}]
+        rows = place.people.rows(place.accounts)
+        parent = {"salesforce": "ParentId", "dynamics": "parentaccountid"}[name]
+        named = {row[place.key]: native for native, row in rows.items()}
+        assert rows[named["a"]][parent] == named["p"]
+        assert desk.counts[f"{name}/account"]["delivery_parked"] == 1
+        await desk.work(*place.wish("c", "contact", last_name="Moss"))
+        await later(desk, place)
+        assert ("a", "c") in place.pointers()[0]
+        line = desk.counts[f"{name}/account"]
+        assert (line["delivery_parked"], line["delivery_written"]) == (0, 2 + line["delivery_intended"])
 
 
 @EVERYWHERE
