@@ -31,7 +31,8 @@ class ProvenanceView(BaseModel):
     native_id: str | None = Field(description="The record it came from.")
     change_id: str | None = Field(description="The change that set it.")
     when: str | None = Field(description="When it was changed there, RFC 3339.")
-    rule: str | None = Field(description="The rule that chose it.")
+    rule: str | None = Field(description="The rule that chose it; of a steward's decision, what was done and by whom.")
+    why: str = Field("", description="Why a steward decided so, in that person's words.")
 
 
 class GoldenView(BaseModel):
@@ -191,6 +192,7 @@ def _why(golden: Golden, name: str) -> ProvenanceView:
         change_id=register.change_id if register else None,
         when=register.when if register else None,
         rule=visible.rule,
+        why=golden.reasons.get(register.change_id, "") if register else "",
     )
 
 

@@ -19,7 +19,7 @@ from isthmus.codecs.dead import DeadLetter
 from isthmus.codecs.events import Source
 from isthmus.codecs.frames import Broken, Elements
 from isthmus.codecs.letters import Order, letter_id
-from isthmus.codecs.linked import Absorb, Linked, Loaded, Merged, Part, Report, Resolved, Settled, Tell, Yield
+from isthmus.codecs.linked import Absorb, Decide, Linked, Loaded, Merged, Part, Report, Resolved, Settled, Tell, Yield
 from isthmus.config.errors import DecodeError
 from isthmus.tables.deliveries import Parked, deliveries
 from isthmus.tables.golden import DesiredWrite
@@ -27,7 +27,7 @@ from isthmus.tables.letters import timestamp
 from isthmus.tables.texts import UNLIKE
 
 ORDER = (
-    *("changed", "hinted", "read", "arrived", "linked", "joined", "merged", "event", "wished"),
+    *("changed", "hinted", "read", "arrived", "linked", "joined", "decided", "merged", "event", "wished"),
     *("parked", "written", "refused", "held", "dead", "ordered", "told again"),
 )
 NAMES = 4
@@ -130,7 +130,16 @@ def _linked(seen: Seen, _: str, one: Link) -> Iterator[Step]:
 
 
 def _merged(seen: Seen, _: str, one: Merged) -> Iterator[Step]:
-    yield from _taken(seen, one.linked() if isinstance(one, Resolved) else one)
+    if isinstance(one, Decide):
+        yield _decided(seen, one)
+    else:
+        yield from _taken(seen, one.linked() if isinstance(one, Resolved) else one)
+
+
+def _decided(seen: Seen, one: Decide) -> Step:
+    about = _values({one.field: one.value}) if one.action == "pin" else one.field
+    what = f"{one.action} {about} by {one.by}" + (f": {one.why}" if one.why else "")
+    return Step(_time(seen), "decided", what, seen.place, one.canonical, one.system, "", one.order, one.correlation)
 
 
 def _taken(seen: Seen, one: Merged) -> Iterator[Step]:

@@ -82,6 +82,7 @@ class Golden(msgspec.Struct, omit_defaults=True):
     `redirect`: it turned out to be that golden record, and holds nothing itself. `merged`: the golden records that turned
     out to be this one. `awaits`: systems that are told nothing as long as wishes of these golden records may be under
     way there. `hops`: by system/field, how often in a row, and when last, a system contradicted what it was told.
+    `reasons`: what stewards said why, by the change that each of their decisions is.
     """
 
     canonical: str
@@ -99,6 +100,7 @@ class Golden(msgspec.Struct, omit_defaults=True):
     merged: list[str] = []
     awaits: dict[str, list[str]] = {}
     hops: dict[str, tuple[int, str]] = {}
+    reasons: dict[str, str] = {}
 
     @property
     def rejected(self) -> bool:

@@ -118,6 +118,7 @@ def absorb(golden: Golden, item: Absorb, mapping: EntityMapping) -> Folded:
     seen = seen_of(golden, other)
     lived = living(golden, mapping)
     _join(golden, other)
+    golden.reasons |= other.reasons
     golden.merged += [item.loser, *(one for one in other.merged if one not in golden.merged)]
     choose_all(golden, mapping, seen)
     cause = cause_of(item)

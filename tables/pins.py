@@ -16,7 +16,10 @@ from isthmus.tables.precedence import Register
 
 def as_change(golden: Golden, order: Decide) -> Linked:
     """The change that a decision is. What the field was before a pin is kept on the golden record."""
-    told = {order.field: _value(golden, order)} if _is_news(golden, order) else {}
+    told: dict[str, Value] = {}
+    if _is_news(golden, order):
+        told[order.field] = _value(golden, order)
+        _reason(golden, order)
     fields = {name: value for name, value in told.items() if value is not None}
     cleared = tuple(name for name, value in told.items() if value is None)
     operation: Operation = "update" if order.action == "pin" else "delete"
@@ -30,7 +33,7 @@ def as_change(golden: Golden, order: Decide) -> Linked:
         cleared,
         _version(order),
         order.at,
-        f"{order.by}#{order.order}",
+        _change_id(order),
         order.correlation,
     )
 
@@ -55,8 +58,25 @@ def replaced(golden: Golden, name: str, known: Register | None) -> None:
 
 
 def _is_news(golden: Golden, order: Decide) -> bool:
-    known = golden.registers.get(STEWARD, {}).get(PINS, {}).get(order.field)
+    known = _known(golden, order)
     return known is None or known.version < _version(order)
+
+
+def _known(golden: Golden, order: Decide) -> Register | None:
+    """What was decided last about the field."""
+    return golden.registers.get(STEWARD, {}).get(PINS, {}).get(order.field)
+
+
+def _reason(golden: Golden, order: Decide) -> None:
+    """Keep why it was decided, in place of why that was decided before."""
+    if known := _known(golden, order):
+        golden.reasons.pop(known.change_id, None)
+    if order.why:
+        golden.reasons[_change_id(order)] = order.why
+
+
+def _change_id(order: Decide) -> str:
+    return f"{order.by}#{order.order}"
 
 
 def _version(order: Decide) -> str:

@@ -68,6 +68,11 @@ async def test_a_steward_decides_between_two_desks_and_changes_it_back(stage: Th
     settled = await isthmus(stage, "show", asked["id"], "--json")
     assert (settled["closed"], [deed["why"] for deed in settled["decided"]]) == (True, ["she called"])
 
+    golden = f"{stage.worker.url}/v1/golden/account/{asked['canonical']}"
+    async with aiohttp.ClientSession() as session, session.get(golden) as response:
+        told = (await response.json())["provenance"]["phone"]
+    assert (told["rule"].startswith("pin by "), told["why"]) == (True, "she called")
+
     stage.org.update("Account", account, {"Phone": "4"})  # a pin outlives what is typed later
     await settle(stage, Progress(), 60)
     assert phones(stage) == [counts[False]] * 2

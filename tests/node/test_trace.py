@@ -16,7 +16,7 @@ import pytest
 from isthmus.codecs.dead import dead_letter
 from isthmus.codecs.frames import encode
 from isthmus.codecs.letters import Order
-from isthmus.codecs.linked import Linked, Report
+from isthmus.codecs.linked import Decide, Linked, Report
 from isthmus.config.errors import PermanentError
 from isthmus.node.steps import Seen, Step, steps
 from isthmus.node.theatre import Progress, Theatre, settle, theatre
@@ -120,6 +120,14 @@ def test_a_parked_write_tells_its_attempt_and_the_tables_own_keys_tell_nothing()
     )
     assert (step.step, step.canonical, step.what) == ("parked", "c-1", "r3 attempt 2: busy")
     assert step.place == "deliveries-dynamics-changelog/2/7"
+
+
+def test_a_stewards_decision_tells_by_whom_and_why() -> None:
+    pin = Decide("c-1", "account", "phone", "pin", "o-1", "ada", "2026-01-01T00:00:00Z", "2", "she called")
+    undo = Decide("c-1", "account", "phone", "undo", "o-2", "bo", "2026-01-01T00:00:00Z")
+    steps_ = told(seen("merge", [pin, undo]))
+    assert [step.what for step in steps_] == ["pin phone='2' by ada: she called", "undo phone by bo"]
+    assert {(step.step, step.canonical) for step in steps_} == {("decided", "c-1")}
 
 
 def test_a_strangers_records_tell_nothing() -> None:

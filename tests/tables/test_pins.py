@@ -7,8 +7,12 @@ from typing import Any, Literal
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
+from msgspec.structs import replace
 
-from isthmus.codecs.linked import Decide, Folding, Linked, Report
+from isthmus.codecs.events import Source
+from isthmus.codecs.frames import encode
+from isthmus.codecs.linked import Absorb, Decide, Folding, Linked, Report
 from isthmus.codecs.reviews import Review
 from isthmus.config.mapping import load_mappings
 from isthmus.tables.fold import fold
@@ -25,9 +29,11 @@ def said(system: str, minute: int, **fields: Any) -> Linked:
     return Linked(system, NATIVE[system], "account", "c-1", "update", fields, (), f"{minute:04}", at, id, id)
 
 
-def decided(action: Literal["pin", "release", "undo"], minute: int, field: str, value: Any = None) -> Decide:
+def decided(
+    action: Literal["pin", "release", "undo"], minute: int, field: str, value: Any = None, why: str = ""
+) -> Decide:
     """Ada decides at that minute."""
-    return Decide("c-1", "account", field, action, f"o-{minute}", "Ada", f"2026-01-01T00:{minute:02}:30Z", value)
+    return Decide("c-1", "account", field, action, f"o-{minute}", "Ada", f"2026-01-01T00:{minute:02}:30Z", value, why)
 
 
 def folded(*items: Folding) -> Folded:
@@ -109,6 +115,26 @@ def test_a_decision_that_comes_twice_counts_once() -> None:
     once, twice = folded(start, pin, undo), folded(start, pin, pin, undo, pin, undo)
     assert once.state.values() == twice.state.values()
     assert twice.outcome == "unchanged"
+
+
+def test_the_reason_of_the_newest_decision_about_a_field_is_kept_and_no_other() -> None:
+    start = said("salesforce", 1, name="Alder", phone="1")
+    pins = (decided("pin", 2, "name", "Birch", "she called"), decided("pin", 3, "name", "Cedar", "she wrote"))
+    beside = decided("pin", 2, "phone", "2", "her card")
+    for some in permutations((*pins, replace(beside, order="o-beside"))):
+        assert sorted(folded(start, *some).state.reasons.values()) == ["her card", "she wrote"]
+    last = folded(start, *pins, decided("release", 4, "name"))
+    assert last.state.reasons == {}
+
+
+def test_the_reason_goes_along_where_the_golden_record_becomes_another() -> None:
+    loser = folded(said("salesforce", 1, name="Alder"), decided("pin", 2, "name", "Birch", "she called")).state
+    cause = Source("dynamics", "d-1", "2026-01-01T00:03:00Z", "dynamics@3")
+    joined = Absorb("c-0", "c-1", "account", "x", cause, Raw(encode(loser)))
+    winner = fold(Golden("c-0", "account"), joined, ACCOUNT).state
+    seen = winner.seen("name")
+    assert seen is not None
+    assert (seen.value, winner.reasons[seen.change_id]) == ("Birch", "she called")
 
 
 def test_a_decision_settles_the_conflict_about_its_field() -> None:
