@@ -37,17 +37,25 @@ def answer_batch(service: OData, environment: OperationsEnvironment, call: Call)
     return Reply(200, {"Content-Type": f"multipart/mixed; boundary={boundary}"}, body.encode())
 
 
+class _Failed(Exception):
+    """Leaves a changeset: the name of the part that failed, and its answer."""
+
+    def __init__(self, name: str | None, reply: Reply) -> None:
+        super().__init__(name)
+        self.part = (name, Reply(500, {}, reply.body))
+
+
 def _together(service: OData, environment: OperationsEnvironment, parts: list[Part]) -> list[tuple[str | None, Reply]]:
-    before, answered = environment.store.snapshot(), []
-    events = len(environment.outbox)
-    for name, part in parts:
-        reply = service.answer(part)
-        if reply.status >= 400:
-            environment.store.restore(before)
-            while len(environment.outbox) > events:
-                environment.outbox.pop()
-            return [(name, Reply(500, {}, reply.body))]
-        answered.append((name, reply))
+    answered: list[tuple[str | None, Reply]] = []
+    try:
+        with environment.all_or_none():
+            for name, part in parts:
+                reply = service.answer(part)
+                if reply.status >= 400:
+                    raise _Failed(name, reply)
+                answered.append((name, reply))
+    except _Failed as failed:
+        return [failed.part]
     return answered
 
 

@@ -6,10 +6,11 @@ Promises: a seed and the same wishes give the same ids, numbers and events; used
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -174,6 +175,18 @@ class OperationsEnvironment(Trouble):
 
     # -- for the edges of this package
 
+    @contextlib.contextmanager
+    def all_or_none(self) -> Iterator[None]:
+        """What is written inside is undone, its events too, where an exception leaves it; numbers stay used."""
+        events = len(self.outbox)
+        try:
+            with self.store.all_or_none():
+                yield
+        except BaseException:
+            while len(self.outbox) > events:
+                self.outbox.pop()
+            raise
+
     def entity(self, object: str) -> Entity:
         """A data entity by its own name; Fault 404 where there is none."""
         if object not in self.store.entities:
@@ -195,14 +208,12 @@ class OperationsEnvironment(Trouble):
 
     def updated(self, row: Row, fields: Mapping[str, Any], user: str) -> None:
         """A changed row, and its data event."""
-        before = dict(row.values)
-        self.store.update(row, fields)
-        self._tell("update", row, before, user)
+        self._tell("update", self.store.update(row, fields), row.values, user)
 
     def deleted(self, row: Row, user: str) -> None:
         """A row that is gone, and its data event."""
         self.store.remove(row)
-        self._tell("delete", row, dict(row.values), user)
+        self._tell("delete", row, row.values, user)
 
     def moved(self, change: int) -> None:
         """The courier took (+) or finished (-) deliveries."""

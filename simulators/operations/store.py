@@ -1,7 +1,7 @@
-"""The rows of an environment: validated writes, number sequences, ETags of RecVersion and RecId.
+"""The rows of an environment (simulators/rows.py): validated writes, number sequences, ETags of RecVersion and RecId.
 
-Promises: RecVersion is 1 on a new row and random after, so an ETag tells equal from different and nothing more; a write
-that is refused changes nothing. Text compares without regard to case, as the database does.
+Promises: those of rows.py; RecVersion is 1 on a new row and random after, so an ETag tells equal from different and nothing
+more; a write that is refused changes nothing. Text compares without regard to case, as the database does.
 """
 
 from __future__ import annotations
@@ -16,17 +16,22 @@ from typing import Any
 from isthmus.simulators.operations import faults
 from isthmus.simulators.operations.keys import write_key
 from isthmus.simulators.operations.schema import COMPANY, Column, Entity, Sequence
+from isthmus.simulators.rows import FOLDED, Database, Form, Rows, quoted
 
 FIRST_RECORD = 5_637_144_576
 
 
-@dataclass
+KEY, NUMBER, VERSION = "#key", "RecId", "RecVersion"
+OWN: Mapping[str, Form | None] = {NUMBER: None, VERSION: None}
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
-    """One row; `values` holds every column as JSON shows it."""
+    """One row at one version; `values` holds every column as JSON shows it."""
 
     entity: Entity
     number: int
-    values: dict[str, Any]
+    values: Mapping[str, Any]
     version: int = 1
 
     @property
@@ -46,14 +51,16 @@ class Store:
     def __init__(self, entities: Iterable[Entity], seed: int) -> None:
         self.entities = {one.name: one for one in entities}
         self.collections = {one.collection: one for one in self.entities.values()}
-        self._rows: dict[str, dict[str, Row]] = {name: {} for name in self.entities}
+        self._database = Database()
+        self.all_or_none = self._database.all_or_none
+        self._rows = {name: self._table(one) for name, one in self.entities.items()}
         self._chance = random.Random(f"versions/{seed}")
         self._numbers: dict[tuple[str, str], int] = {}
         self._next = FIRST_RECORD
 
     def all(self, name: str) -> list[Row]:
         """Every row, oldest first."""
-        return list(self._rows[name].values())
+        return self._rows[name].whole()
 
     def find(self, name: str, key: str) -> Row | None:
         """The row with this key text."""
@@ -75,35 +82,43 @@ class Store:
                 entity.name, f"Error: Cannot create a record in {entity.name}. The record already exists"
             )
         self._next += 1
-        self._rows[entity.name][row.id.casefold()] = row
-        return row
+        return self._put(row)
 
-    def update(self, row: Row, given: Mapping[str, Any]) -> None:
+    def update(self, row: Row, given: Mapping[str, Any]) -> Row:
         """Set columns; a key column that is given must be the one it has."""
         values = self._checked(row.entity, given)
         for name in row.entity.keys:
             if name in values and _alike(values[name]) != _alike(row.values[name]):
                 raise faults.write_refused(row.entity.name, f"Error: Field '{name}' cannot be edited")
         self._complete(row.entity, {**row.values, **values})
-        row.values.update({name: value for name, value in values.items() if name not in row.entity.keys})
-        row.version = self._chance.randrange(2, 2**31)
+        changed = {name: value for name, value in values.items() if name not in row.entity.keys}
+        return self._put(Row(row.entity, row.number, {**row.values, **changed}, self._chance.randrange(2, 2**31)))
 
     def remove(self, row: Row) -> None:
         """The row is gone."""
-        del self._rows[row.entity.name][row.id.casefold()]
-
-    def restore(self, rows: Mapping[str, Mapping[str, Row]]) -> None:
-        """Everything as it was when `snapshot` was taken; numbers stay used, as they do in the real thing."""
-        self._rows = {name: dict(held) for name, held in rows.items()}
-
-    def snapshot(self) -> dict[str, dict[str, Row]]:
-        """All rows as they are now."""
-        return {
-            name: {key: Row(row.entity, row.number, dict(row.values), row.version) for key, row in held.items()}
-            for name, held in self._rows.items()
-        }
+        self._rows[row.entity.name].pop(row.id.casefold())
 
     # -- inside
+
+    def _table(self, entity: Entity) -> Rows[Row]:
+        def told(stamp: int, values: dict[str, Any]) -> Row:
+            number, version = values.pop(NUMBER), values.pop(VERSION)
+            return Row(entity, number, {name: values[name] for name in entity.columns}, version)
+
+        rows = self._database.table(entity.name, KEY, {KEY: None, **dict.fromkeys(entity.columns), **OWN}, told)
+        for column in self._referred(entity.name):
+            rows.index(column, f"{quoted(column)} {FOLDED}")
+        return rows
+
+    def _referred(self, name: str) -> set[str]:
+        """The columns of an entity that others refer to."""
+        refers = (column.refers for entity in self.entities.values() for column in entity.columns.values())
+        return {one[1] for one in refers if one is not None and one[0] == name}
+
+    def _put(self, row: Row) -> Row:
+        values = {**row.values, NUMBER: row.number, VERSION: row.version}
+        self._rows[row.entity.name].put(row.id.casefold(), values)
+        return row
 
     def _checked(self, entity: Entity, given: Mapping[str, Any]) -> dict[str, Any]:
         values = {}
@@ -134,11 +149,9 @@ class Store:
 
     def _held(self, column: Column, values: Mapping[str, Any]) -> bool:
         assert column.refers is not None
-        other, wanted = column.refers[1], str(values[column.name]).casefold()
-        return any(
-            str(row.values[other]).casefold() == wanted and row.values.get(COMPANY) == values.get(COMPANY)
-            for row in self._rows[column.refers[0]].values()
-        )
+        entity, other = column.refers
+        found = self._rows[entity].where(f"{quoted(other)} = ? {FOLDED}", (str(values[column.name]),))
+        return any(row.values.get(COMPANY) == values.get(COMPANY) for row in found)
 
     def _number(self, entity: Entity, sequence: Sequence, values: Mapping[str, Any]) -> Any:
         scope = f"{values.get(COMPANY)}/{values[sequence.within] if sequence.within else ''}"

@@ -177,7 +177,7 @@ class Bulk:
             return
         if job.told["operation"] in ("query", "queryAll"):
             query = self._understood(job.told)
-            job.rows = self.org.store.select(query.sql, query.values)
+            job.rows = self.org.store.select(query.object, query.sql, query.values)
             job.state = "JobComplete"
             return
         one = self.org.object(job.told["object"])

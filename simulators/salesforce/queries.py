@@ -66,7 +66,7 @@ class Queries:
 
     def rows(self, query: Query) -> list[Row]:
         """Its rows now."""
-        return self.org.store.select(query.sql, query.values)
+        return self.org.store.select(query.object, query.sql, query.values)
 
     def _page(self, request: web.Request, cursor: str, start: int) -> dict[str, Any]:
         query, rows, path = self._cursors[cursor]

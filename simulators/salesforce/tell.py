@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from isthmus.simulators.salesforce.events import Transaction, body, event_name, header
-from isthmus.simulators.salesforce.org import UI, SalesforceOrg
+from isthmus.simulators.salesforce.news import UI
+from isthmus.simulators.salesforce.org import SalesforceOrg
 
 
 @dataclass(frozen=True)
