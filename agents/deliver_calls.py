@@ -170,8 +170,8 @@ def to_write(wish: DesiredWrite, target: SystemMapping, translation: Translation
         fields, refused = translation.outward(wish.fields)
     if wish.native_id is not None:
         fields |= columns(wish, target)
-    delete = wish.action == "delete"
-    return Write(target.object, wish.canonical, wish.native_id, fields, wish.known_version, delete=delete), refused
+    write = Write(target.object, wish.canonical, wish.native_id, fields, wish.known_version)
+    return replace(write, delete=wish.action == "delete", correlation=wish.correlation), refused
 
 
 def columns(wish: DesiredWrite, target: SystemMapping) -> dict[str, Value]:

@@ -17,6 +17,7 @@ from isthmus.simulators.dynamics import faults
 from isthmus.simulators.dynamics.authority import Application
 
 API = re.compile(r"^/api/data/v\d+\.\d+/")
+GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 KEY_PAIR = re.compile(r"\s*(\w+)\s*=\s*('(?:[^']|'')*'|[^,']+)\s*(?:,|$)")
 
 
@@ -58,6 +59,12 @@ class Call:
         """The value of `name=value` in the Prefer header."""
         pairs = (one.strip().partition("=") for one in self.headers.get("prefer", "").split(","))
         return next((value.strip('"') for key, _, value in pairs if key == name), None)
+
+    @property
+    def correlation(self) -> str | None:
+        """The id by which the caller wants to find the request again, where it is a GUID."""
+        told = self.headers.get("x-ms-correlation-request-id", "")
+        return told.lower() if GUID.fullmatch(told) else None
 
     def condition(self, header: str) -> str | None:
         """If-Match or If-None-Match; clients send a literal `null` for none."""

@@ -155,7 +155,8 @@ class DynamicsEnvironment(Organization):
 
     def plan(self, work: Work) -> Outgoing:
         """The postings that a unit of work raises."""
-        every, correlation, request = webhooks.steps(self.store), self.operation_id(), self.operation_id()
+        every, own, request = webhooks.steps(self.store), self.operation_id(), self.operation_id()
+        correlation = work.actor.correlation or own
         fired = [
             (step, self._posting(step, event, work, correlation, request))
             for event in work.events

@@ -114,9 +114,9 @@ class Organization(Trouble):
             raise faults.missing_id(object, record_id)
         return row
 
-    def actor(self, user: str | None = None, tag: str | None = None) -> Actor:
+    def actor(self, user: str | None = None, tag: str | None = None, correlation: str | None = None) -> Actor:
         """Who acts: this user, or `person`."""
-        return Actor(user or self.person, self.business_unit, self.currency, tag)
+        return Actor(user or self.person, self.business_unit, self.currency, tag, correlation)
 
     def begin(self, actor: Actor) -> Work:
         """A new unit of work."""

@@ -68,7 +68,8 @@ class WebApi:
     async def together(self, calls: list[Call], build: Callable[[Call, list[Reply]], Call]) -> list[Reply]:
         """Carry out writes: all of them, or none and Fault. `build` completes a call from the earlier replies."""
         self._fail_on_order(write=True)
-        actor = self._environment.actor(calls[0].application.user_id, calls[0].query.get("tag"))
+        first = calls[0]
+        actor = self._environment.actor(first.application.user_id, first.query.get("tag"), first.correlation)
         work = self._environment.begin(actor)
         replies: list[Reply] = []
         async with self._one_writer:

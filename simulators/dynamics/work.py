@@ -24,12 +24,13 @@ STATE_COLUMNS = frozenset({"statecode", "statuscode"})
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who writes, and the request's `?tag=`."""
+    """Who writes, and the request's `?tag=` and correlation id."""
 
     user_id: str
     business_unit: str
     currency: str
     tag: str | None = None
+    correlation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from isthmus.codecs.change import Value
 from isthmus.config.errors import PlatformError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.describing import Described
-from isthmus.systems.dynamics import checks, describe, feed, provision, records, scan
+from isthmus.systems.dynamics import checks, describe, feed, merging, provision, records, requests, scan
 from isthmus.systems.dynamics import writes as writes_
 from isthmus.systems.dynamics.session import DynamicsConfig, Session
 from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
@@ -67,7 +67,7 @@ class Dynamics:
 
     async def merge(self, object: str, winner: str, loser: str, fields: Mapping[str, Value]) -> None:
         """Make one row of two, with these values on the winner; only of accounts, contacts, leads and incidents."""
-        await writes_.merge(self._environment, self._mapping(object), winner, loser, fields)
+        await merging.merge(self._environment, self._mapping(object), winner, loser, fields)
 
     async def check(self) -> list[Finding]:
         """Token, application user, tables, columns, alternate keys; never raises."""
@@ -83,4 +83,4 @@ class Dynamics:
         return await provision.provision(self._environment, self._objects, apply)
 
     def _mapping(self, object: str) -> SystemMapping:
-        return writes_.mapped(self._objects, object)
+        return requests.mapped(self._objects, object)

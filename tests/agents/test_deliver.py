@@ -78,6 +78,7 @@ async def test_a_known_record_is_updated_on_its_version_and_gets_the_canonical_i
     (write,) = target.written
     assert (write.object, write.record_id, write.if_version) == ("account", "g1", "5")
     assert write.fields == {"name": "Alder", "isthmus_id": "c-1"}
+    assert write.correlation == "corr"
 
 
 async def test_what_fails_for_now_is_parked_and_carried_out_when_due(desk: Desk, target: Target) -> None:

@@ -14,7 +14,8 @@ from isthmus.config.errors import ConflictError, PermanentError, PlatformError, 
 from isthmus.config.mapping import SystemMapping, load_mappings
 from isthmus.simulators.dynamics import DynamicsEnvironment, serve_dynamics
 from isthmus.systems.dynamics.adapter import Dynamics, DynamicsConfig
-from isthmus.systems.dynamics.writes import BULK_AT_LEAST, targets
+from isthmus.systems.dynamics.bulk import targets
+from isthmus.systems.dynamics.writes import BULK_AT_LEAST
 from isthmus.systems.protocol import Reference, Write, Written
 
 OBJECTS = load_mappings().objects("dynamics")
