@@ -61,10 +61,11 @@ def _kind(golden: Golden, changed: Mapping[str, Changed], before: Records | None
     return "updated" if changed else "linked" if alive - before else "unlinked"
 
 
-def linked_event(golden: Golden, report: Report, *, gone: bool = False) -> CanonicalEvent:
-    """A write of ours made a record, or one that was made is `gone` again."""
+def reported_event(golden: Golden, report: Report, before: Records, alive: Records) -> CanonicalEvent:
+    """What a write of ours did: it made a record, which may be the first after the golden one had ended, or one that was
+    made is gone again."""
     cause = Source(report.system, report.native_id, "", "")
-    return canonical_event(golden, "unlinked" if gone else "linked", f"{golden.canonical}/{report.rev}", cause, {})
+    return canonical_event(golden, _kind(golden, {}, before, alive), f"{golden.canonical}/{report.rev}", cause, {})
 
 
 def canonical_event(

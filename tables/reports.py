@@ -10,7 +10,7 @@ from isthmus.codecs.change import Value
 from isthmus.codecs.linked import Report, Tell
 from isthmus.config.mapping import EntityMapping
 from isthmus.tables import deletes
-from isthmus.tables.folded import Folded, linked_event
+from isthmus.tables.folded import Folded, reported_event
 from isthmus.tables.golden import Golden
 from isthmus.tables.intents import confirm, forget, refuse, replace_before
 from isthmus.tables.pins import replaced
@@ -54,7 +54,7 @@ def _again(golden: Golden, report: Report, mapping: EntityMapping, before: delet
     alive = deletes.living(golden, mapping)
     if alive != before or lacking:
         golden.revision += 1
-    event = linked_event(golden, report, gone=not alive - before) if alive != before else None
+    event = reported_event(golden, report, before, alive) if alive != before else None
     return Folded(golden, None, event, told(golden, lacking))
 
 

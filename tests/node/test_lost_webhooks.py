@@ -45,14 +45,18 @@ async def test_what_webhooks_lost_during_an_outage_the_feed_finds(kafka: str, na
         stage.environment.drop_every = 1
         one, two = (stage.environment.create("account", {"name": name}) for name in ("Alder", "Birch"))
         await until(lambda: names(stage) == ["Alder", "Birch"], "rows that no webhook told of")
+        assert len(stage.environment.failed()) == 2
+        stage.environment._failed.clear()  # no administrator resumes them
+        # Killed before word of Birch's twin is kept, it would see the deletion end the record, and the twin restore it.
+        await settle(stage, Progress(), 60)
         await stage.worker.kill()
         stage.environment.update("account", one, {"name": "Alder & Co"})
         stage.environment.update("account", one, {"telephone1": "1"})
         stage.environment.create("account", {"name": "Cedar"})
         stage.environment.delete("account", two)
         await stage.environment.until_settled()
-        assert len(stage.environment.failed()) == 6, "every webhook was lost"
-        stage.environment._failed.clear()  # and no administrator resumes them
+        assert len(stage.environment.failed()) == 4, "every webhook was lost"
+        stage.environment._failed.clear()
         await stage.worker.start()
         await until(lambda: names(stage) == ["Alder & Co", "Birch", "Cedar"], "changes of the outage")
         async with asyncio.timeout(60):

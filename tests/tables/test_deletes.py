@@ -87,6 +87,23 @@ def test_a_delete_where_deletes_do_not_count_is_told_nobody_and_stays(book: Book
     assert book.events == ["created", "linked", "unlinked", "updated"]
 
 
+@pytest.mark.parametrize(("first", "events"), [("report", ["linked", "unlinked"]), ("delete", ["deleted", "restored"])])
+def test_a_delete_that_overtakes_word_of_the_twin_ends_the_record_and_the_word_restores_it(
+    first: str, events: list[str]
+) -> None:
+    book = Book(ACCOUNT)
+    book.said("dynamics", 1, "create", name="Birch")
+    if first == "report":
+        book.wrote(native="salesforce-1")
+    book.said("dynamics", 2, "delete")
+    if first == "delete":
+        book.wrote(native="salesforce-1")
+    assert book.events == ["created", *events]
+    assert book.golden is not None
+    assert book.golden.links == {"dynamics": {"dynamics-1": False}, "salesforce": {"salesforce-1": True}}
+    assert len(book.writes) == 1, "and nothing is made anew"
+
+
 def test_an_end_that_was_refused_is_asked_for_again_when_the_row_is_read(book: Book) -> None:
     book.said("salesforce", 5, "delete")
     assert book.wrote("refused").writes == ()
