@@ -141,6 +141,7 @@ def _refer(unit: Unit, change: Linked, mapping: EntityMapping) -> None:
                 change.correlation,
                 change.tagged,
                 change.row,
+                field in mapping.existing,
             )
             unit.send("refers", native_key(change.system, target), asked)
 

@@ -79,7 +79,7 @@ class Tell(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="tell"):
 
 class Refer(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A field of a record points at this native record (`target`): whose is it? Asked where that is known; the rest is
-    the change that said so."""
+    the change that said so. `asks`: it is to be answered also where nobody knows."""
 
     system: str
     target: str
@@ -94,6 +94,7 @@ class Refer(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     correlation: str
     tagged: bool | None = None
     row: bool = False
+    asks: bool = False
 
     def order(self) -> tuple[str, str]:
         """What was said later sorts later."""
@@ -101,8 +102,8 @@ class Refer(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Resolved(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="kind", tag="resolved"):
-    """What a field points at: the golden record `value`, in the change that said so. `was`: it was another golden record
-    before, and only that is new."""
+    """What a field points at: the golden record `value`, in the change that said so; empty where nobody knows one. `was`:
+    it was another golden record before, and only that is new. `target`: the native record that it points at."""
 
     system: str
     native_id: str
@@ -117,6 +118,7 @@ class Resolved(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fi
     tagged: bool | None = None
     row: bool = False
     was: str | None = None
+    target: str = ""
 
     def linked(self) -> Linked:
         """As a change of that field alone."""

@@ -17,7 +17,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from isthmus.config.errors import ConfigError
-from isthmus.config.quality import QualityRule, Stewards
+from isthmus.config.quality import Exists, QualityRule, Stewards
 from isthmus.config.soundness import problems, task_problems
 from isthmus.config.transforms import AnyColumn, Declared, NamePart
 
@@ -251,6 +251,11 @@ class EntityMapping(Declared):
     def watched(self) -> frozenset[str]:
         """The fields that a quality rule looks at."""
         return frozenset(name for rule in self.quality for name in rule.watched)
+
+    @cached_property
+    def existing(self) -> frozenset[str]:
+        """The references of which a quality rule wants that they exist."""
+        return frozenset(rule.field for rule in self.quality if isinstance(rule, Exists))
 
     @cached_property
     def led(self) -> dict[str, frozenset[str]]:

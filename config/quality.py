@@ -145,7 +145,13 @@ class CrossField(Quality):
         return (self.field, self.other)
 
 
-QualityRule = Annotated[Required | Format | Range | OneOf | CrossField, Field(discriminator="kind")]
+class Exists(OfOne):
+    """What the field points at is a record that is known."""
+
+    kind: Literal["reference"]
+
+
+QualityRule = Annotated[Required | Format | Range | OneOf | CrossField | Exists, Field(discriminator="kind")]
 
 
 class Stewards(Declared):

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from isthmus.config.quality import Exists
 from isthmus.config.transforms import Column, Country, NamePart, Phone, Picklist, State
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def _quality(entity: EntityMapping) -> Iterator[str]:
         for name in rule.watched:
             if name not in entity.fields:
                 yield f"quality.{rule.name}: the entity has no field {name!r}"
+        if isinstance(rule, Exists) and rule.field in entity.fields and rule.field not in entity.references:
+            yield f"quality.{rule.name}: {rule.field} is no reference"
     for system in entity.stewards.about.values() if entity.stewards else ():
         if system not in entity.systems:
             yield f"stewards.about: there is no system {system!r}"

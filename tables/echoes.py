@@ -62,7 +62,7 @@ def _soon(before: str, when: str) -> bool:
 
 def noted(folded: Folded, change: Linked, layers: dict[str, int], *, nothing_new: bool) -> Folded:
     """What a change came to, with the layers that knew it, and without the writes that would carry on what went round."""
-    if not nothing_new and folded.event is None and not folded.writes:
+    if not nothing_new and folded.event is None and not folded.writes and folded.outcome != "parked":
         count(layers, NOOP)
     if RUNAWAY in layers:
         folded.writes = halted(folded.state, change, folded.writes)

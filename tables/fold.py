@@ -19,6 +19,7 @@ from isthmus.codecs.reviews import PINS, STEWARD
 from isthmus.config.mapping import Choice, EntityMapping
 from isthmus.tables import echoes
 from isthmus.tables.conflicts import conflicts, settled
+from isthmus.tables.dangling import answer, point
 from isthmus.tables.deletes import Records, by_us, hear, living
 from isthmus.tables.folded import Folded, Outcome, changed_event
 from isthmus.tables.golden import Golden
@@ -75,6 +76,8 @@ def _fold_change(golden: Golden, item: Linked, mapping: EntityMapping) -> Folded
     known = golden.registers.get(item.system, {}).get(item.native_id) if len(golden.registers) > 1 else None
     knew = dict(known) if known else {}
     heard = _learn(golden, item)
+    if mapping.existing:
+        point(golden, item, mapping)
     changed = _look(golden, mapping, item, heard.touched)
     alive = None if before is None else living(golden, mapping)
     heard.moved |= alive != before
@@ -114,6 +117,7 @@ def _load(golden: Golden, item: Loaded, mapping: EntityMapping) -> Folded:
     opinions, cause = 0, item.rows[0]
     for row in item.rows:
         heard = _learn(golden, row)
+        point(golden, row, mapping)
         _look(golden, mapping, row, heard.touched)
         opinions += heard.opinions
     changed, alive = differences(golden, values), living(golden, mapping)
@@ -126,6 +130,9 @@ def _resolved(golden: Golden, item: Resolved, mapping: EntityMapping) -> Folded:
     if item.field not in mapping.references or item.native_id not in golden.living.get(item.system, {}):
         return Folded(golden, None)  # the mapping was changed, or the record has left
     change = item.linked()
+    answer(golden, item)
+    if not item.value:
+        return _told(golden, change, mapping, {}, None, None, None, ())
     if item.was is not None:
         rename(golden, item)
     changed = _look(golden, mapping, change, _say(golden, change, Heard({})).touched)

@@ -13,6 +13,7 @@ import msgspec
 from isthmus.codecs.change import Value
 from isthmus.codecs.linked import Action
 from isthmus.tables.intents import Intents
+from isthmus.tables.pointers import Pointer
 from isthmus.tables.precedence import Register
 from isthmus.tables.rejection import Rejection
 from isthmus.tables.unit import Table
@@ -82,6 +83,7 @@ class Golden(msgspec.Struct, omit_defaults=True):
     `redirect`: it turned out to be that golden record, and holds nothing itself. `merged`: the golden records that turned
     out to be this one. `awaits`: systems that are told nothing as long as wishes of these golden records may be under
     way there. `hops`: by system/field, how often in a row, and when last, a system contradicted what it was told.
+    `pointing`: references that have to exist (tables/dangling.py).
     `reasons`: what stewards said why, by the change that each of their decisions is.
     """
 
@@ -100,6 +102,7 @@ class Golden(msgspec.Struct, omit_defaults=True):
     merged: list[str] = []
     awaits: dict[str, list[str]] = {}
     hops: dict[str, tuple[int, str]] = {}
+    pointing: list[Pointer] = []
     reasons: dict[str, str] = {}
 
     @property

@@ -20,6 +20,7 @@ from isthmus.codecs.identities import question_id
 from isthmus.codecs.linked import Absorb, Folding, Linked, Loaded, Part, Report, Settled, Yield
 from isthmus.codecs.reviews import Review, Side
 from isthmus.config.mapping import EntityMapping
+from isthmus.tables import dangling
 from isthmus.tables.deletes import NEW, living
 from isthmus.tables.folded import Folded, canonical_event
 from isthmus.tables.golden import GOLDEN, DesiredWrite, Ending, Golden, Liveness, Visible, later
@@ -138,6 +139,7 @@ def absorb(golden: Golden, item: Absorb, mapping: EntityMapping) -> Folded:
 
 def _silence(golden: Golden, system: str, native: str) -> None:
     """A record that was merged into another where it lives: people decided there which of its values go on."""
+    dangling.parted(golden, system, native)
     held = golden.registers.get(system, {}).get(native, {})
     held.update({name: replace(register, derived=True) for name, register in held.items()})
     of_it = [n for n, one in golden.visible.items() if (one.system, one.native_id) == (system, native)]
@@ -221,6 +223,7 @@ def _taken_back(ending: Ending, rev: int) -> bool:
 
 
 def _join(golden: Golden, other: Golden) -> None:
+    dangling.join(golden, other)
     for system, natives in other.living.items():
         held = golden.living.setdefault(system, {})
         for native, known in natives.items():

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from isthmus.codecs.frames import encode
 from isthmus.codecs.linked import Absorb, Part
 from isthmus.config.mapping import EntityMapping
+from isthmus.tables.dangling import parted
 from isthmus.tables.deletes import living
 from isthmus.tables.folded import Folded, canonical_event
 from isthmus.tables.golden import Golden
@@ -59,4 +60,5 @@ def _own(golden: Golden, order: Part) -> Golden:
             held.pop(system, None)
     golden.endings.get(system, {}).pop(native, None)
     told = {name: replace(register, derived=False) for name, register in said.items()}
-    return Golden(order.into, golden.entity, 0, {system: {native: told}}, {system: {native: life}})
+    points = parted(golden, system, native)
+    return Golden(order.into, golden.entity, 0, {system: {native: told}}, {system: {native: life}}, pointing=points)

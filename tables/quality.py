@@ -8,7 +8,8 @@ chance, no I/O.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, KeysView, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -22,12 +23,13 @@ from isthmus.codecs.reviews import Review
 from isthmus.codecs.transforms import way
 from isthmus.config import transforms
 from isthmus.config.mapping import EntityMapping
-from isthmus.config.quality import CrossField, Format, OneOf, QualityRule, Range, Required
+from isthmus.config.quality import CrossField, Exists, Format, OneOf, QualityRule, Range, Required
+from isthmus.tables.dangling import dangling
 from isthmus.tables.deletes import Records, living
 from isthmus.tables.folded import Asides, Folded, Outcome
 from isthmus.tables.golden import Golden
 from isthmus.tables.precedence import same
-from isthmus.tables.rejection import Rejection
+from isthmus.tables.rejection import ASKED, Rejection
 from isthmus.tables.tasks import tasks
 
 SHOWN = 80
@@ -73,9 +75,10 @@ def judge(
     known = golden.rejection
     rejected = known is not None and bool(known.broken)
     everything = anew or (before is not None and not before)
-    if not rejected and not everything and mapping.watched.isdisjoint(changed):
+    loose = {one.field for one in golden.pointing if not one.known}
+    if not rejected and not everything and not loose and mapping.watched.isdisjoint(changed):
         return None
-    broken = breaks(golden, mapping, None if everything else changed.keys())
+    broken = breaks(golden, mapping, None if everything else changed.keys() | loose)
     if not rejected and not broken:
         return None
     alive = living(golden, mapping)
@@ -99,15 +102,15 @@ def judge(
 # -- which rules are broken
 
 
-def breaks(golden: Golden, mapping: EntityMapping, names: KeysView[str] | None) -> dict[str, str]:
+def breaks(golden: Golden, mapping: EntityMapping, names: AbstractSet[str] | None) -> dict[str, str]:
     """The broken rules and why: of those that look at one of these fields or were broken (None: of all)."""
     known = golden.rejection.broken if golden.rejection is not None else {}
     found: dict[str, str] = {}
     for rule in mapping.quality:
         if names is None or rule.name in known or not names.isdisjoint(rule.watched):
-            fault = _fault(golden, rule)
+            fault = _fault(golden, rule, mapping) if _counts(golden, rule) else ""
             if fault:
-                found[rule.name] = rule.message or fault
+                found[rule.name] = (rule.message if fault != ASKED else "") or fault
     return found
 
 
@@ -116,12 +119,17 @@ def _value(golden: Golden, name: str) -> Value:
     return None if seen is None or seen.value == "" else seen.value
 
 
-def _fault(golden: Golden, rule: QualityRule) -> str:
+def _counts(golden: Golden, rule: QualityRule) -> bool:
+    if rule.when is None:
+        return True
+    held = _value(golden, rule.when.field)
+    return held is not None and (not rule.when.values or any(same(held, one) for one in rule.when.values))
+
+
+def _fault(golden: Golden, rule: QualityRule, mapping: EntityMapping) -> str:
     """What is wrong, in words; empty where nothing is."""
-    if rule.when is not None:
-        held = _value(golden, rule.when.field)
-        if held is None or (rule.when.values and not any(same(held, one) for one in rule.when.values)):
-            return ""
+    if isinstance(rule, Exists):
+        return _missing(golden, rule, mapping)
     if isinstance(rule, Required):
         missing = [name for name in rule.fields if _value(golden, name) is None]
         return f"{', '.join(missing)} must have a value" if missing else ""
@@ -129,6 +137,17 @@ def _fault(golden: Golden, rule: QualityRule) -> str:
         return _crossed(rule, _value(golden, rule.field), _value(golden, rule.other))
     value = _value(golden, rule.field)
     return "" if value is None else _of_one(rule, value)
+
+
+def _missing(golden: Golden, rule: Exists, mapping: EntityMapping) -> str:
+    """What is wrong where a reference points at nothing that is known."""
+    found = dangling(golden, mapping, rule.field)
+    if found is None:
+        return ""
+    if found.known is None:
+        return ASKED
+    to = mapping.references.get(rule.field)
+    return f"{rule.field} {_shown(found.target)} of {found.system} is no {to} that is known"
 
 
 def _of_one(rule: Format | Range | OneOf, value: Value) -> str:
@@ -232,10 +251,10 @@ def _untold(golden: Golden, held: Rejection, cause: Linked) -> dict[str, Changed
 
 def _said(golden: Golden, held: Rejection, broken: dict[str, str], cause: Linked, mapping: EntityMapping) -> Asides:
     """What stewards are told, and whose changes wait no more. Notes what is broken now."""
-    before, held.broken = held.broken, broken
+    before, held.broken = held.spoken, broken
     repaired = {} if broken else dict(held.parked)
-    if before.keys() == broken.keys():
-        return Asides((_review(golden, held, cause),) if before != broken else (), (), repaired)
+    if before.keys() == held.spoken.keys():
+        return Asides((_review(golden, held, cause),) if before != held.spoken else (), (), repaired)
     held.words += 1
     return Asides((_review(golden, held, cause),), tasks(golden, held, before, cause, mapping), repaired)
 
@@ -265,12 +284,12 @@ def inherited(
     for system, number in parked.items():
         into[system] = into.get(system, 0) + number
     left = Rejection(words=theirs.words + 1)
-    closed = tasks(loser, left, theirs.broken, cause, mapping)
+    closed = tasks(loser, left, theirs.spoken, cause, mapping)
     return Asides((*own.reviews, _review(loser, left, cause)), (*own.tasks, *closed), repaired)
 
 
 def _review(golden: Golden, held: Rejection, cause: Linked) -> Review:
-    reasons = tuple(f"{name}: {reason}" for name, reason in sorted(held.broken.items()))
+    reasons = tuple(f"{name}: {reason}" for name, reason in sorted(held.spoken.items()))
     id_ = f"rejected/{golden.canonical}"
     return Review(
         id_, "rejected", golden.entity, golden.canonical, cause.changed_at, reasons=reasons, closed=not reasons

@@ -32,6 +32,8 @@ def refer(unit: Unit, one: Refer) -> None:
         unit.put(REFERS, target, one)
     if known is not None and known.entity == one.to:
         _tell(unit, one, known, None)
+    elif one.asks:
+        _resolve(unit, one, "", one.change_id, None)
 
 
 def relinked(unit: Unit, target: bytes, before: Known | None, now: Known) -> None:
@@ -51,13 +53,17 @@ def _key(target: bytes, one: Refer) -> bytes:
 def _tell(unit: Unit, one: Refer, known: Known, was: str | None) -> None:
     """Of two that say the same version, the one that knew later is right: `~` sorts after every id."""
     change_id = f"~{known.turns:09d}~{one.change_id}" if known.turns else one.change_id
+    _resolve(unit, one, known.canonical, change_id, was)
+
+
+def _resolve(unit: Unit, one: Refer, value: str, change_id: str, was: str | None) -> None:
     resolved = Resolved(
         one.system,
         one.native_id,
         one.entity,
         one.canonical,
         one.field,
-        known.canonical,
+        value,
         one.version,
         one.changed_at,
         change_id,
@@ -65,6 +71,7 @@ def _tell(unit: Unit, one: Refer, known: Known, was: str | None) -> None:
         one.tagged,
         one.row,
         was,
+        one.target,
     )
     unit.send("merge", one.canonical.encode(), resolved)
 

@@ -9,6 +9,9 @@ import msgspec
 
 from isthmus.codecs.change import Value
 
+# The reason of a rule of which it is not known yet whether it is broken: nothing is told meanwhile, and nobody is asked.
+ASKED = "it is asked whether it is known"
+
 
 class Rejection(msgspec.Struct, gc=False, omit_defaults=True):
     """`broken`: each broken rule with its reason, none where the record goes on its way. `told`: fields that changed since
@@ -20,3 +23,8 @@ class Rejection(msgspec.Struct, gc=False, omit_defaults=True):
     living: tuple[tuple[str, str], ...] = ()
     parked: dict[str, int] = {}
     words: int = 0
+
+    @property
+    def spoken(self) -> dict[str, str]:
+        """The rules that are known to be broken."""
+        return {name: reason for name, reason in self.broken.items() if reason != ASKED}

@@ -36,10 +36,10 @@ def tasks(
         return ()
     opened = [
         _task(golden, held, rule, cause, to, _opened(golden, held, rule, to))
-        for rule in sorted(held.broken.keys() - before.keys())
+        for rule in sorted(held.spoken.keys() - before.keys())
     ]
     closed = [
-        _task(golden, held, rule, cause, to, {"status": DONE}) for rule in sorted(before.keys() - held.broken.keys())
+        _task(golden, held, rule, cause, to, {"status": DONE}) for rule in sorted(before.keys() - held.spoken.keys())
     ]
     return (*opened, *closed)
 

@@ -14,10 +14,11 @@ from test_deliver import LATER, Target, desk_of
 from isthmus.agents import identify, intake, merge
 from isthmus.codecs.arrival import Arrival, Link
 from isthmus.codecs.change import Change
+from isthmus.codecs.events import Source
 from isthmus.codecs.frames import encode
-from isthmus.codecs.linked import Tell
+from isthmus.codecs.linked import Tell, Yield
 from isthmus.config.errors import MissingReference
-from isthmus.config.mapping import load_mappings
+from isthmus.config.mapping import EntityMapping, Mappings, load_mappings
 from isthmus.systems.protocol import Reference, Write
 from isthmus.tables.golden import GOLDEN, DesiredWrite, Golden
 from isthmus.tables.identity import canonical_id
@@ -43,9 +44,10 @@ def told(object: str, record_id: str, version: int, fields: dict[str, Any]) -> A
 class Way:
     """intake, identify and merge, and what is under way between them, each topic in its own order."""
 
-    def __init__(self) -> None:
-        stages = (intake.stage(["salesforce", "dynamics"], MAPPINGS, {}), identify.stage(MAPPINGS))
-        self.desks = [Desk(stage) for stage in (*stages, merge.stage(MAPPINGS))]
+    def __init__(self, mappings: Mappings = MAPPINGS) -> None:
+        stages = (intake.stage(["salesforce", "dynamics"], mappings, {}), identify.stage(mappings))
+        self.desks = [Desk(stage) for stage in (*stages, merge.stage(mappings))]
+        self.asked: list[Any] = []
         self.waiting: dict[str, list[Any]] = defaultdict(list)
 
     def topics(self) -> list[str]:
@@ -55,8 +57,9 @@ class Way:
         one = self.waiting[topic].pop(0)
         (desk,) = [desk for desk in self.desks if topic in desk.stage.topics]
         unit = await desk.work(*items(topic, one))
+        self.asked += [one for (out, _), told in unit.frames.items() if out == "reviews" for one in told]
         for (out, _), elements in unit.frames.items():
-            if not out.startswith("writes."):
+            if not out.startswith(("writes.", "reviews")):
                 self.waiting[out] += elements
 
     async def take(self, topic: str, *elements: Any) -> None:
@@ -125,10 +128,11 @@ async def test_what_a_system_says_because_we_wrote_it_is_no_opinion_under_anothe
     assert (held.value, held.derived) == ("winner", True)
 
 
+@pytest.mark.parametrize("rule", [False, True])
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
-async def test_any_interleaving_of_child_target_and_new_links_ends_the_same(data: st.DataObject) -> None:
-    way = Way()
+async def test_any_interleaving_of_child_target_and_new_links_ends_the_same(rule: bool, data: st.DataObject) -> None:
+    way = Way(strict() if rule else MAPPINGS)
     comes = [
         ("changes.salesforce", told("Contact", CHILD, 1, {"LastName": "Moss", "AccountId": B})),
         ("changes.salesforce", told("Contact", CHILD, 2, {"AccountId": A})),
@@ -149,7 +153,61 @@ async def test_any_interleaving_of_child_target_and_new_links_ends_the_same(data
         else:
             await way.step(choice)
     assert way.account() == "last"
+    assert not way.golden(CHILD).rejected
+    assert parked(way).keys() <= {"applied", "unchanged"}
     assert REFERS.decode(next(iter(way.desks[0].tables["refers"].values.values()))).native_id == CHILD
+
+
+# -- the quality rule that a reference exists
+
+
+def strict() -> Mappings:
+    """A contact's account has to be known."""
+    told = MAPPINGS.entities["contact"].model_dump(by_alias=True, exclude_unset=True)
+    told["quality"] = [*told["quality"], {"name": "account_is_known", "kind": "reference", "field": "account"}]
+    return Mappings({**MAPPINGS.entities, "contact": EntityMapping.model_validate(told)}.values())
+
+
+def parked(way: Way) -> dict[str, int]:
+    counts = way.desks[2].counts["salesforce/contact"]
+    return {name: number for name, number in counts.items() if number and not name.startswith("echo")}
+
+
+async def test_with_the_rule_a_record_waits_for_what_it_points_at_and_a_steward_hears_of_it() -> None:
+    way = Way(strict())
+    await way.take("changes.salesforce", told("Contact", CHILD, 1, {"LastName": "Moss", "AccountId": A}))
+    assert way.golden(CHILD).rejected
+    assert parked(way) == {"parked": 1}
+    assert [one.reasons for one in way.asked] == [
+        (f"account_is_known: account '{A}' of salesforce is no account that is known",)
+    ]
+    await way.take("changes.salesforce", told("Account", A, 1, {"Name": "Alder"}))
+    assert (way.account(), way.golden(CHILD).rejected, parked(way)) == (id_of(A), False, {"applied": 1})
+    assert way.asked[-1].closed
+
+
+async def test_with_the_rule_a_known_target_alarms_nobody_and_one_of_another_entity_is_none() -> None:
+    way = Way(strict())
+    await way.take("changes.salesforce", told("Account", A, 1, {"Name": "Alder"}))
+    await way.take("changes.salesforce", told("Contact", CHILD, 1, {"LastName": "Moss", "AccountId": A}))
+    assert (way.account(), way.asked, parked(way)) == (id_of(A), [], {"applied": 1})
+    await way.take("changes.salesforce", told("Contact", B, 1, {"LastName": "Moor"}))
+    await way.take("changes.salesforce", told("Contact", CHILD, 2, {"AccountId": B}))
+    assert way.golden(CHILD).rejected
+    await way.take("changes.salesforce", told("Contact", CHILD, 3, {"AccountId": None}))
+    assert (way.account(), way.golden(CHILD).rejected) == (None, False)
+
+
+async def test_with_the_rule_what_a_record_points_at_goes_with_it_to_another_golden_record() -> None:
+    way = Way(strict())
+    await way.take("changes.salesforce", told("Contact", CHILD, 1, {"LastName": "Moss", "AccountId": A}))
+    mine = way.golden(CHILD).canonical
+    cause = Source("salesforce", CHILD, "2026-01-01T00:00:01Z", "join")
+    await way.take("merge", Yield(mine, "winner", "contact", "corr", cause))
+    assert way.golden(CHILD).rejected
+    await way.take("changes.salesforce", told("Account", A, 1, {"Name": "Alder"}))
+    golden = way.golden(CHILD)
+    assert (golden.canonical, golden.values()["account"], golden.rejected) == ("winner", id_of(A), False)
 
 
 # -- outward

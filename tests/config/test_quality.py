@@ -31,6 +31,7 @@ systems:
         ("quality: [{name: a, kind: format, field: name}]", "give it either a pattern or a form"),
         ("quality: [{name: a, kind: format, field: name, pattern: '('}]", "is no regular expression"),
         ("quality: [{name: a, kind: cross_field, field: name, operator: like, other: name}]", "operator"),
+        ("quality: [{name: a, kind: reference, field: name}]", "quality.a: name is no reference"),
         ("quality: [{name: a, kind: magic, field: name}]", "magic"),
         (
             "quality: [{name: a, kind: required, fields: [name]}, {name: a, kind: required, fields: [name]}]",

@@ -2,7 +2,10 @@
 
 A step is a change ({system: {field: value}}, null clears; `at` its time, `operation`, `whole` for a full read), a write
 that was carried out ({wrote: system}), or the last change once more ({repeat: true}). `native`: another record of the
-system than its first. `deletes`: the policy, as `from` and each system's `on_delete`.
+system than its first. `deletes`: the policy, as `from` and each system's `on_delete`. `quality`: further rules.
+
+`refers`: fields of a change that point at another record, by its native id; {answer: system, field: f, target: native} says
+whose that one is: `is`, a canonical id, or null where nobody knows.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import yaml
 from policies import by_policy
 
 from isthmus.codecs.events import EventData, to_kafka
-from isthmus.codecs.linked import Linked, Report
+from isthmus.codecs.linked import Linked, Report, Resolved
 from isthmus.config.mapping import load_mappings
 from isthmus.tables.fold import Folded, fold
 from isthmus.tables.golden import DesiredWrite, Golden
@@ -29,9 +32,11 @@ NATIVE = {"salesforce": "001S", "dynamics": "d-1"}
 class Story:
     """Plays a case."""
 
-    def __init__(self, entity: str, policy: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, entity: str, policy: Mapping[str, Any] | None = None, rules: list[Any] | None = None) -> None:
         self.entity = entity
-        self.mapping = by_policy(MAPPINGS.entities[entity], policy or {})
+        self.mapping = by_policy(MAPPINGS.entities[entity], policy or {}, rules or ())
+        self.pointed: dict[tuple[str, str, str], Linked] = {}
+        self.reasons: list[list[str]] = []
         self.made = 0
         self.golden: Golden | None = None
         self.outcomes: list[str] = []
@@ -44,6 +49,8 @@ class Story:
         for number, step in enumerate(steps, 1):
             if "wrote" in step:
                 self.take(self.report(step["wrote"]))
+            elif "answer" in step:
+                self.take(self.answer(step))
             elif "repeat" in step:
                 assert self.last is not None
                 self.take(self.last)
@@ -51,10 +58,11 @@ class Story:
                 self.last = self.change(step, number)
                 self.take(self.last)
 
-    def take(self, item: Linked | Report) -> None:
+    def take(self, item: Linked | Report | Resolved) -> None:
         """One item."""
         folded: Folded = fold(self.golden, item, self.mapping)
         self.golden = folded.state
+        self.reasons += [list(one.reasons) for one in (folded.asides.reviews if folded.asides else ())]
         self.writes += folded.writes
         if folded.outcome is not None:
             self.outcomes.append(folded.outcome)
@@ -66,7 +74,7 @@ class Story:
         """A change from its step."""
         system = next(name for name in NATIVE if name in step)
         at = step.get("at", number)
-        return Linked(
+        change = Linked(
             system=system,
             native_id=step.get("native", NATIVE[system]),
             entity=self.entity,
@@ -80,7 +88,17 @@ class Story:
             correlation=f"corr-{number}",
             tagged=False if system == "salesforce" else None,
             row=step.get("whole", False),
+            refers=step.get("refers", {}),
         )
+        self.pointed |= {(system, field, target): change for field, target in change.refers.items()}
+        return change
+
+    def answer(self, step: dict[str, Any]) -> Resolved:
+        """Whose the record is that a change pointed at."""
+        system, field, target = step["answer"], step["field"], step["target"]
+        of = self.pointed[system, field, target]
+        told = (system, of.native_id, self.entity, "c-1", field, step["is"] or "", of.version, of.changed_at)
+        return Resolved(*told, of.change_id, of.correlation, of.tagged, of.row, None, target)
 
     def report(self, system: str) -> Report:
         """The last write to a system, carried out."""
@@ -96,13 +114,14 @@ class Story:
 @pytest.mark.parametrize("case", CASES, ids=[f"{case.parent.name}/{case.stem}" for case in CASES])
 def test_a_story_ends_as_it_must(case: Path) -> None:
     told = yaml.safe_load(case.read_text())
-    story = Story(case.parent.name, told.get("deletes"))
+    story = Story(case.parent.name, told.get("deletes"), told.get("quality"))
     story.play(told["given"])
     assert story.golden is not None
     assert story.outcomes == told["then"]["outcomes"]
     assert story.golden.values() == told["then"]["golden"]
     assert story.events == told["then"]["events"]
     assert [_said(write) for write in story.writes] == told["then"]["writes"]
+    assert story.reasons == told["then"].get("reasons", story.reasons)
 
 
 def _said(write: DesiredWrite) -> dict[str, Any]:
