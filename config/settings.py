@@ -269,8 +269,18 @@ class OperationsSettings(EntraSettings):
     """A Finance & Operations environment (dynamics.md §5)."""
 
     url: Url = Field(description="The environment, `https://<name>.operations.dynamics.com`.")
+    api_version: str = Field(
+        default="10.0", pattern=r"^\d+\.\d+$", description="The application's version; `isthmus check` compares it."
+    )
     company: str = Field(
         pattern=r"^[A-Za-z0-9]{1,4}$", description="The legal entity that new records belong to, e.g. `usmf`."
+    )
+    user: str | None = Field(
+        default=None, description="The user that the application works as in F&O; only to provision its role."
+    )
+    endpoint: str | None = Field(
+        default=None,
+        description="The business events endpoint in F&O that sends to this node; only to provision what it sends.",
     )
     event_keys: tuple[SecretStr, ...] = Field(
         default=(),

@@ -26,6 +26,7 @@ from isthmus.simulators.operations.schema import (
     STANDARD_ENTITIES,
     Entity,
 )
+from isthmus.simulators.operations.setup import ENDPOINTS, ROLES, SENT, SETUP_ENTITIES
 from isthmus.simulators.operations.store import Row, Store
 from isthmus.simulators.operations.trouble import Trouble
 
@@ -62,7 +63,8 @@ class OperationsEnvironment(Trouble):
         self.company = company
         self.page = PAGE
         self.attempts, self.retry_wait = 3, 1.0
-        self.store = Store(entities, seed)
+        self.version = "10.0.2177.33"
+        self.store = Store((*entities, *SETUP_ENTITIES), seed)
         self._ids = random.Random(f"operations/{seed}")
         self.tenant, self.client_id, self.user, self.person = (self.new_id() for _ in range(4))
         self.client_secret = f"sim-secret-{self._ids.getrandbits(64):016x}"
@@ -72,6 +74,7 @@ class OperationsEnvironment(Trouble):
         self.errors: list[Posting] = []
         self.courier: Courier | None = None
         self._subscribers: dict[str, list[Endpoint]] = {}
+        self._addresses: dict[str, Endpoint] = {}
         self._control = 5_637_145_329
         self._in_flight = 0
         self._waiting: list[asyncio.Future[None]] = []
@@ -141,6 +144,15 @@ class OperationsEnvironment(Trouble):
         for message in ("create", "update", "delete"):
             self.activate(f"{object}/{message}", url)
 
+    def add_endpoint(self, name: str, url: str) -> None:
+        """A person makes an endpoint; its address is a secret in a key vault, which no row shows."""
+        self.create(ENDPOINTS, {"Name": name})
+        self._addresses[name] = Endpoint(url)
+
+    def add_role(self, name: str) -> None:
+        """A person makes a security role."""
+        self.create(ROLES, {"SecurityRoleIdentifier": name.upper(), "SecurityRoleName": name})
+
     def raise_event(self, name: str, payload: Mapping[str, Any], company: str) -> None:
         """A business event happens."""
         self._control += self._ids.randrange(1, 4)
@@ -154,6 +166,8 @@ class OperationsEnvironment(Trouble):
             at=self.now(),
         )
         self._send(name, body)
+        self.outbox.extend(Posting(endpoint, name, body) for endpoint in self._configured(name, company))
+        self._wake()
 
     def resend(self) -> None:
         """A person sends again what nobody took."""
@@ -238,6 +252,11 @@ class OperationsEnvironment(Trouble):
     def _send(self, name: str, body: bytes) -> None:
         self.outbox.extend(Posting(endpoint, name, body) for endpoint in self._subscribers.get(name, ()))
         self._wake()
+
+    def _configured(self, event: str, company: str) -> list[Endpoint]:
+        wanted = {"BusinessEventsTable": event, "LegalEntity": company, "Disabled": "No"}
+        rows = [one.values for one in self.store.all(SENT) if wanted.items() <= one.values.items()]
+        return [self._addresses[row["BusinessEventsEndpoint_Name"]] for row in rows]
 
     def _wake(self) -> None:
         if self.courier is not None and self.outbox:

@@ -22,6 +22,7 @@ from isthmus.simulators.operations.schema import COMPANY, Column, Entity
 from isthmus.simulators.operations.store import Row
 
 RESOURCE = re.compile(r"(\w+)(?:\((.*)\))?(/\$count)?", re.DOTALL)
+VERSION = "data/DataManagementEntities/Microsoft.Dynamics.DataEntities.GetApplicationVersion"
 UNKNOWN_OPTIONS = ("$expand", "$apply", "$search", "$skiptoken")
 
 
@@ -83,6 +84,11 @@ class OData:
     # -- data
 
     def _data(self, call: Call) -> Reply:
+        if re.split(r"\W", call.path.partition("/")[2])[0] in self._environment.hidden:
+            raise faults.Fault(403, "You are not authorized to access this resource.")
+        if (call.method, call.path) == ("POST", VERSION):
+            told = {"@odata.context": f"{call.base}/data/$metadata#Edm.String", "value": self._environment.version}
+            return Reply(200, {}, told)
         resource = RESOURCE.fullmatch(call.path.partition("/")[2])
         entity = self._environment.store.collections.get(resource[1]) if resource else None
         if resource is None or entity is None:

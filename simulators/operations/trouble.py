@@ -28,6 +28,7 @@ class Trouble:
         self.retry_after = 5.0
         self.duplicate_every = 0
         self.shuffle = False
+        self.hidden: set[str] = set()
         self._chance = random.Random(f"trouble/{seed}")
         self._sent = 0
         self._failures: deque[tuple[Scope, Fault]] = deque()
@@ -44,6 +45,10 @@ class Trouble:
     ) -> None:
         """Refuse the next n requests of that scope, unprocessed."""
         self._failures.extend([(scope, Fault(status, message, "", retry_after))] * n)
+
+    def hide(self, *collections: str) -> None:
+        """The application's user has no right to these entity sets."""
+        self.hidden.update(collections)
 
     def lose_answers(self, n: int, *, late: float | None = None, blind: int = 0) -> None:
         """Carry out the next n writes but break the connection instead of answering; with `late` they are carried out

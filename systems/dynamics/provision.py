@@ -8,8 +8,7 @@ enough. No step for bulk messages, which also raise those of each row, nor for A
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
@@ -18,6 +17,7 @@ from isthmus.config.errors import PlatformError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.dynamics.errors import web_api_error
 from isthmus.systems.dynamics.session import Session, Webhook
+from isthmus.systems.needs import Need, met
 from isthmus.systems.protocol import Finding
 
 ENDPOINT, ROLE = "Isthmus webhook", "Isthmus"
@@ -30,20 +30,6 @@ VERBS = ("Create", "Read", "Write", "Append", "AppendTo")
 ENGLISH = 1033
 MERGE_LABELS = {"MSCRM.MergeLabels": "true"}
 
-Make = Callable[[], Awaitable[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """One thing that is needed. `make` makes it and says what it did; None: nothing can or need be done. With `ok` it is
-    there, and `make` makes it anew all the same."""
-
-    name: str
-    message: str
-    make: Make | None = None
-    ok: bool = True
-    hint: str = ""
-
 
 async def provision(environment: Session, tables: Mapping[str, SystemMapping], apply: bool) -> list[Finding]:
     """Each need with whether it is there; with `apply` it is made first. One that fails stops only those of its kind."""
@@ -55,18 +41,10 @@ async def provision(environment: Session, tables: Mapping[str, SystemMapping], a
     ):
         try:
             async for need in needs:
-                findings.append(await _met(need, apply))
+                findings.append(await met(need, apply))
         except PlatformError as fault:
             findings.append(Finding("provision", False, str(fault), fault.hint or "is this user a System Customizer?"))
     return findings
-
-
-async def _met(need: Need, apply: bool) -> Finding:
-    if need.make is None or (need.ok and not apply):
-        return Finding(need.name, need.ok, need.message, need.hint)
-    if not apply:
-        return Finding(need.name, False, need.message, "isthmus provision --apply makes it")
-    return Finding(need.name, True, await need.make())
 
 
 async def _send(environment: Session, method: str, path: str, body: Any, headers: dict[str, str] | None = None) -> Any:

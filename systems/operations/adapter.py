@@ -11,12 +11,16 @@ from dataclasses import replace
 from isthmus.config.errors import PermanentError, PlatformError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.describing import Described
-from isthmus.systems.operations import checks, describe, records
+from isthmus.systems.operations import checks, describe, provision, records
 from isthmus.systems.operations.session import OperationsConfig, Session
 from isthmus.systems.operations.writes import Writer
 from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
 from isthmus.systems.singly import singly
+from isthmus.systems.versions import Versions
 from isthmus.systems.waves import waves
+
+# The application's: since 10.0 there is one service, `/data`, without a version in its address (dynamics.md §5.3).
+SUPPORTED = Versions("10.0", "10.0")
 
 __all__ = ["Operations", "OperationsConfig"]
 
@@ -29,6 +33,7 @@ class Operations:
     name = "operations"
 
     def __init__(self, config: OperationsConfig, objects: Mapping[str, SystemMapping]) -> None:
+        SUPPORTED.need(self.name, config.api_version)
         self._environment = Session(config)
         self._objects = objects
         self._writer = Writer(self._environment)
@@ -80,16 +85,23 @@ class Operations:
         return await self._writer.write(self._mapping(write.object), replace(write, fields={**write.fields, **named}))
 
     async def check(self) -> list[Finding]:
-        """Token, legal entity, data entities, columns, keys, reference columns; never raises."""
-        return await checks.check(self._environment, self._objects)
+        """Token, version, legal entity, data entities, columns, keys, reference columns, and what `provision` asks for;
+        never raises."""
+        findings = await checks.check(self._environment, self._objects)
+        if not findings[0].ok:
+            return findings
+        return findings + await provision.provision(self._environment, self._objects, apply=False)
 
     async def describe(self, object: str) -> Mapping[str, Described]:
         """What the platform says of an object's fields. PermanentError where nothing is mapped."""
         return await describe.describe(self._environment, self._mapping(object))
 
     async def provision(self, apply: bool) -> list[Finding]:
-        """What F&O needs for us; nothing of it can be made from outside, so `apply` changes nothing."""
-        return await self.check()
+        """Data entities and reference columns, which people make; our role and the events that are sent to us, which
+        `apply` makes (provision.py)."""
+        await self._environment.open()
+        findings = await checks.check(self._environment, self._objects)
+        return findings + await provision.provision(self._environment, self._objects, apply)
 
     def _mapping(self, object: str) -> SystemMapping:
         try:

@@ -13,17 +13,20 @@ from isthmus.config.errors import IsthmusError, PlatformError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.operations.session import EVERY_COMPANY, Session
 from isthmus.systems.protocol import Finding
+from isthmus.systems.versions import number
 
+VERSION = "/data/DataManagementEntities/Microsoft.Dynamics.DataEntities.GetApplicationVersion"
 NAMED = ("PublicCollectionName", "PublicEntityName")
 
 
 async def check(environment: Session, objects: Mapping[str, SystemMapping]) -> list[Finding]:
-    """Token, legal entity, every data entity with its columns, its key and the column of our reference."""
+    """Token, version, legal entity, every data entity with its columns, its key and the column of our reference."""
     try:
         await environment.open()
     except IsthmusError as fault:
         return [Finding("token", False, str(fault), fault.hint)]
-    findings = [Finding("token", True, f"{environment.config.authority} gives one"), await _company(environment)]
+    findings = [Finding("token", True, f"{environment.config.authority} gives one")]
+    findings += [await _version(environment), await _company(environment)]
     try:
         known = await entities(environment) if objects else {}
     except PlatformError as fault:
@@ -32,6 +35,24 @@ async def check(environment: Session, objects: Mapping[str, SystemMapping]) -> l
     for mapping in objects.values():
         findings += await _object(environment, mapping, known.get(mapping.object))
     return findings
+
+
+async def _version(environment: Session) -> Finding:
+    """The application's own version; of an environment that does not tell it to us nothing is said."""
+    name, wanted = "API version", environment.config.api_version
+    try:
+        answer = await environment.call("POST", VERSION, json={})
+    except PlatformError as fault:
+        return Finding(name, False, str(fault), fault.hint or "does the environment answer?")
+    told = answer.json() if answer.status == 200 else None
+    known = str(told.get("value", "")) if isinstance(told, dict) else ""
+    if not known:
+        return Finding(name, True, f"{wanted} is set; the environment does not tell us its own")
+    if number(known) != number(wanted):
+        return Finding(
+            name, False, f"the environment is {known}, not {wanted}", "set operations.api_version to what it is"
+        )
+    return Finding(name, True, f"{wanted}, and the environment is {known}")
 
 
 async def _company(environment: Session) -> Finding:

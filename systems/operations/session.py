@@ -22,7 +22,9 @@ EVERY_COMPANY = "cross-company=true"
 @dataclass(frozen=True, slots=True)
 class OperationsConfig:
     """How to reach an environment. `company` is the legal entity that new records belong to; `settle` the seconds after
-    which a request whose answer was lost is no longer under way; `scope` None is `<url>/.default`."""
+    which a request whose answer was lost is no longer under way; `scope` None is `<url>/.default`; `api_version` is the
+    application's, as `10.0`. `user` is whom the application works as, `endpoint` the business events endpoint that sends to
+    us: both only for what is set up (provision.py), None where that is not looked after."""
 
     url: str
     authority: str
@@ -35,6 +37,9 @@ class OperationsConfig:
     settle: float = 60.0
     secret_file: Path | None = None
     certificate_file: Path | None = None
+    api_version: str = "10.0"
+    user: str | None = None
+    endpoint: str | None = None
 
 
 class Session:
