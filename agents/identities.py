@@ -112,7 +112,8 @@ def _decide(unit: Unit, word: Decision, mappings: Mappings, identify: Identify) 
         case "unmerge":
             _unmerge(unit, word)
     told = ", ".join(":".join(native) for native in word.records)
-    record = Audit("identity", word.records[0][0], word.at, f"{word.action} {told} by {word.by}", {"order": word.id})
+    what = f"{word.action} {told} by {word.by}" + (f": {word.why}" if word.why else "")
+    record = Audit("identity", word.records[0][0], word.at, what, {"order": word.id})
     unit.publish(Record("audit", word.records[0][0].encode(), record.value(), [CONTENT_TYPE]))
 
 
@@ -215,8 +216,8 @@ def _go_on(unit: Unit, held: Iterable[Held], mappings: Mappings, identify: Ident
 
 
 def _close(unit: Unit, word: Decision) -> None:
-    review = settled(word.entity, word.records[0], word.records[1])
-    unit.send("reviews", review.id.encode(), review)
+    for review in settled(word):
+        unit.send("reviews", review.id.encode(), review)
 
 
 def _as_change(word: Decision) -> Linked:

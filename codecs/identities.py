@@ -10,9 +10,11 @@ from typing import Literal
 import msgspec
 
 from isthmus.codecs.linked import Linked
-from isthmus.codecs.reviews import Review, Side
+from isthmus.codecs.reviews import Decided, Review, Side
 
 Native = tuple[str, str]  # a system, and a record's id there
+Action = Literal["link", "apart", "unmerge"]
+HELD = "match"
 
 
 class Load(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="kind", tag="load"):
@@ -32,14 +34,17 @@ class Ask(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="
 
 class Decision(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="kind", tag="decision"):
     """What a person says: these records are one (`link`), are not (`apart`); or the first is no part of its golden record
-    (`unmerge`). `at` is RFC 3339, `id` the order's own."""
+    (`unmerge`). `at` is RFC 3339, `id` the order's own; `review`: the question that it answers, if it is one of another
+    name than theirs."""
 
     id: str
-    action: Literal["link", "apart", "unmerge"]
+    action: Action
     entity: str
     records: tuple[Native, ...]
     by: str = ""
     at: str = ""
+    why: str = ""
+    review: str = ""
 
 
 Word = Load | Ask | Decision
@@ -47,10 +52,17 @@ Word = Load | Ask | Decision
 
 def question_id(entity: str, one: Native, other: Native) -> str:
     """The id of the question whether two records are one."""
-    return "|".join(["match", entity, *sorted(":".join(native) for native in (one, other))])
+    return "|".join([HELD, entity, *sorted(":".join(native) for native in (one, other))])
 
 
-def settled(entity: str, one: Native, other: Native) -> Review:
-    """Word that it needs nobody any more."""
-    sides = tuple(Side(*native) for native in (one, other))
-    return Review(question_id(entity, one, other), "match", entity, "", sides=sides, closed=True)
+def is_held(question: str) -> bool:
+    """Do the records of a question by this id wait for its answer?"""
+    return question.startswith(f"{HELD}|")
+
+
+def settled(word: Decision) -> tuple[Review, ...]:
+    """Word that what it answers needs nobody any more."""
+    ids = dict.fromkeys((question_id(word.entity, *word.records), word.review))
+    sides = tuple(Side(*native) for native in word.records)
+    deed = Decided(word.action, word.by, word.at, why=word.why)
+    return tuple(Review(id, "match", word.entity, "", sides=sides, closed=True, decided=(deed,)) for id in ids if id)

@@ -31,7 +31,7 @@ class Side(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Decided(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """What a person decided: `verb` is pin, swap, release, undo or dismiss; `at` is RFC 3339."""
+    """What a person decided: `verb` is pin, swap, release, undo, dismiss, link or apart; `at` is RFC 3339."""
 
     verb: str
     by: str

@@ -39,6 +39,7 @@ from isthmus.node.runtime import Runtime
 from isthmus.node.topics import Topics, create
 from isthmus.node.transport import App
 from isthmus.node.webhooks import authenticator, hint_reader, name_reader
+from isthmus.node.who import Who
 from isthmus.systems.protocol import System
 from isthmus.tables.breaker import Limits
 from isthmus.tables.deliveries import Patience
@@ -202,8 +203,9 @@ def _services(
     orders, operators = Orders(settings.kafka.bootstrap, runtime.topics), Operators(settings.node.operator_token)
     letters = LettersHttp(Letters(reading, orders), operators)
     versions = MappingsHttp(mappings, orders, operators, settings.node.partitions)
-    decisions = IdentityHttp(mappings, orders, operators, settings.node.partitions)
-    asked = ReviewsHttp(Reviews(reading, orders), operators, pages())
+    who = Who(mappings, orders, settings.node.partitions)
+    decisions = IdentityHttp(mappings, who, operators)
+    asked = ReviewsHttp(Reviews(reading, orders, who), operators, pages())
     api = Api(reading, registry, hints.get("dynamics"), letters, versions, decisions, asked).application()
     if "operations" in hints:
         api.router.add_post("/webhooks/operations", hints["operations"].receive)

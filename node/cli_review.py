@@ -19,6 +19,7 @@ AsJson = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON.
 Why = Annotated[str, Parameter(help="Why; kept with the decision.")]
 By = Annotated[str, Parameter(help="Who decides; else you, at this host.")]
 Question = Annotated[str, Parameter(help="The question's id.")]
+Record = Annotated[str, Parameter(help="A record of it, as system:id.")]
 FieldName = Annotated[str, Parameter(name="FIELD", help="The canonical field.")]
 
 
@@ -84,6 +85,22 @@ def dismiss(id: Question, *, why: Why = "", by: By = "", config: Config = None, 
     return _decide(config, {"verb": "dismiss", "review": id, "why": why, "by": by}, as_json)
 
 
+@review.command
+def link(
+    id: Question, *records: Record, why: Why = "", by: By = "", config: Config = None, as_json: AsJson = False
+) -> int:
+    """Both records of a question are one customer; where it has more than two, name two."""
+    return _decide(config, {"verb": "link", "review": id, "records": _natives(records), "why": why, "by": by}, as_json)
+
+
+@review.command
+def apart(
+    id: Question, *records: Record, why: Why = "", by: By = "", config: Config = None, as_json: AsJson = False
+) -> int:
+    """The records of a question are two customers, and are never linked by themselves; of more than two, name two."""
+    return _decide(config, {"verb": "apart", "review": id, "records": _natives(records), "why": why, "by": by}, as_json)
+
+
 @review.command(name="pin-field")
 def pin_field(
     entity: str,
@@ -115,6 +132,12 @@ def release(
     """Let the systems say again what a pinned field is."""
     order = {"verb": "release", "entity": entity, "canonical": canonical, "field": name}
     return _decide(config, {**order, "why": why, "by": by}, as_json)
+
+
+def _natives(records: Sequence[str]) -> list[dict[str, str]]:
+    from isthmus.node.identity import native
+
+    return [native(record) for record in records]
 
 
 def _read(value: str) -> Any:

@@ -5,22 +5,17 @@ Promises: needs the operator's token; an order is answered when Kafka has it, an
 
 from __future__ import annotations
 
-import time
-import uuid
 from typing import Literal
 
 from aiohttp import web
 from aiokafka.errors import KafkaError
 from pydantic import BaseModel, Field
 
-from isthmus.agents.identities import TOPIC
-from isthmus.codecs.identities import Decision
+from isthmus.codecs.identities import Action
 from isthmus.config.mapping import Mappings
 from isthmus.node.endpoint import Endpoint, Problem, json_response, problem
 from isthmus.node.operators import BAD, GUARDED, Operators, answered
-from isthmus.node.orders import Orders
-from isthmus.tables.letters import timestamp
-from isthmus.tables.unit import partition_of
+from isthmus.node.who import Who
 
 NOT_FOUND, NOT_HERE = 404, 503
 RECORDS = {"link": 2, "apart": 2, "unmerge": 1}
@@ -36,12 +31,13 @@ class NativeRecord(BaseModel):
 class IdentityOrder(BaseModel):
     """What a person says of who is who."""
 
-    action: Literal["link", "apart", "unmerge"] = Field(
+    action: Action = Field(
         description="link: both records are one; apart: they are not, and are never linked again by themselves; "
         "unmerge: the record is no part of its golden record."
     )
     records: list[NativeRecord] = Field(min_length=1, max_length=2, description="Two; of unmerge one.")
     by: str = Field(min_length=1, max_length=200, description="Who says so; kept in the audit.")
+    why: str = Field("", max_length=2000)
 
 
 class IdentityOrdered(BaseModel):
@@ -67,11 +63,10 @@ ENDPOINTS = (
 class IdentityHttp:
     """What the handlers of identity say."""
 
-    def __init__(self, mappings: Mappings, orders: Orders, operators: Operators, partitions: int) -> None:
+    def __init__(self, mappings: Mappings, who: Who, operators: Operators) -> None:
         self._mappings = mappings
-        self._orders = orders
+        self._who = who
         self._operators = operators
-        self._partitions = partitions
 
     async def identity(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/identity/{entity}."""
@@ -79,15 +74,13 @@ class IdentityHttp:
 
     async def _identity(self, request: web.Request, entity: str) -> web.StreamResponse:
         wanted = await self._operators.allowed(request, IdentityOrder)
-        mapping = self._mappings.entities.get(entity)
-        if mapping is None:
+        if entity not in self._mappings.entities:
             return problem(NOT_FOUND, f"no entity {entity}", f"there are {', '.join(self._mappings.entities)}")
         records = tuple((one.system, one.native_id) for one in wanted.records)
         if len(records) != RECORDS[wanted.action] or len(set(records)) != len(records):
             return problem(BAD, f"{wanted.action} takes {RECORDS[wanted.action]} different records, not {len(records)}")
-        decision = Decision(uuid.uuid4().hex, wanted.action, entity, records, wanted.by, timestamp(time.time()))
         try:
-            await self._orders.send(TOPIC, {partition_of(mapping.family.encode(), self._partitions): [decision]})
+            decision = await self._who.say(wanted.action, entity, records, wanted.by, wanted.why)
         except KafkaError as fault:
             return problem(NOT_HERE, f"Kafka did not take the order: {fault!r}", "look at the records")
         return json_response(IdentityOrdered(order=decision.id), 202)

@@ -10,18 +10,22 @@ import asyncio
 import heapq
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Any, Literal
 from urllib.parse import urlencode
 
 import aiohttp
 from pydantic import BaseModel, Field
 
+from isthmus.codecs import identities
 from isthmus.codecs.decisions import Decision, Verb
+from isthmus.codecs.identities import Native, is_held
 from isthmus.codecs.reviews import Review, Side
 from isthmus.config.errors import IsthmusError
 from isthmus.node.letters import NotHere
 from isthmus.node.orders import Orders
 from isthmus.node.reading import Reading
+from isthmus.node.who import Who
 from isthmus.tables.letters import timestamp
 from isthmus.tables.reviews import REVIEWS
 from isthmus.tables.unit import partition_of
@@ -65,6 +69,7 @@ class ReviewView(BaseModel):
     score: float | None = None
     closed: bool = False
     decided: list[DecidedView] = Field(default_factory=list)
+    deeds: list[str] = Field(default_factory=list, description="What may be decided of it, by what verbs.")
 
 
 class ReviewList(BaseModel):
@@ -102,9 +107,10 @@ class Undecidable(IsthmusError):
 class Reviews:
     """Of this worker, and through it of all."""
 
-    def __init__(self, reading: Reading, orders: Orders) -> None:
+    def __init__(self, reading: Reading, orders: Orders, who: Who) -> None:
         self._reading = reading
         self._orders = orders
+        self._who = who
 
     async def find_all(self, sought: Sought, *, everywhere: bool) -> ReviewList:
         """The newest that match, of all workers or of this one only."""
@@ -168,13 +174,39 @@ class Reviews:
         await self._orders.send(DECISIONS, {partition: [order]})
         return order
 
+    async def identify(
+        self, verb: Literal["link", "apart"], by: str, why: str, review: ReviewView | None, named: Sequence[Native]
+    ) -> identities.Decision:
+        """Have the records of a question be one, or apart. Undecidable where that makes no sense."""
+        if review is None:
+            raise Undecidable("no question is named", hint="isthmus identity says it of records of which nobody asked")
+        return await self._who.say(verb, review.entity, records(review, named), by, why, review.id)
+
+
+def records(review: ReviewView, named: Sequence[Native]) -> Sequence[Native]:
+    """The two records that are to be one, or apart. Undecidable where there are none."""
+    if review.kind != "match":
+        raise Undecidable(
+            f"a question of kind {review.kind} is about one record", hint=f"say {' or '.join(review.deeds)}"
+        )
+    if review.canonical:
+        hint = f"merge them in {review.sides[0].system}, or let one leave by isthmus identity unmerge"
+        raise Undecidable("both are one golden record already", hint=hint)
+    asked = [(side.system, side.native_id) for side in review.sides]
+    chosen = list(dict.fromkeys(named)) or asked
+    if len(chosen) != 2 or not set(chosen) <= set(asked):
+        told = ", ".join(":".join(native) for native in asked)
+        raise Undecidable("it takes two of its records", hint=f"name two of {told}")
+    return chosen
+
 
 def answer(verb: Verb, review: ReviewView, value: Any) -> Any:
     """The value that a decision about a question is for. Undecidable where there is none."""
+    if verb not in review.deeds:
+        hint = "dismiss it, or mend the record" if review.kind == "rejected" else f"say {' or '.join(review.deeds)}"
+        raise Undecidable(f"a question of kind {review.kind} is not answered by {verb}", hint=hint)
     if verb == "dismiss":
         return None
-    if not review.field:
-        raise Undecidable(f"a question of kind {review.kind} is about no field", hint="dismiss it, or mend the record")
     if verb == "swap":
         others = [side.value for side in review.sides if not side.counts]
         if not others:
@@ -196,8 +228,18 @@ def view(review: Review) -> ReviewView:
         reasons=list(review.reasons),
         score=review.score,
         closed=review.closed,
+        deeds=list(deeds(review)),
         decided=[DecidedView(verb=o.verb, by=o.by, at=o.at, value=o.value, why=o.why) for o in review.decided],
     )
+
+
+def deeds(review: Review) -> tuple[str, ...]:
+    """What a question may be answered by."""
+    if review.kind == "conflict":
+        return "swap", "pin", "release", "undo", "dismiss"
+    if review.kind == "rejected" or review.canonical:
+        return ("dismiss",)
+    return ("link", "apart") if is_held(review.id) else ("link", "apart", "dismiss")
 
 
 def _side(side: Side) -> SideView:

@@ -12,8 +12,9 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 from pydantic import BaseModel, Field, ValidationError
 
-from isthmus.codecs.decisions import Decision
+from isthmus.codecs.decisions import Decision, Verb
 from isthmus.node.endpoint import Endpoint, Problem, json_response, problem
+from isthmus.node.identity_http import NativeRecord
 from isthmus.node.letters import NotHere
 from isthmus.node.members import FORWARDED
 from isthmus.node.operators import BAD, GUARDED, Operators, answered
@@ -25,7 +26,7 @@ NOT_FOUND, NOT_HERE = 404, 503
 class DecisionOrder(BaseModel):
     """What a steward decides: about a question (`review`), or about a field of a golden record."""
 
-    verb: Literal["pin", "swap", "release", "undo", "dismiss"]
+    verb: Literal["pin", "swap", "release", "undo", "dismiss", "link", "apart"]
     by: str = Field(min_length=1, max_length=200, description="Who decides; kept.")
     why: str = Field("", max_length=2000)
     review: str = Field("", description="The question that it answers.")
@@ -33,17 +34,29 @@ class DecisionOrder(BaseModel):
     canonical: str = Field("", description="The golden record, where there is no question.")
     field: str = ""
     value: Any = Field(None, description="For pin: what is to count; null clears.")
+    records: list[NativeRecord] = Field(
+        default_factory=list,
+        max_length=2,
+        description="For link and apart: which two of the question's records, where it has more.",
+    )
 
-    def pin(self) -> Decision | None:
+    def pin(self, verb: Verb) -> Decision | None:
         """The field that it names, if it does."""
         named = self.review or (self.entity and self.canonical and self.field)
-        return (
-            Decision("", self.verb, "", "", "", self.entity, self.canonical, self.field, self.value) if named else None
-        )
+        return Decision("", verb, "", "", "", self.entity, self.canonical, self.field, self.value) if named else None
+
+    async def give(self, reviews: Reviews, review: ReviewView | None) -> DecisionView:
+        """Have it done. Undecidable where it makes no sense, KafkaError where Kafka does not take it."""
+        if self.verb == "link" or self.verb == "apart":
+            named = [(one.system, one.native_id) for one in self.records]
+            said = await reviews.identify(self.verb, self.by, self.why, review, named)
+            return DecisionView(order=said.id, verb=said.action, canonical="", field="")
+        done = await reviews.decide(self.verb, self.by, self.why, review, self.pin(self.verb))
+        return DecisionView(order=done.id, verb=done.verb, canonical=done.canonical, field=done.field, value=done.value)
 
 
 class DecisionView(BaseModel):
-    """The decision is durable; merge does the rest."""
+    """The decision is durable; merge, or identify, does the rest."""
 
     order: str
     verb: str
@@ -71,7 +84,7 @@ ENDPOINTS = (
     Endpoint(
         "post",
         "/v1/decisions",
-        "Pin a value, swap it for the other, release a pin, undo it, or dismiss a question",
+        "Pin a value, swap it for the other, release a pin, undo it, dismiss a question, or say who is who",
         "decide",
         {**GUARDED, 202: DecisionView, NOT_FOUND: Problem, NOT_HERE: Problem},
         body=DecisionOrder,
@@ -127,15 +140,13 @@ class ReviewsHttp:
             review = await self._reviews.find(order.review) if order.review else None
             if order.review and review is None:
                 return _unknown(order.review)
-            done = await self._reviews.decide(order.verb, order.by, order.why, review, order.pin())
+            return json_response(await order.give(self._reviews, review), 202)
         except Undecidable as fault:
             return problem(BAD, str(fault), fault.hint)
         except NotHere as fault:
             return problem(NOT_HERE, str(fault), fault.hint)
         except KafkaError as fault:
             return problem(NOT_HERE, f"Kafka did not take it: {fault!r}", "look whether it was done, and try again")
-        told = DecisionView(order=done.id, verb=done.verb, canonical=done.canonical, field=done.field, value=done.value)
-        return json_response(told, 202)
 
 
 def _unknown(id: str) -> web.Response:

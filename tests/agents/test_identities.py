@@ -124,7 +124,9 @@ async def test_of_a_likely_pair_nothing_becomes_until_a_person_links_it(mappings
     assert one.links == {"salesforce": {"S1": True}, "dynamics": {"D1": True}}
     assert (one.values()["name"], one.values()["phone"]) == ("Alder", "1")
     assert [system.made for system in world.systems.values()] == [[], []]
-    assert [one.closed for one in reviews(world)] == [True]
+    assert [(one.closed, [(deed.verb, deed.by) for deed in one.decided]) for one in reviews(world)] == [
+        (True, [("link", "ann")])
+    ]
     assert world.counts["salesforce/account"]["parked"] == 0
     assert balanced(world)
 
