@@ -110,6 +110,8 @@ class OData:
             context = {"@odata.context": self._context(call, entity, "/$entity")}
             return Reply(200, {"ETag": row.etag}, {**context, **_shown(row, call.query.get("$select"))})
         self._may_write(entity)
+        if entity.closed_by is not None and row.values[entity.closed_by] == "Yes":
+            raise faults.write_refused(entity.name, f"Error: {entity.name} is posted and cannot be changed")
         if call.headers.get("if-match", "*") not in ("*", row.etag):
             raise faults.changed()
         if call.method == "DELETE":

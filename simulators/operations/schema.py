@@ -61,7 +61,8 @@ class Sequence:
 
 @dataclass(frozen=True)
 class Entity:
-    """One data entity: its own name, its public name, its collection."""
+    """One data entity: its own name, its public name, its collection. `closed_by`: the column whose `Yes` says that a
+    row is changed no more."""
 
     name: str
     public: str
@@ -70,6 +71,7 @@ class Entity:
     columns: Mapping[str, Column]
     sequences: tuple[Sequence, ...] = ()
     read_only: bool = False
+    closed_by: str | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 

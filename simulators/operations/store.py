@@ -150,7 +150,7 @@ class Store:
     def _held(self, column: Column, values: Mapping[str, Any]) -> bool:
         assert column.refers is not None
         entity, other = column.refers
-        found = self._rows[entity].where(f"{quoted(other)} = ? {FOLDED}", (str(values[column.name]),))
+        found = self._rows[entity].where(f"{quoted(other)} = ? {FOLDED}", (values[column.name],))
         return any(row.values.get(COMPANY) == values.get(COMPANY) for row in found)
 
     def _number(self, entity: Entity, sequence: Sequence, values: Mapping[str, Any]) -> Any:
