@@ -3,8 +3,9 @@
 Promises: a repeat does no harm; the newest wish of a record replaces older ones; what fails for now is parked in a table
 with its due time, so a restart forgets nothing and other records are not held up; what fails for good is a dead letter.
 A target that fails too often is not called any more until a probe is answered (tables/breaker.py); all that is meant for
-it waits in Kafka meanwhile. A write that met another version than expected is not forced: the record is read again and
-merge decides anew. A value that cannot be said in the system is left out of the write and is a dead letter of its own.
+it waits in Kafka meanwhile, as does what its limits leave no room for (tables/budgets.py). A write that met another
+version than expected is not forced: the record is read again and merge decides anew. A value that cannot be said in the
+system is left out of the write and is a dead letter of its own.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 import structlog
 
+from isthmus.agents.allowance import Allowance
+from isthmus.agents.deliver_budget import afford
 from isthmus.agents.deliver_calls import Attempt, attempt_of, call_of, carry_out
 from isthmus.agents.deliver_outcomes import Target, park, read_first, report, settle
 from isthmus.agents.deliver_parking import adopt, first_due, lift, take
@@ -24,6 +27,7 @@ from isthmus.agents.ends import Most, buried, let
 from isthmus.codecs.audit import CONTENT_TYPE, audit
 from isthmus.codecs.dead import dead_letter
 from isthmus.codecs.frames import Elements
+from isthmus.codecs.limits import Use
 from isthmus.codecs.translation import Translations
 from isthmus.config.mapping import Mappings
 from isthmus.systems.protocol import System, Written
@@ -45,12 +49,14 @@ def stage(
     most: Most | None = None,
     hinted: bool = False,
     clock: Callable[[], float] = time.time,
+    allowance: Allowance | None = None,
 ) -> Stage:
     """The stage of one system. `most`: how many records may end there; `hinted`: it only hints at changes, and a hint at
-    a row that is gone says nothing; `clock`: epoch seconds, where no tick tells the time."""
+    a row that is gone says nothing; `clock`: epoch seconds, where no tick tells the time; `allowance`: whether it may
+    call the system."""
     topic = f"writes.{system.name}"
     target = Target(system.name, deliveries(system.name), mappings, patience, limits or Limits())
-    translations = Translations(mappings)
+    translations, allowance = Translations(mappings), allowance or Allowance(system)
 
     async def fold(unit: Unit, batches: Sequence[Batch]) -> None:
         tick = max((time for batch in batches if batch.topic == "tick" for time in batch.elements), default=None)
@@ -59,6 +65,7 @@ def stage(
         wishes = withdraw(unit, target, wishes)
         before = _breaker(unit, target)
         attempts, breaker = plan(unit, target, wishes, before.at(now), now, ticked=tick is not None)
+        attempts = afford(unit, target, attempts, allowance, now)
         attempts, round_ = stop(unit, system.name, attempts, now)
         attempts, held = let(unit, target.table, attempts, most or Most(), now)
         began = clock()
@@ -114,8 +121,10 @@ def _replace(unit: Unit, target: Target, attempts: dict[str, Attempt], wish: Des
         attempts[wish.canonical] = Attempt(wish)
         return
     unit.count(target.system, known.wish.entity, "delivery_superseded")
-    newer = wish.revision >= known.wish.revision
-    attempts[wish.canonical] = Attempt(wish, due=known.due) if newer else known
+    newest = wish if wish.revision >= known.wish.revision else known.wish
+    use: Use = "batch" if wish.use == known.wish.use == "batch" else "interactive"
+    newest = newest if newest.use == use else msgspec.structs.replace(newest, use=use)
+    attempts[wish.canonical] = Attempt(newest, due=known.due) if newest.revision >= known.wish.revision else known
 
 
 # -- the breaker

@@ -268,6 +268,7 @@ def canonical_change(
         arrival.whole,
         refers,
         _differences(change, mapping) if change.text_differences else {},
+        arrival.use if arrival.again is None else "batch",
     )
 
 

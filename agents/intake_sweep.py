@@ -32,7 +32,7 @@ def sweep(unit: Unit, arrival: Arrival, mapping: EntityMapping) -> None:
         return
     change = arrival.change
     for record_id in missing:
-        ask = Reread(change.entity, record_id, arrival.correlation, change.version)
+        ask = Reread(change.entity, record_id, arrival.correlation, change.version, use="batch")
         unit.send(f"rereads.{change.system}", native_key(change.system, record_id), ask)
 
 
@@ -53,7 +53,7 @@ def _disbelieve(unit: Unit, arrival: Arrival, mapping: EntityMapping, missing: i
     log.critical("none of them is taken for deleted", system=change.system, fault=str(fault))
     unit.count(change.system, mapping.entity, "received")
     unit.count(change.system, mapping.entity, "dead")
-    again = encode(Reread(change.entity, "", arrival.correlation, change.version, swept=True))
+    again = encode(Reread(change.entity, "", arrival.correlation, change.version, swept=True, use="batch"))
     context = {"system": change.system, "entity": change.entity, "correlation": arrival.correlation}
     way = {"topic": f"rereads.{change.system}", "counted": f"{change.system}/{mapping.entity}"}
     unit.bury(dead_letter(fault, stage="intake", original=again, **way, **context))

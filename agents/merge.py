@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from isthmus.agents.handover import forward, give_way, leave
 from isthmus.codecs.arrival import native_key
 from isthmus.codecs.dead import called, dead_letter, described
 from isthmus.codecs.events import to_kafka
 from isthmus.codecs.frames import Elements
+from isthmus.codecs.limits import Use
 from isthmus.codecs.linked import (
     Activate,
     Decide,
@@ -58,7 +61,7 @@ def take(unit: Unit, item: Merged, rules: Rules) -> None:
     if isinstance(item, Activate):
         rules.activate(item)
     elif isinstance(item, Reevaluate):
-        rules.reevaluate(item, _tell)
+        rules.reevaluate(item, _tell_in_bulk)
     else:
         merge(unit, item, rules)
 
@@ -84,7 +87,7 @@ def merge(unit: Unit, item: Folding | Leaving, rules: Rules) -> None:
             unit.count(item.system, item.entity, "unchanged")
         return
     folded = fold(state, item, rules[item.entity])
-    _tell(unit, folded)
+    _tell(unit, folded, use_of(item))
     if isinstance(item, Loaded):
         _loaded(unit, item, folded.outcome, rules[item.entity])
     elif folded.outcome is not None and isinstance(item, Decide):
@@ -99,7 +102,7 @@ def _change(unit: Unit, state: Golden | None, item: Linked, mapping: EntityMappi
             return
         item = change
     folded = fold(state, item, mapping)
-    _tell(unit, folded)
+    _tell(unit, folded, item.use)
     if item.refers:
         _refer(unit, item, mapping)
     if folded.outcome is not None:
@@ -117,7 +120,7 @@ def _loaded(unit: Unit, item: Loaded, outcome: Outcome | None, mapping: EntityMa
     """What was scanned came by no stream, so it is received here."""
     for row in item.rows:
         if row.refers:
-            _refer(unit, row.at(item.canonical), mapping)
+            _refer(unit, replace(row.at(item.canonical), use="batch"), mapping)
         unit.count(row.system, row.entity, "received")
         unit.count(row.system, row.entity, outcome or "unchanged")
 
@@ -142,11 +145,24 @@ def _refer(unit: Unit, change: Linked, mapping: EntityMapping) -> None:
                 change.tagged,
                 change.row,
                 field in mapping.existing,
+                change.use,
             )
             unit.send("refers", native_key(change.system, target), asked)
 
 
-def _tell(unit: Unit, folded: Folded) -> None:
+def use_of(item: Folding) -> Use:
+    """Of whose budget the writes are that an item leads to: what was matched, and what is told again after a dead letter,
+    is done in bulk."""
+    if isinstance(item, Linked | Resolved):
+        return item.use
+    return "batch" if isinstance(item, Loaded) or (isinstance(item, Tell) and not item.found) else "interactive"
+
+
+def _tell_in_bulk(unit: Unit, folded: Folded) -> None:
+    _tell(unit, folded, "batch")
+
+
+def _tell(unit: Unit, folded: Folded, use: Use = "interactive") -> None:
     """Keep what a golden record came to, and tell the world."""
     key = folded.state.canonical.encode()
     unit.put(GOLDEN, key, folded.state)
@@ -155,7 +171,7 @@ def _tell(unit: Unit, folded: Folded) -> None:
     for write in folded.writes:
         if not write.withdrawn:
             unit.count(write.system, write.entity, "delivery_intended")
-        unit.send(f"writes.{write.system}", key, write)
+        unit.send(f"writes.{write.system}", key, write if use == write.use else replace(write, use=use))
     for review in folded.reviews:
         unit.send("reviews", review.id.encode(), review)
     if folded.asides is not None:

@@ -106,7 +106,7 @@ async def _read(
 def _say_on(unit: Unit, system: str, request: Reread, told: Change, merged_into: str | None) -> None:
     """A delete goes on as it was told, with word of the record that it was merged into."""
     change = replace(told, change_id=f"{told.change_id}#asked")
-    arrival = Arrival(change, request.correlation, answers=request.answers, merged_into=merged_into)
+    arrival = Arrival(change, request.correlation, answers=request.answers, merged_into=merged_into, use=request.use)
     _send(unit, system, arrival)
 
 
@@ -145,6 +145,7 @@ def _versioned(unit: Unit, table: Table[KnownRow], system: str, request: Reread,
         unit.put(table, key, remembered)
     if change is not None:
         arrival = Arrival(change, request.correlation, row.exists, request.answers, None, request.merged_into)
+        arrival = arrival if request.use == "interactive" else replace(arrival, use=request.use)
         _send(unit, system, arrival)
 
 
@@ -167,7 +168,7 @@ def sweep(unit: Unit, table: Table[KnownRow], system: str, request: Reread) -> N
         _bury(unit, system, request.object, fault, encode(request))
         return
     for record_id in missing:
-        ask = Reread(request.object, record_id, request.correlation)
+        ask = Reread(request.object, record_id, request.correlation, use="batch")
         unit.send(f"rereads.{system}", native_key(system, record_id), ask)
 
 
@@ -175,7 +176,9 @@ def _say_swept(unit: Unit, system: str, request: Reread) -> None:
     """The same on a platform whose reads carry no version: intake knows which records there are, and hears this after all
     that was met."""
     change = read_change(system, request, "update", {}, request.version or "", None)
-    unit.send(f"changes.{system}", request.way.encode(), Arrival(change, request.correlation, swept=True))
+    unit.send(
+        f"changes.{system}", request.way.encode(), Arrival(change, request.correlation, swept=True, use=request.use)
+    )
 
 
 def _still_unmet(unit: Unit, table: Table[KnownRow], key: bytes, full: int) -> bool:
@@ -188,7 +191,8 @@ def _as_asked(unit: Unit, system: str, request: Reread, row: Row) -> None:
     """A read without a version: at least as new as what asked for it."""
     operation: Operation = "update" if row.exists else "delete"
     change = read_change(system, request, operation, row.fields, request.version or "", row.changed_at)
-    _send(unit, system, Arrival(change, request.correlation, whole=row.exists, answers=request.answers))
+    whole, answers = row.exists, request.answers
+    _send(unit, system, Arrival(change, request.correlation, whole=whole, answers=answers, use=request.use))
 
 
 def _send(unit: Unit, system: str, arrival: Arrival) -> None:

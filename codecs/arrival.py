@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import msgspec
 
 from isthmus.codecs.change import Change, Value
+from isthmus.codecs.limits import Use
 from isthmus.codecs.linked import Linked
 
 EXTERNAL = "@external"  # no field is called so
@@ -25,7 +26,8 @@ class Arrival(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     id of the gap that this read fills. `again`: it was received before, under this subject of the ledger, and comes again:
     it was a dead letter, or merge could not do with it what intake thought.
     `merged_into`: the record of the same system that it was merged into there. With `swept` it is no change, and its
-    `change` names no record: all that a full read met, under that version, has been said."""
+    `change` names no record: all that a full read met, under that version, has been said. `use`: of whose budget what it
+    leads to is."""
 
     change: Change
     correlation: str
@@ -34,6 +36,7 @@ class Arrival(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     again: str | None = None
     merged_into: str | None = None
     swept: bool = False
+    use: Use = "interactive"
 
 
 class Found(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -55,6 +58,7 @@ class Reread(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     names no record: all that full read number `full`, or under `version`, met has been said, so what it did not meet may be
     gone; `way` is the key by which it went to its partition. `told`: a
     delete that waits for word whether the record was merged into another; `merged_into`: the platform said so itself.
+    `use`: of whose budget the read is, and all that it leads to.
     """
 
     object: str
@@ -72,6 +76,7 @@ class Reread(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     way: str = ""
     told: Change | None = None
     merged_into: str | None = None
+    use: Use = "interactive"
 
 
 class Unlinked(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

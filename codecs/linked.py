@@ -13,6 +13,7 @@ import msgspec
 
 from isthmus.codecs.change import Operation, Value
 from isthmus.codecs.events import Source
+from isthmus.codecs.limits import Use
 from isthmus.codecs.reviews import STEWARD
 
 # What a write does to a record besides bringing its values: nothing, or end it by the policy, or take that back.
@@ -23,7 +24,7 @@ class Linked(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fiel
     """A change whose record is known to be a golden record. `tagged`: whether the platform says that we made it,
     None where it does not tell; `row`: it is a full read, not a difference. `refers`: fields that point at another record,
     by its native id, of which nobody knows yet whose it is. `text_differences`: texts of which only that is told by which
-    they differ from those before."""
+    they differ from those before. `use`: of whose budget the writes are that it leads to."""
 
     system: str
     native_id: str
@@ -40,6 +41,7 @@ class Linked(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fiel
     row: bool = False
     refers: Mapping[str, str] = {}
     text_differences: Mapping[str, str] = {}
+    use: Use = "interactive"
 
     def at(self, canonical: str) -> Linked:
         """The same change, of that golden record."""
@@ -95,6 +97,7 @@ class Refer(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     tagged: bool | None = None
     row: bool = False
     asks: bool = False
+    use: Use = "interactive"
 
     def order(self) -> tuple[str, str]:
         """What was said later sorts later."""
@@ -119,6 +122,7 @@ class Resolved(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fi
     row: bool = False
     was: str | None = None
     target: str = ""
+    use: Use = "interactive"
 
     def linked(self) -> Linked:
         """As a change of that field alone."""

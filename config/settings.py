@@ -22,6 +22,7 @@ from pydantic_settings import (
 )
 from yarl import URL
 
+from isthmus.config.budgets import BudgetSettings, ProtectionSettings
 from isthmus.config.transforms import Declared
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -145,6 +146,7 @@ class SalesforceSettings(Declared):
     client_name: str = Field(
         default="isthmus", min_length=1, description="How our own writes are named in change events."
     )
+    budget: BudgetSettings = Field(default_factory=BudgetSettings, description="How many of the daily calls are ours.")
 
     @model_validator(mode="after")
     def _one_credential(self) -> Self:
@@ -262,6 +264,9 @@ class DynamicsSettings(EntraSettings):
     feed_seconds: Seconds | None = Field(
         default=60.0,
         description="Seconds between two looks at what change tracking tells; `null`: never, webhooks alone.",
+    )
+    budget: ProtectionSettings = Field(
+        default_factory=ProtectionSettings, description="How much of service protection's windows is for what."
     )
 
 

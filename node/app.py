@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from isthmus.agents import activate, decide, deliver, identify, intake, merge, reread, review, source
 from isthmus.agents import letters as dead
+from isthmus.agents.allowance import Allowance
 from isthmus.agents.ends import Most
 from isthmus.config.mapping import Mappings
 from isthmus.config.settings import Settings
@@ -42,6 +43,7 @@ from isthmus.node.webhooks import authenticator, hint_reader, name_reader
 from isthmus.node.who import Who
 from isthmus.systems.protocol import System
 from isthmus.tables.breaker import Limits
+from isthmus.tables.budgets import Budget
 from isthmus.tables.deliveries import Patience
 from isthmus.tables.stage import Stage, Step, no_step
 from isthmus.tables.unit import partition_of
@@ -80,17 +82,24 @@ def create_app(settings: Settings, mappings: Mappings, systems: Sequence[System]
         at=at,
     )
     faults: dict[str, str] = {}
-    for stage in stages(settings, mappings, systems, faults):
+    allowances = {system.name: Allowance(system, _budget(settings, system.name)) for system in systems}
+    for stage in stages(settings, mappings, systems, faults, allowances):
         runtime.add(stage)
     members = Members(app, settings.node.own_url)
-    reading = Reading(runtime, members, faults)
+    reading = Reading(runtime, members, faults, allowances)
     hints = _hints(settings, mappings, topics, systems)
     _services(app, settings, mappings, runtime, reading, systems, hints)
     return Node(app, runtime, reading)
 
 
-def stages(settings: Settings, mappings: Mappings, systems: Sequence[System], faults: dict[str, str]) -> list[Stage]:
-    """Every stage of the way of a change, in its order."""
+def stages(
+    settings: Settings,
+    mappings: Mappings,
+    systems: Sequence[System],
+    faults: dict[str, str],
+    allowances: Mapping[str, Allowance] | None = None,
+) -> list[Stage]:
+    """Every stage of the way of a change, in its order. `allowances`: by system; None: by the default shares."""
     named = {system.name: system for system in systems}
     pipeline = settings.pipeline
     most = Most(pipeline.ends_most, pipeline.ends_seconds)
@@ -108,7 +117,13 @@ def stages(settings: Settings, mappings: Mappings, systems: Sequence[System], fa
         merge.stage(mappings),
         *(
             deliver.stage(
-                system, mappings, patience, limits, most, hinted=hint_reader(system.name, mappings) is not None
+                system,
+                mappings,
+                patience,
+                limits,
+                most,
+                hinted=hint_reader(system.name, mappings) is not None,
+                allowance=(allowances or {}).get(system.name),
             )
             for system in systems
         ),
@@ -135,6 +150,15 @@ def _limits(settings: Settings) -> Limits:
         max(pipeline.breaker_probe, pipeline.retry_base),
         pipeline.drain_rate / settings.node.partitions,
     )
+
+
+def _budget(settings: Settings, system: str) -> Budget:
+    """The shares of a platform's limits; of those that tell of none, nothing is asked."""
+    told = {"salesforce": settings.salesforce, "dynamics": settings.dynamics}.get(system)
+    if told is None:
+        return Budget()
+    one = told.budget
+    return Budget(one.reserve, one.batch, one.batch_at_night, (one.night_from, one.night_to))
 
 
 def _tags(settings: Settings) -> dict[str, str]:
@@ -199,7 +223,7 @@ def _services(
     hints: Mapping[str, Hints],
 ) -> None:
     registry = CollectorRegistry()
-    registry.register(Collector(reading, systems))
+    registry.register(Collector(reading))
     orders, operators = Orders(settings.kafka.bootstrap, runtime.topics), Operators(settings.node.operator_token)
     letters = LettersHttp(Letters(reading, orders), operators)
     versions = MappingsHttp(mappings, orders, operators, settings.node.partitions)

@@ -182,9 +182,9 @@ class Api:
     async def page(self, request: web.Request) -> web.StreamResponse:
         """GET /: the state on one page."""
         ledger, health = await self._reading.ledger(), self._reading.health()
-        targets = (await self._reading.delivering.all(forwarded=False)).targets
+        delivery = await self._reading.delivering.all(forwarded=False)
         text = self._pages.get_template("status.html").render(
-            ledger=ledger, health=health, targets=targets, endpoints=ENDPOINTS
+            ledger=ledger, health=health, delivery=delivery, endpoints=ENDPOINTS
         )
         return web.Response(text=text, content_type="text/html")
 

@@ -5,13 +5,13 @@ Promises: counters survive restarts (they are the ledger's), labels hold no ids.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from isthmus.node.delivering import ORDER
+from isthmus.node.delivering import ORDER, BudgetView
 from isthmus.node.reading import Reading
-from isthmus.systems.protocol import System
 from isthmus.tables.echoes import ECHO
 
 # Outcomes that a later one takes back; what is dead waits for a person.
@@ -21,16 +21,15 @@ WAITING = ("parked", "dead", "delivery_parked", "delivery_dead")
 class Collector:
     """A prometheus-client collector over this worker's lanes."""
 
-    def __init__(self, reading: Reading, systems: Sequence[System] = ()) -> None:
+    def __init__(self, reading: Reading) -> None:
         self._reading = reading
-        self._systems = systems
 
     def collect(self) -> Iterator[Metric]:
         """All series of this worker."""
         yield from self._changes()
         yield from self._lanes()
         yield from self._breakers()
-        yield from budgets(self._systems)
+        yield from budgets(self._reading.delivering.budgets())
         ready = GaugeMetricFamily("isthmus_ready", "1 when this worker can do its work")
         ready.add_metric([], float(self._reading.health().ok))
         yield ready
@@ -78,14 +77,23 @@ class Collector:
         yield idle
 
 
-def budgets(systems: Sequence[System]) -> Iterator[Metric]:
-    """The calls that platforms count and tell of, as each one's last answer did."""
-    used = GaugeMetricFamily("isthmus_calls_used", "API calls of the last 24 hours, by everybody", labels=("system",))
-    allowed = GaugeMetricFamily("isthmus_calls_allowed", "API calls that 24 hours may have", labels=("system",))
-    for system in systems:
-        told = getattr(system, "usage", None)
-        if told is not None:
-            used.add_metric([system.name], told.used)
-            allowed.add_metric([system.name], told.allowed)
-    yield used
-    yield allowed
+def budgets(standings: Iterable[BudgetView]) -> Iterator[Metric]:
+    """What platforms tell of their limits, as each one's last answer did, and how each use stands with them."""
+    of_limit, of_use = ("system", "limit"), ("system", "limit", "use")
+    used = GaugeMetricFamily("isthmus_calls_used", "Of a limit that a platform tells of, by everybody", labels=of_limit)
+    allowed = GaugeMetricFamily("isthmus_calls_allowed", "What the limit allows within its window", labels=of_limit)
+    may = GaugeMetricFamily("isthmus_budget_may", "Up to how much of a limit a use goes now", labels=of_use)
+    waits = GaugeMetricFamily("isthmus_budget_waits", "1 where a use has no room and waits", labels=of_use)
+    out = GaugeMetricFamily(
+        "isthmus_budget_runs_out_timestamp_seconds", "When a use has used that up, at the present pace", labels=of_use
+    )
+    for one in standings:
+        labels = [one.system, one.limit, one.use]
+        if one.use == "interactive":
+            used.add_metric(labels[:2], one.used)
+            allowed.add_metric(labels[:2], one.allowed)
+        may.add_metric(labels, one.may)
+        waits.add_metric(labels, float(one.state == "waits"))
+        if one.runs_out is not None:
+            out.add_metric(labels, datetime.fromisoformat(one.runs_out).timestamp())
+    yield from (used, allowed, may, waits, out)

@@ -5,13 +5,14 @@ Promises: what is not held here is asked of the worker that holds it; an answer 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import aiohttp
 import orjson
 from pydantic import BaseModel, Field
 
+from isthmus.agents.allowance import Allowance
 from isthmus.codecs.arrival import native_key
 from isthmus.node.delivering import Delivering
 from isthmus.node.members import Members
@@ -89,11 +90,13 @@ class HealthView(BaseModel):
 class Reading:
     """The state of this worker and, through it, of all."""
 
-    def __init__(self, runtime: Runtime, members: Members, faults: dict[str, str]) -> None:
+    def __init__(
+        self, runtime: Runtime, members: Members, faults: dict[str, str], allowances: Mapping[str, Allowance]
+    ) -> None:
         self.runtime = runtime
         self.members = members
         self.faults = faults
-        self.delivering = Delivering(runtime, members)
+        self.delivering = Delivering(runtime, members, allowances)
 
     def holds(self, stage: str, key: bytes) -> bool:
         """Is the key's partition held here, and whole?"""

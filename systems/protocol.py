@@ -12,6 +12,7 @@ from typing import Protocol
 
 from isthmus.codecs.arrival import Reread
 from isthmus.codecs.change import Change, Value
+from isthmus.codecs.limits import Limit
 from isthmus.config.errors import DecodeError, PlatformError
 
 
@@ -128,3 +129,10 @@ class System(Protocol):
     async def provision(self, apply: bool) -> list[Finding]:
         """What the platform needs for us (key fields, change tracking, channels, webhook steps, roles), each with whether
         it is there; with `apply` it is made."""
+
+
+def limits_of(system: System) -> tuple[Limit, ...]:
+    """What a platform told of its limits with its answers so far; nothing where it tells nothing. An adapter that hears of
+    them has a property `limits`."""
+    told: tuple[Limit, ...] = getattr(system, "limits", ())
+    return told

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from isthmus.codecs.change import Value
+from isthmus.codecs.limits import Use
 from isthmus.codecs.linked import Action
 from isthmus.tables.intents import Intents
 from isthmus.tables.pointers import Pointer
@@ -60,7 +61,7 @@ class DesiredWrite(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A wish: bring a system's record to these canonical values (None clears). `native_id` None: it has none yet.
     `action`: what else is to become of it; `released`: a person said so, however many are to go. `withdrawn`: it takes
     back every earlier wish of the record, and wishes nothing itself. `runaway`: what it says went round too often, so it is
-    not to be written (tables/echoes.py)."""
+    not to be written (tables/echoes.py). `use`: of whose budget it is."""
 
     system: str
     canonical: str
@@ -74,6 +75,7 @@ class DesiredWrite(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     released: bool = False
     withdrawn: bool = False
     runaway: bool = False
+    use: Use = "interactive"
 
 
 class Golden(msgspec.Struct, omit_defaults=True):

@@ -72,6 +72,7 @@ def _resolve(unit: Unit, one: Refer, value: str, change_id: str, was: str | None
         one.row,
         was,
         one.target,
+        one.use,
     )
     unit.send("merge", one.canonical.encode(), resolved)
 

@@ -52,6 +52,17 @@ class Limits:
         """A request that was let in ends."""
         self.busy -= 1
 
+    def left(self) -> dict[str, str]:
+        """The headers of an answer that tell what is left; none where nothing is limited."""
+        told = {}
+        if self.requests is not None:
+            told["x-ms-ratelimit-limit-xrm-requests"] = str(self.requests)
+            told["x-ms-ratelimit-burst-remaining-xrm-requests"] = str(max(0, self.requests - len(self._spent)))
+        if self.seconds is not None:
+            seconds = max(0.0, self.seconds - len(self._spent) * self.cost)
+            told["x-ms-ratelimit-time-remaining-xrm-requests"] = f"{seconds:,.2f}"
+        return told
+
     def _code(self) -> str | None:
         if self.at_once is not None and self.busy >= self.at_once:
             return AT_ONCE

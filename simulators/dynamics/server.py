@@ -128,7 +128,9 @@ class _Edge:
         reply = await self._within_limits(call)
         if call.method != "GET" and reply.status < 400 and self._environment.answer_is_lost() and request.transport:
             request.transport.abort()
-        return self._respond(request, reply)
+        answer = self._respond(request, reply)
+        answer.headers.update(self._environment.limits.left())
+        return answer
 
     async def _within_limits(self, call: Call) -> Reply:
         limits = self._environment.limits

@@ -16,7 +16,6 @@ from isthmus.simulators.salesforce.hand import Hand
 from isthmus.simulators.salesforce.org import SalesforceOrg
 
 CALL_OPTIONS = re.compile(r"client=([^;,\s]+)")
-DAILY = 100_000
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -35,7 +34,7 @@ def guarded(org: SalesforceOrg, handler: Handler) -> Handler:
             answer = web.json_response(fault.body, status=fault.status, headers=fault.headers)
         if trouble.cut == "after":
             return _cut(request)
-        answer.headers["Sforce-Limit-Info"] = f"api-usage={org.requests}/{DAILY}"
+        answer.headers["Sforce-Limit-Info"] = f"api-usage={org.requests}/{org.daily_requests}"
         return answer
 
     return through

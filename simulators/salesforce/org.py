@@ -53,7 +53,8 @@ class SalesforceOrg(People):
         # How the APIs behave: rows a page at most (0: as many as are asked for), looks until a bulk job is done, seconds
         # by which getUpdated lags, and whether batch APIs pass a caller's name on.
         self.page_rows, self.job_looks, self.covered_lag, self.names_batches = 0, 1, 0.0, True
-        self.requests = 0
+        # Calls that came, and how many a day may have; what came long ago is never forgotten here.
+        self.requests, self.daily_requests = 0, 5_000_000
         self.faults = Faults()
         for one in self.objects.values():
             if one.tracked:

@@ -13,7 +13,7 @@ from aiohttp import web
 from isthmus.simulators.salesforce.authority import Authority
 from isthmus.simulators.salesforce.bulk import Bulk
 from isthmus.simulators.salesforce.composite import Composite
-from isthmus.simulators.salesforce.door import DAILY, Handler, bearer, guarded, hand
+from isthmus.simulators.salesforce.door import Handler, bearer, guarded, hand
 from isthmus.simulators.salesforce.faults import refused
 from isthmus.simulators.salesforce.org import SalesforceOrg
 from isthmus.simulators.salesforce.queries import Queries
@@ -84,7 +84,9 @@ class Rest:
 
     async def limits(self, request: web.Request) -> web.StreamResponse:
         """The daily limits."""
-        return web.json_response({"DailyApiRequests": {"Max": DAILY, "Remaining": DAILY - self.org.requests}})
+        most = self.org.daily_requests
+        left = max(0, most - self.org.requests)
+        return web.json_response({"DailyApiRequests": {"Max": most, "Remaining": left}})
 
     async def versions(self, request: web.Request) -> web.StreamResponse:
         """The API versions."""

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from isthmus.codecs.change import Value
+from isthmus.codecs.limits import Limit
 from isthmus.config.errors import PlatformError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.describing import Described
@@ -81,6 +82,11 @@ class Dynamics:
         """Column, key and change tracking of each table, the webhook and its steps, our role (provision.py)."""
         await self._environment.open()
         return await provision.provision(self._environment, self._objects, apply)
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """What service protection leaves us, as the last answer told; nothing before the first."""
+        return self._environment.limits
 
     def _mapping(self, object: str) -> SystemMapping:
         return requests.mapped(self._objects, object)

@@ -23,6 +23,7 @@ import structlog
 
 from isthmus.codecs.arrival import Found, Reread
 from isthmus.codecs.dynamics_delta import Page, decode_page
+from isthmus.codecs.limits import Use
 from isthmus.config.errors import DecodeError, PermanentError, PlatformError, ReplayLost, TransientError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.dynamics import records
@@ -170,7 +171,11 @@ def reads_of(mapping: SystemMapping, place: Place, page: Page) -> list[Reread]:
     said = [_said(mapping, place, full, found) for found in page.rows]
     gone = [Reread(mapping.object, record_id, f"feed:{record_id}") for record_id in page.deleted]
     ends = page.delta_link is not None and full > 1
-    last = [Reread(mapping.object, "", f"feed:{mapping.object}/{full}", full=full, swept=True)] if ends else []
+    last = (
+        [Reread(mapping.object, "", f"feed:{mapping.object}/{full}", full=full, swept=True, use="batch")]
+        if ends
+        else []
+    )
     return [*said, *gone, *last]
 
 
@@ -181,7 +186,8 @@ def _said(mapping: SystemMapping, place: Place, full: int, found: records.Found)
     told = Found(row.fields, row.version or "", row.changed_at)
     nonce = place.nonce if place.reading else None
     correlation = f"feed:{record_id}@{row.version}"
-    return Reread(mapping.object, record_id, correlation, nonce=nonce, found=told, quiet=quiet, full=full)
+    use: Use = "batch" if full > 1 else "interactive"
+    return Reread(mapping.object, record_id, correlation, nonce=nonce, found=told, quiet=quiet, full=full, use=use)
 
 
 def digest(mapping: SystemMapping) -> str:

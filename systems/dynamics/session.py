@@ -5,10 +5,13 @@ Promises: one login however many callers; the secret stays in here.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from isthmus.codecs import limits
+from isthmus.codecs.limits import Limit
 from isthmus.config.errors import TransientError
 from isthmus.systems.dynamics.errors import web_api_error
 from isthmus.systems.dynamics.throttle import Throttle
@@ -58,13 +61,14 @@ class DynamicsConfig:
 
 
 class Session:
-    """An environment that we are logged in to."""
+    """An environment that we are logged in to. `limits` is what the answers so far told of its service protection."""
 
     def __init__(self, config: DynamicsConfig) -> None:
         self.config = config
         self.http = Http(config.ca_file)
         self.tokens = Tokens(self._login)
         self.throttle = Throttle()
+        self.limits: tuple[Limit, ...] = ()
 
     async def open(self) -> None:
         """Connect and log in; AuthError where the login is refused."""
@@ -86,6 +90,7 @@ class Session:
             )
         finally:
             await self.throttle.leave()
+        self.limits = limits.heard(self.limits, limits.dynamics(answer.headers, time.time()))
         self.note(answer)
         return answer
 

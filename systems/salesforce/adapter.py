@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 
+from isthmus.codecs.limits import Limit
 from isthmus.config.errors import PermanentError, PlatformError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.describing import Described
@@ -15,14 +16,14 @@ from isthmus.systems.protocol import Delivery, Finding, Row, Write, Written
 from isthmus.systems.salesforce import checks, describe, gone, lost, overflow, provision, records, scan, stream, write
 from isthmus.systems.salesforce.position import Known, everything
 from isthmus.systems.salesforce.pubsub import Schemas
-from isthmus.systems.salesforce.session import SalesforceConfig, Session, Usage
+from isthmus.systems.salesforce.session import SalesforceConfig, Session
 from isthmus.systems.salesforce.task import TASK
 from isthmus.systems.versions import Versions
 
 # Composite Graph came with 50.0; newer than 66.0 was never seen here (salesforce.md §4.5).
 SUPPORTED = Versions("50.0", "66.0")
 
-__all__ = ["Salesforce", "SalesforceConfig", "Usage"]
+__all__ = ["Salesforce", "SalesforceConfig"]
 
 
 class Salesforce:
@@ -86,9 +87,9 @@ class Salesforce:
         return await provision.provision(self._org, self._objects, apply)
 
     @property
-    def usage(self) -> Usage | None:
-        """How much of the org's daily API calls is used, as the last answer told; None before the first."""
-        return self._org.usage
+    def limits(self) -> tuple[Limit, ...]:
+        """How much of the org's daily API calls is used, as the last answer told; nothing before the first."""
+        return self._org.limits
 
     def _mapping(self, object: str) -> SystemMapping:
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from isthmus.codecs.limits import Limit
 from isthmus.config.errors import PlatformError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.protocol import Finding
@@ -39,11 +40,13 @@ async def check(org: Session, objects: Mapping[str, SystemMapping]) -> list[Find
 
 def _calls(org: Session) -> list[Finding]:
     """How much of the day's API calls is left, as the answers so far told."""
-    if org.usage is None:
-        return []
-    told = f"{org.usage.used:,} of {org.usage.allowed:,} were made in the last 24 hours"
-    left = org.usage.used < org.usage.allowed * CALLS_SHARE
-    return [Finding("API calls", left, told, "" if left else "ask for more, or find out who else makes them")]
+    return [_left(limit) for limit in org.limits]
+
+
+def _left(limit: Limit) -> Finding:
+    told = f"{limit.used:,.0f} of {limit.allowed:,.0f} were made in the last 24 hours"
+    left = limit.used < limit.allowed * CALLS_SHARE
+    return Finding("API calls", left, told, "" if left else "ask for more, or find out who else makes them")
 
 
 async def _version(org: Session) -> Finding:

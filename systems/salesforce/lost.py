@@ -73,7 +73,7 @@ async def _reads(object: str, known: Known, scan: Scan) -> AsyncIterator[tuple[R
 async def _asks(object: str, known: Known, scan: Scan) -> AsyncIterator[Reread]:
     """A read for each record that changed or went since; where that is too long ago to be told, for all there are and
     all that are known to have gone, and last the end of a full read."""
-    ask = Reread(object, "", f"healed:{object}@{known.version}", _newer(known))
+    ask = Reread(object, "", f"healed:{object}@{known.version}", _newer(known), use="batch")
     if known.at:
         try:
             async for row in scan(object, written(datetime.fromisoformat(known.at) - MARGIN)):

@@ -46,7 +46,8 @@ async def _reads(change: Change, scan: Scan) -> AsyncIterator[tuple[Reread, ...]
     log.warning("more changed than is told: the object is scanned", object=change.entity, since=since)
     some: list[Reread] = []
     async for row in scan(change.entity, since):
-        some.append(Reread(change.entity, row.record_id, change.transaction or change.change_id, change.version))
+        cause = change.transaction or change.change_id
+        some.append(Reread(change.entity, row.record_id, cause, change.version, use="batch"))
         if len(some) == READS_A_DELIVERY:
             yield tuple(some)
             some = []

@@ -5,7 +5,7 @@ Promises: calls go to the instance that the login named; one login however many 
 
 from __future__ import annotations
 
-import re
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -14,12 +14,13 @@ from typing import Any
 
 import aiohttp
 
+from isthmus.codecs import limits
+from isthmus.codecs.limits import Limit
 from isthmus.config.errors import TransientError
 from isthmus.systems.http import Answer, Http, Token, Tokens, call
 from isthmus.systems.salesforce.errors import rest_error
 from isthmus.systems.salesforce.login import AUDIENCE, Credential, Key, Secret, log_in
 
-USAGE = re.compile(r"api-usage=(\d+)/(\d+)")
 # Many records in one call run triggers for each; the org itself gives up after ten minutes.
 SLOW = aiohttp.ClientTimeout(total=180.0)
 
@@ -52,23 +53,15 @@ class SalesforceConfig:
         return Secret(self.client_secret, self.client_secret_file)
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """API calls of the last 24 hours, and how many are allowed (`Sforce-Limit-Info`, salesforce.md §4.3)."""
-
-    used: int
-    allowed: int
-
-
 class Session:
-    """An org that we are logged in to. `usage` is what the last answer told of the daily calls, `now` the org's own time
-    at it, `user_id` who we are."""
+    """An org that we are logged in to. `limits` is what the answers so far told of the daily calls, `now` the org's own
+    time at the last, `user_id` who we are."""
 
     def __init__(self, config: SalesforceConfig) -> None:
         self.config = config
         self.http = Http()
         self.tokens = Tokens(self._login)
-        self.usage: Usage | None = None
+        self.limits: tuple[Limit, ...] = ()
         self.now = datetime.now(UTC)
         self.user_id = ""
 
@@ -93,8 +86,7 @@ class Session:
         full = path if path.startswith("/services/") else f"/services/data/v{self.config.api_version}{path}"
         answer = await call(self.http, self.tokens, method, full, **options)
         self.now = _date(answer) or datetime.now(UTC)
-        if told := USAGE.search(answer.headers.get("sforce-limit-info", "")):
-            self.usage = Usage(int(told[1]), int(told[2]))
+        self.limits = limits.heard(self.limits, limits.salesforce(answer.headers, time.time()))
         return answer
 
     async def get(self, path: str, **options: Any) -> dict[str, Any]:

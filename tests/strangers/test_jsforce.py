@@ -27,4 +27,4 @@ async def test_jsforce_does_what_its_users_do_all_day() -> None:
     assert found["bulk"] == [299, 1, 0]
     assert (found["why"], found["streamed"]) == ("STRING_TOO_LONG", 'B "1",')
     assert found["heard"] == ["CREATE", "UPDATE", "CREATE"]
-    assert found["limits"] == 100_000
+    assert found["limits"] == 5_000_000

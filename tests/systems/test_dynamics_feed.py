@@ -132,7 +132,7 @@ async def test_an_expired_link_becomes_a_full_read_that_ends_with_a_sweep(
     assert (names(read), names(last), names(after)) == (["B"], ["c", "swept"], [])
     assert {one.full for one in (*read.reads, *last.reads)} == {2}
     assert not any(one.quiet for one in read.reads)
-    assert last.reads[-1] == Reread("account", "", last.reads[-1].correlation, full=2, swept=True)
+    assert last.reads[-1] == Reread("account", "", last.reads[-1].correlation, full=2, swept=True, use="batch")
 
 
 async def test_links_that_expire_again_and_again_count_on(environment: DynamicsEnvironment, served: Served) -> None:

@@ -260,6 +260,21 @@ async def test_each_limit_is_kept_as_the_platform_says(dynamics: Dynamics, envir
     assert told.code == "0x80072321"
 
 
+async def test_what_service_protection_leaves_is_known_from_each_answer(
+    dynamics: Dynamics, environment: DynamicsEnvironment
+) -> None:
+    environment.limits.requests, environment.limits.seconds, environment.limits.cost = 100, 1200.0, 0.5
+    environment.limits._spent.clear()
+    await dynamics.write([account("k1")])
+    made = len(environment.limits._spent)
+    requests, execution = dynamics.limits
+    assert (requests.used, requests.allowed, requests.window) == (made, 100, 300)
+    assert (execution.used, execution.allowed) == (made * 0.5, 1200)
+    environment.limits.requests = environment.limits.seconds = None
+    await dynamics.write([account("k2")])
+    assert dynamics.limits == (requests, execution)
+
+
 async def test_two_refusals_in_a_row_stop_us_until_the_time_is_over(
     dynamics: Dynamics, environment: DynamicsEnvironment
 ) -> None:

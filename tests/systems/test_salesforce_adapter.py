@@ -248,10 +248,10 @@ async def test_check_finds_a_channel_that_takes_no_subscription(org: SalesforceO
 async def test_check_tells_how_many_calls_the_day_has_left(org: SalesforceOrg, salesforce: Salesforce) -> None:
     (few,) = [one for one in await salesforce.check() if one.name == "API calls"]
     assert few.ok
-    org.requests = 90_000
+    org.requests = 4_500_000
     (many,) = [one for one in await salesforce.check() if one.name == "API calls"]
     assert not many.ok
-    assert many.message.startswith("90,0")
+    assert many.message.startswith("4,500,0")
 
 
 async def test_check_finds_what_a_channel_would_leave_out(org: SalesforceOrg, salesforce: Salesforce) -> None:

@@ -149,10 +149,10 @@ async def test_our_own_name_is_on_batches_where_the_org_passes_it_on(org: Salesf
 
 async def test_the_daily_quota_is_known(org: SalesforceOrg) -> None:
     async with joined(org) as salesforce:
-        assert salesforce.usage is None
+        assert salesforce.limits == ()
         await salesforce.write([upsert(1)])
-        first = salesforce.usage
+        (first,) = salesforce.limits
         await salesforce.write([upsert(2)])
-        assert first is not None
-        assert salesforce.usage is not None
-        assert (first.used, salesforce.usage.used, first.allowed) == (1, 2, 100_000)
+        (second,) = salesforce.limits
+    assert (first.name, first.used, second.used, first.allowed) == ("daily", 1, 2, org.daily_requests)
+    assert second.pace > first.pace == 0

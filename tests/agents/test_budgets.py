@@ -1,0 +1,152 @@
+"""A budget that is used up: batch waits in deliver's table, interactive goes on, and all is written once there is room."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+from desk import Desk, items, sent
+from msgspec.structs import replace
+
+from isthmus.agents import deliver, merge
+from isthmus.agents.allowance import Allowance
+from isthmus.codecs.limits import DAY, Limit, Use
+from isthmus.codecs.linked import Linked, Loaded, Tell
+from isthmus.config.errors import PlatformError
+from isthmus.config.mapping import load_mappings
+from isthmus.systems.protocol import Write, Written
+from isthmus.tables.budgets import Budget
+from isthmus.tables.deliveries import Patience
+from isthmus.tables.golden import DesiredWrite
+from isthmus.tables.stage import Batch
+from isthmus.tables.unit import Unit
+
+NOON = datetime(2026, 11, 29, 12, tzinfo=UTC).timestamp()
+BUDGET = Budget(reserve=0.1, batch=0.5, batch_at_night=0.5)
+
+
+@dataclass
+class Metered:
+    """A target that tells of its daily limit with each answer."""
+
+    name: str = "dynamics"
+    used: int = 0
+    now: float = NOON
+    written: list[str] = field(default_factory=list)
+    limits: tuple[Limit, ...] = ()
+
+    def tell(self) -> None:
+        self.limits = (Limit("daily", "calls", self.used, 100, DAY, self.now),)
+
+    async def write(self, writes: Sequence[Write]) -> list[Written | PlatformError]:
+        self.used += 1
+        self.tell()
+        self.written += [write.external_id for write in writes]
+        return [Written(write.record_id or "g", "7", False) for write in writes]
+
+
+def desk(target: Metered) -> Desk:
+    allowance = Allowance(target, BUDGET)  # type: ignore[arg-type]
+    stage = deliver.stage(target, load_mappings(), Patience(), clock=lambda: target.now, allowance=allowance)  # type: ignore[arg-type]
+    return Desk(stage)
+
+
+def wish(canonical: str, use: Use = "interactive", revision: int = 1) -> Any:
+    known = DesiredWrite("dynamics", canonical, "account", revision, "g1", {"name": "A"}, "5", "corr", use=use)
+    return items("writes.dynamics", known)
+
+
+def told(unit: Unit) -> list[tuple[str, str]]:
+    records = [orjson.loads(one.value) for one in unit.records if one.topic == "audit"]
+    return [(one["context"]["use"], one["context"]["after"]) for one in records]
+
+
+async def test_batch_waits_while_interactive_goes_on_and_is_written_when_there_is_room_again() -> None:
+    target = Metered(used=60)
+    target.tell()
+    here = desk(target)
+    unit = await here.work(*wish("b-1", "batch"), *wish("i-1"), *wish("b-2", "batch"))
+    assert target.written == ["i-1"]
+    assert here.counts["dynamics/account"]["delivery_parked"] == 2
+    assert told(unit) == [("batch", "waits")]
+    assert unit.due is not None
+    target.used, target.now = 20, unit.due
+    target.tell()
+    unit = await here.work(Batch("tick", [target.now]))
+    assert sorted(target.written) == ["b-1", "b-2", "i-1"]
+    assert told(unit) == [("batch", "free")]
+    assert here.counts["dynamics/account"] == {"delivery_parked": 0, "delivery_written": 3}
+
+
+async def test_nobody_asks_before_the_budget_has_room_and_waiting_counts_as_no_attempt() -> None:
+    target = Metered(used=60)
+    target.tell()
+    here = desk(target)
+    due = (await here.work(*wish("b-1", "batch"))).due
+    looks = 0
+    while not target.written:
+        assert due is not None
+        looks, target.now = looks + 1, due
+        due = (await here.work(Batch("tick", [target.now]))).due
+    assert target.used == 61  # the answer that it was written with, and no other
+    assert target.now == pytest.approx(NOON + DAY * (1 - 44 / 60), abs=1)
+    assert looks <= DAY / 900
+    assert "delivery_retries" not in here.counts["dynamics/account"]
+
+
+async def test_at_the_reserve_interactive_waits_too_and_a_newer_wish_takes_its_place() -> None:
+    target = Metered(used=90)
+    target.tell()
+    here = desk(target)
+    await here.work(*wish("i-1", revision=1))
+    unit = await here.work(*wish("i-1", revision=2))
+    assert target.written == []
+    target.used, target.now = 10, unit.due or 0.0
+    target.tell()
+    unit = await here.work(Batch("tick", [target.now]))
+    assert [one["rev"] for one in sent(unit, "merge")] == [2]
+    assert here.counts["dynamics/account"]["delivery_superseded"] == 1
+
+
+async def test_what_waits_as_batch_is_let_in_once_somebody_waits_for_it() -> None:
+    target = Metered(used=60)
+    target.tell()
+    here = desk(target)
+    await here.work(*wish("c-1", "batch"))
+    await here.work(*wish("c-1", "interactive", revision=2))
+    assert target.written == ["c-1"]
+    await here.work(*wish("c-2", "batch"))
+    assert target.written == ["c-1"]
+
+
+# -- whose budget a write is
+
+
+def linked(use: Use) -> Linked:
+    fields = {"name": "Alder"}
+    return Linked(
+        "salesforce", "001", "account", "c-1", "create", fields, (), "1", "2026-01-01T00:00:00Z", "x", "c", use=use
+    )
+
+
+def used(here: Desk, *some: Any) -> list[str]:
+    unit = asyncio.run(here.work(Batch("merge", some)))
+    return [one.get("use", "interactive") for one in sent(unit, "writes.dynamics")]
+
+
+@pytest.mark.parametrize("use", ["interactive", "batch"])
+def test_a_write_is_of_the_budget_of_the_change_that_led_to_it(use: Use) -> None:
+    assert used(Desk(merge.stage(load_mappings())), linked(use)) == [use]
+
+
+def test_what_was_matched_and_what_is_told_again_by_hand_is_batch() -> None:
+    here = Desk(merge.stage(load_mappings()))
+    assert used(here, Loaded("c-1", "account", (linked("interactive"),), "match")) == ["batch"]
+    again = Tell("dynamics", "c-1", "account", "again")
+    assert merge.use_of(again) == "batch"
+    assert merge.use_of(replace(again, found=True)) == "interactive"
