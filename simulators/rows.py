@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 STAMP = "#stamp"
-FOLDED = 'COLLATE "folded"'
 Values = dict[str, Any]
 R = TypeVar("R")
 
@@ -47,9 +46,10 @@ class Database:
     def __init__(self, stamp: int = 0) -> None:
         # The server and a test's own thread may both come; never at once, for nothing here awaits.
         self._db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        self._db.create_collation("folded", _compare)
+        self._db.create_function("folded", 1, _folded, deterministic=True)
         self.execute = self._db.execute
         self.stamp = stamp
+        self.undone = 0
 
     def next(self) -> int:
         """The next number of the sequence."""
@@ -76,6 +76,7 @@ class Database:
         finally:
             if step.undone:
                 self.execute("ROLLBACK TO work")
+                self.undone += 1
             self.execute("RELEASE work")
 
 
@@ -89,6 +90,7 @@ class _Layout(Generic[R]):
     forms: dict[str, Form | None]
     shape: Callable[[int, Values], R]
     told: dict[str, tuple[int, R]] = field(default_factory=dict)
+    writes: int = 0
 
     @property
     def others(self) -> list[str]:
@@ -102,7 +104,8 @@ class _Layout(Generic[R]):
             f"ON CONFLICT ({quoted(self.key)}) DO UPDATE SET {changes}"
         )
         self.kept = [(name, self.forms[name]) for name in self.others]
-        self.formed = {name: form for name, form in self.forms.items() if form is not None}
+        # In the order of `SELECT *`: a column that is added comes last in both.
+        self.columns = [(self.key, self.forms.get(self.key)), (STAMP, None), *self.kept]
 
 
 class Rows(Generic[R]):
@@ -121,9 +124,8 @@ class Rows(Generic[R]):
 
     def get(self, key: str) -> R | None:
         """The row, or None."""
-        for found in self._database.execute(f"{self._found} AND {self._key} = ?", (key,)):
-            return self._told(*found)
-        return None
+        rows = self.where(f"{self._key} = ?", (key,))
+        return rows[0] if rows else None
 
     def __getitem__(self, key: str) -> R:
         row = self.get(key)
@@ -134,6 +136,7 @@ class Rows(Generic[R]):
     def put(self, key: str, values: Mapping[str, Any]) -> int:
         """Insert or replace, under the next stamp; a column that is not named is null."""
         values, stamp = {**values, **self._among} if self._among else values, self._database.next()
+        self._layout.writes += 1
         kept = [_kept(form, values.get(name)) for name, form in self._layout.kept]
         self._database.execute(self._layout.write, (key, stamp, *kept))
         return stamp
@@ -141,6 +144,7 @@ class Rows(Generic[R]):
     def pop(self, key: str) -> R:
         """Take a row out."""
         row = self[key]
+        self._layout.writes += 1
         self._database.execute(f"DELETE FROM {self._table} WHERE {self._where} AND {self._key} = ?", (key,))
         self._layout.told.pop(key, None)
         return row
@@ -155,6 +159,11 @@ class Rows(Generic[R]):
     def __len__(self) -> int:
         (number,) = self._database.execute(f"SELECT COUNT(*) FROM {self._table} WHERE {self._where}").fetchone()
         return int(number)
+
+    @property
+    def changes(self) -> tuple[int, int]:
+        """Another value whenever rows of this table may be others than they were."""
+        return self._layout.writes, self._database.undone
 
     def whole(self) -> list[R]:
         """All of them."""
@@ -180,8 +189,8 @@ class Rows(Generic[R]):
     def select(self, sql: str, values: Sequence[Any]) -> list[Values]:
         """Rows of a query of this table, with the columns that it names."""
         cursor = self._database.execute(sql, values)
-        names = [column[0] for column in cursor.description]
-        return [self._values(names, row) for row in cursor.fetchall()]
+        columns = [(name, self._layout.forms.get(name)) for name, *_ in cursor.description]
+        return [_values(columns, row) for row in cursor.fetchall()]
 
     def add_column(self, name: str, form: Form | None) -> None:
         """A new column, null everywhere."""
@@ -199,21 +208,19 @@ class Rows(Generic[R]):
     # -- inside
 
     def _told(self, key: str, stamp: int) -> R:
-        known = self._layout.told.get(key)
-        if known is not None and known[0] == stamp:
-            return known[1]
-        (values,) = self.select(f"SELECT * FROM {self._table} WHERE {self._key} = ?", (key,))
+        held = self._database.execute(f"SELECT * FROM {self._table} WHERE {self._key} = ?", (key,)).fetchone()
+        values = _values(self._layout.columns, held)
         del values[STAMP]
         row = self._layout.shape(stamp, values)
         self._layout.told[key] = (stamp, row)
         return row
 
-    def _values(self, names: list[str], row: tuple[Any, ...]) -> Values:
-        values = dict(zip(names, row, strict=True))
-        for name, form in self._layout.formed.items():
-            if values.get(name) is not None:
-                values[name] = form.tell(values[name])
-        return values
+
+def _values(columns: list[tuple[str, Form | None]], row: tuple[Any, ...]) -> Values:
+    return {
+        name: value if form is None or value is None else form.tell(value)
+        for (name, form), value in zip(columns, row, strict=True)
+    }
 
 
 def quoted(name: str) -> str:
@@ -221,10 +228,14 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def folded(column: str) -> str:
+    """A column without regard to case, in SQL: what is compared with it is to be casefolded."""
+    return f"folded({quoted(column)})"
+
+
 def _kept(form: Form | None, value: Any) -> Any:
     return value if form is None or value is None else form.keep(value)
 
 
-def _compare(one: str, other: str) -> int:
-    left, right = one.casefold(), other.casefold()
-    return (left > right) - (left < right)
+def _folded(value: Any) -> Any:
+    return value.casefold() if isinstance(value, str) else value

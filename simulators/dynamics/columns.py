@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from isthmus.simulators.dynamics import faults
 from isthmus.simulators.dynamics.calls import Call, Reply
-from isthmus.simulators.dynamics.payloads import found, read_body, read_key, seen, show
+from isthmus.simulators.dynamics.payloads import found, read_body, read_key, show
 from isthmus.simulators.dynamics.schema import Table
 from isthmus.simulators.dynamics.store import Row, Store
 from isthmus.simulators.dynamics.values import Reference
@@ -24,8 +24,8 @@ def read_related(store: Store, table: Table, key: str, name: str, call: Call) ->
     for other in store.tables.values():
         for column in other.columns.values():
             if column.inverse.get(name) == table.name:
-                one = seen(store, table, read_key(table, key))
-                rows = [row for row in store.committed(other.name) if _refers(row, column.name, one)]
+                one = found(store, table, read_key(table, key))
+                rows = [row for row in store.all(other.name) if _refers(row, column.name, one)]
                 shown = [show(row, call, call.query.get("$select")) for row in rows]
                 return Reply(200, {}, {"@odata.context": f"{call.base}/$metadata#{other.collection}", "value": shown})
     return None
@@ -40,7 +40,7 @@ def read_column(store: Store, table: Table, key: str, column: str, call: Call) -
     """GET of one property; 204 where it is null."""
     if column not in table.columns:
         raise faults.no_resource(column)
-    row = seen(store, table, read_key(table, key))
+    row = found(store, table, read_key(table, key))
     value = show(row, call, column).get(column)
     context = f"{call.base}/$metadata#{table.collection}({row.id})/{column}"
     return Reply(204) if value is None else Reply(200, {}, {"@odata.context": context, "value": value})

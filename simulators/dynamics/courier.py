@@ -81,16 +81,15 @@ class HttpCourier:
 
     async def _in_turn(self, outgoing: Outgoing) -> None:
         """What a person wrote under synchronous steps: those first; their failure takes the write back."""
-        for posting in outgoing.synchronous:
-            try:
+        posting = outgoing.synchronous[0]
+        try:
+            for posting in outgoing.synchronous:
                 await self._attempt(posting)
-            except Undelivered as failure:
-                outgoing.work.undo()
-                outgoing.work.reveal()
-                self._environment.refused.append((posting, str(failure)))
-                return
-        outgoing.work.reveal()
-        self._environment.send(Outgoing(outgoing.work, (), outgoing.asynchronous))
+            outgoing.commit()
+        except (Undelivered, Fault) as failure:
+            self._environment.refused.append((posting, str(failure)))
+            return
+        self._environment.send(Outgoing((), outgoing.asynchronous))
 
     async def _deliver(self, dispatch: Dispatch) -> None:
         await asyncio.sleep(dispatch.delay)

@@ -1,7 +1,7 @@
 """What an administrator does over the Web API: columns, alternate keys, change tracking, publishing, roles.
 
 Promises: takes what dynamics.md §1.2 and Microsoft's own documentation send, and refuses what is there already; a new
-alternate key is Pending until `keys_pending` says no more, as its index is built in the background.
+alternate key is Pending until `keys_built`, as its index is built in the background, and Failed where rows share values.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def write(organization: Organization, path: list[Segment], call: Call) -> Callab
         case ("POST", "PublishXml" | "PublishAllXml"):
             return lambda work: Reply(204)
         case ("POST", "EntityDefinitions", "Attributes"):
-            return lambda work: _add_column(_table(organization, path), call)
+            return lambda work: _add_column(organization, _table(organization, path), call)
         case ("POST", "EntityDefinitions", "Keys"):
             return lambda work: _add_key(organization, _table(organization, path), call)
         case ("PUT", "EntityDefinitions"):
@@ -59,7 +59,7 @@ def _table(organization: Organization, path: list[Segment]) -> Table:
     return table_named(organization.store, path[0].key)
 
 
-def _add_column(table: Table, call: Call) -> Reply:
+def _add_column(organization: Organization, table: Table, call: Call) -> Reply:
     body = call.json()
     name = str(body.get("SchemaName", "")).lower()
     if not str(body.get("@odata.type", "")).endswith("StringAttributeMetadata") or not name:
@@ -68,7 +68,8 @@ def _add_column(table: Table, call: Call) -> Reply:
         raise faults.Fault(400, "0x80044185", f"The schema name {name} has no customization prefix.")
     if name in table.columns:
         raise faults.Fault(400, "0x80044153", f"An attribute with the specified name {name} already exists.")
-    _mutable(table.columns)[name] = Column(name, "string", int(body.get("MaxLength", 100)))
+    column = _mutable(table.columns)[name] = Column(name, "string", int(body.get("MaxLength", 100)))
+    organization.store.add_column(table, column)
     return Reply(204)
 
 
@@ -81,8 +82,8 @@ def _add_key(organization: Organization, table: Table, call: Call) -> Reply:
         raise faults.Fault(400, "0x80060892", "An entity key with the same attributes already exists.")
     name = str(body.get("SchemaName", "")).lower()
     _mutable(table.keys)[name] = columns
-    organization.store.index(table, name)
-    organization.pending.add((table.name, name))
+    built = organization.store.add_key(table, name)
+    (organization.pending if built else organization.failed_keys).add((table.name, name))
     return Reply(204)
 
 

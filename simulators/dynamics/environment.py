@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from isthmus.simulators.dynamics import context, webhooks
 from isthmus.simulators.dynamics.organization import Organization
@@ -19,16 +19,17 @@ from isthmus.simulators.dynamics.values import Reference, Value
 from isthmus.simulators.dynamics.webhooks import Posting
 from isthmus.simulators.dynamics.work import Event, Work
 
+T = TypeVar("T")
 SINGLE_MESSAGES = ("Create", "Update", "Delete")
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """Postings of one unit of work. Synchronous ones go first; when one fails the work is undone."""
+    """Postings of one unit of work. Synchronous ones go first; `commit` follows unless one fails."""
 
-    work: Work
     synchronous: tuple[Posting, ...]
     asynchronous: tuple[Posting, ...]
+    commit: Callable[[], object] = lambda: None
 
 
 class Courier(Protocol):
@@ -70,6 +71,7 @@ class DynamicsEnvironment(Organization):
         self.refused: list[tuple[Posting, str]] = []
         self.outbox: deque[Outgoing] = deque()
         self.courier: Courier | None = None
+        self._known_steps: tuple[object, list[webhooks.Step]] = (None, [])
         self._in_flight = 0
         self._failed: dict[str, Posting] = {}
         self._waiting: list[asyncio.Future[None]] = []
@@ -79,23 +81,21 @@ class DynamicsEnvironment(Organization):
     def create(self, object: str, fields: Mapping[str, Any], *, user: str | None = None, tag: str | None = None) -> str:
         """A person's new row; its id. A lookup is given by id, or by (table, id). Faults as in the Web API."""
         work = self.begin(self.actor(user, tag))
-        row = work.create(self.table(object), self._typed_by_people(object, fields))
-        self._commit(work)
-        return row.id
+        values = self._typed_by_people(object, fields)
+        return self._do(work, lambda: work.create(self.table(object), values)).id
 
     def update(
         self, object: str, record_id: str, fields: Mapping[str, Any], *, user: str | None = None, tag: str | None = None
     ) -> None:
         """A person changes these columns; None clears."""
         work = self.begin(self.actor(user, tag))
-        work.update(self.found(object, record_id), self._typed_by_people(object, fields))
-        self._commit(work)
+        values = self._typed_by_people(object, fields)
+        self._do(work, lambda: work.update(self.found(object, record_id), values))
 
     def delete(self, object: str, record_id: str, *, user: str | None = None, tag: str | None = None) -> None:
         """A person deletes the row."""
         work = self.begin(self.actor(user, tag))
-        work.delete(self.found(object, record_id))
-        self._commit(work)
+        self._do(work, lambda: work.delete(self.found(object, record_id)))
 
     def merge(
         self, object: str, winner: str, loser: str, fields: Mapping[str, Any], *, user: str | None = None
@@ -103,8 +103,7 @@ class DynamicsEnvironment(Organization):
         """A person makes one row of two."""
         work = self.begin(self.actor(user))
         content = self._typed_by_people(object, fields)
-        work.merge(self.found(object, winner), self.found(object, loser), content)
-        self._commit(work)
+        self._do(work, lambda: work.merge(self.found(object, winner), self.found(object, loser), content))
 
     # -- webhooks
 
@@ -137,7 +136,7 @@ class DynamicsEnvironment(Organization):
         """A person resumes a failed system job: its webhook is sent again, late, with the same OperationId."""
         posting = self._failed.pop(operation_id)
         self.store.remove(self.found("asyncoperation", operation_id))
-        self.send(Outgoing(self.begin(self.actor()), (), (posting,)))
+        self.send(Outgoing((), (posting,)))
 
     @property
     def settled(self) -> bool:
@@ -153,18 +152,21 @@ class DynamicsEnvironment(Organization):
 
     # -- for the edges of this package
 
-    def plan(self, work: Work) -> Outgoing:
-        """The postings that a unit of work raises."""
-        every, own, request = webhooks.steps(self.store), self.operation_id(), self.operation_id()
-        correlation = work.actor.correlation or own
-        fired = [
-            (step, self._posting(step, event, work, correlation, request))
-            for event in work.events
-            for step in every
-            if step.fires(event)
-        ]
-        synchronous = tuple(posting for step, posting in fired if not step.asynchronous)
-        return Outgoing(work, synchronous, tuple(posting for step, posting in fired if step.asynchronous))
+    def attempt(self, work: Work, act: Callable[[], T]) -> tuple[T, Outgoing]:
+        """Do it, or nothing of it, and plan its postings. What waits for synchronous ones is rolled back until all of them
+        are taken, so nobody sees any of it meanwhile; then it is done `again`, to the rows as they are by then."""
+        with self.store.all_or_none() as step:
+            result = act()
+            synchronous, asynchronous = self._plan(work)
+            if synchronous:
+                step.undo()
+        return result, Outgoing(synchronous, asynchronous, lambda: self.again(work, act))
+
+    def again(self, work: Work, act: Callable[[], T]) -> T:
+        """Do once more what was rolled back, with the same ids."""
+        work.again()
+        with self.store.all_or_none():
+            return act()
 
     def send(self, outgoing: Outgoing) -> None:
         """Hand postings to the courier, or keep them until there is one."""
@@ -201,6 +203,24 @@ class DynamicsEnvironment(Organization):
 
     # -- inside
 
+    def _plan(self, work: Work) -> tuple[tuple[Posting, ...], tuple[Posting, ...]]:
+        every, own, request = self._steps(), self.operation_id(), self.operation_id()
+        correlation = work.actor.correlation or own
+        fired = [
+            (step, self._posting(step, event, work, correlation, request))
+            for event in work.events
+            for step in every
+            if step.fires(event)
+        ]
+        synchronous = tuple(posting for step, posting in fired if not step.asynchronous)
+        return synchronous, tuple(posting for step, posting in fired if step.asynchronous)
+
+    def _steps(self) -> list[webhooks.Step]:
+        changes = self.store.changes(*webhooks.TABLES)
+        if self._known_steps[0] != changes:
+            self._known_steps = (changes, webhooks.steps(self.store))
+        return self._known_steps[1]
+
     def _posting(self, step: webhooks.Step, event: Event, work: Work, correlation: str, request: str) -> Posting:
         operation = self.operation_id() if step.asynchronous else request
         envelope = context.Envelope(
@@ -224,11 +244,10 @@ class DynamicsEnvironment(Organization):
         headers = {**webhooks.request_headers(self.domain, event, correlation, oversize=oversize), **proof}
         return Posting(step, operation, event.message, event.row.table.name, event.row.id, headers, query, body)
 
-    def _commit(self, work: Work) -> None:
-        outgoing = self.plan(work)
-        if outgoing.synchronous:
-            work.hide()
+    def _do(self, work: Work, act: Callable[[], T]) -> T:
+        result, outgoing = self.attempt(work, act)
         self.send(outgoing)
+        return result
 
     def _typed_by_people(self, object: str, fields: Mapping[str, Any]) -> dict[str, Value]:
         columns = self.table(object).columns

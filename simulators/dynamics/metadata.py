@@ -131,9 +131,15 @@ def alternate_key(organization: Organization, table: Table, name: str) -> dict[s
         "SchemaName": name,
         "EntityLogicalName": table.name,
         "KeyAttributes": list(table.keys[name]),
-        "EntityKeyIndexStatus": "Pending" if (table.name, name) in organization.pending else "Active",
+        "EntityKeyIndexStatus": _status(organization, (table.name, name)),
         "DisplayName": _label(name),
     }
+
+
+def _status(organization: Organization, key: tuple[str, str]) -> str:
+    if key in organization.failed_keys:
+        return "Failed"
+    return "Pending" if key in organization.pending else "Active"
 
 
 def table_named(store: Store, key: str) -> Table:

@@ -51,6 +51,7 @@ class Organization(Trouble):
         self.store = Store(own, lambda: _guid(self._ids))
         self.tracked = {one.name for one in own.values() if not one.internal}
         self.pending: set[tuple[str, str]] = set()
+        self.failed_keys: set[tuple[str, str]] = set()
         self.hidden: set[str] = set()
         self.links_valid_from = 0
         self.limits = Limits(clock)
@@ -85,7 +86,7 @@ class Organization(Trouble):
 
     def expire_links(self) -> None:
         """Every delta link given out so far is refused from now on, as after the days of the organisation's setting."""
-        self.links_valid_from = self.store.version = self.store.version + 1
+        self.links_valid_from = self.store.skip()
 
     def keys_built(self) -> None:
         """The indexes of new alternate keys are ready."""

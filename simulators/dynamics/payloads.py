@@ -54,16 +54,6 @@ def found(store: Store, table: Table, key: Key) -> Row:
     return row
 
 
-def seen(store: Store, table: Table, key: Key) -> Row:
-    """The row of a key as a reader sees it, or the Fault for a missing one."""
-    row = find(store, table, key)
-    record_id = key if isinstance(key, str) else row.id if row is not None else ""
-    shown = store.committed_row(table.name, record_id)
-    if shown is None:
-        raise faults.missing_id(table.name, key) if isinstance(key, str) else faults.missing_key(table.name)
-    return shown
-
-
 def read_body(store: Store, table: Table, body: Mapping[str, Any]) -> dict[str, Value]:
     """The columns that a body sets. The primary key is left out."""
     values: dict[str, Value] = {}

@@ -22,7 +22,6 @@ from isthmus.simulators.dynamics.payloads import (
     read_key,
     resolve,
     same_key,
-    seen,
     show,
     value_of,
 )
@@ -40,7 +39,7 @@ UNKNOWN_OPTIONS = ("$expand", "$apply", "$skip", "$search", "fetchXml", "sql", "
 def read_one(store: Store, table: Table, key: str, call: Call, hidden: Set[str] = frozenset()) -> Reply:
     """GET of one row; 304 where If-None-Match has its version, 403 where the user may not see it."""
     _refuse_unknown(call)
-    row = seen(store, table, read_key(table, key))
+    row = found(store, table, read_key(table, key))
     if row.id in hidden:
         raise faults.Fault(403, "0x80040220")
     if call.condition("if-none-match") == row.etag:
@@ -52,7 +51,7 @@ def read_one(store: Store, table: Table, key: str, call: Call, hidden: Set[str] 
 def read_many(store: Store, table: Table, call: Call, hidden: Set[str] = frozenset()) -> Reply:
     """GET of a collection: $select, $filter, $orderby, $top, $count, pages by `odata.maxpagesize`."""
     _refuse_unknown(call)
-    rows = [row for row in _matching(store.committed(table.name), call) if row.id not in hidden]
+    rows = [row for row in _matching(store.all(table.name), call) if row.id not in hidden]
     top, size = _number(call, "$top"), int(call.preference("odata.maxpagesize") or PAGE)
     start = _start(call, rows)
     limited = rows if top is None else rows[:top]

@@ -1,21 +1,32 @@
-"""The rows: in memory, by table and id, with one version sequence for the whole organisation (dynamics.md §2).
+"""The rows (simulators/rows.py): a table each, with one version sequence for the whole organisation (dynamics.md §2).
 
-Promises: every put takes the next version; alternate keys stay unique, nulls excepted; a row is a value, so an old one
-can be put back; `committed` shows nothing of a unit of work that is still under way.
+Promises: those of rows.py; every put and every removal takes the next version; alternate keys stay unique, nulls excepted;
+a row is a value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from isthmus.simulators.dynamics import faults
 from isthmus.simulators.dynamics.schema import Column, Table
-from isthmus.simulators.dynamics.values import Reference, Value, comparable
+from isthmus.simulators.dynamics.values import Reference, Value
+from isthmus.simulators.rows import STAMP, TRUTH, Database, Form, Rows, folded, quoted
 
 FIRST_VERSION = 5_000_000
-Key = tuple[str, str, tuple[Any, ...]]
+NUMBER = Form(str, Decimal)
+FORMS = {
+    "money": NUMBER,
+    "decimal": NUMBER,
+    "bool": TRUTH,
+    "datetime": Form(datetime.isoformat, datetime.fromisoformat),
+    "lookup": Form(lambda value: f"{value.id}/{value.table}", lambda text: Reference(text[37:], text[:36])),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +56,26 @@ class Store:
     def __init__(self, tables: Mapping[str, Table], guid: Callable[[], str]) -> None:
         self.tables = tables
         self.new_id = guid
-        self._rows: dict[str, dict[str, Row]] = {name: {} for name in tables}
-        self._keys: dict[Key, str] = {}
-        self.version = FIRST_VERSION
         self.audited: set[str] = set()
-        self._graves: dict[str, dict[str, int]] = {name: {} for name in tables}
-        self._hidden: dict[tuple[str, str], Row | None] = {}
-        self._floors: list[int] = []
+        self._database = Database(FIRST_VERSION)
+        self.all_or_none = self._database.all_or_none
+        self._rows = {name: self._table(one) for name, one in tables.items()}
+        forms: dict[str, Form | None] = dict.fromkeys(("place", "table", "id"))
+        self._graves = self._database.table("#deleted", "place", forms, lambda version, values: (values["id"], version))
+        self._graves.index("version", quoted(STAMP))
+
+    @property
+    def version(self) -> int:
+        """The version of the last change."""
+        return self._database.stamp
+
+    def skip(self) -> int:
+        """The next version, for no row."""
+        return self._database.next()
+
+    def changes(self, *tables: str) -> object:
+        """Another value whenever rows of these tables may be others than they were."""
+        return [self._rows[table].changes for table in tables]
 
     def get(self, table: str, record_id: str) -> Row | None:
         """The row, or None."""
@@ -59,113 +83,116 @@ class Store:
 
     def all(self, table: str) -> list[Row]:
         """Every row, oldest first."""
-        return list(self._rows[table].values())
+        return self._rows[table].whole()
 
     def ids(self, table: str) -> list[str]:
         """The id of every row, oldest first."""
         return list(self._rows[table])
 
-    def committed(self, table: str) -> list[Row]:
-        """Every row as others see it: what is not yet committed is not among them."""
-        if not self._hidden:
-            return self.all(table)
-        rows: dict[str, Row | None] = {**self._rows[table]}
-        rows |= {record_id: row for (name, record_id), row in self._hidden.items() if name == table}
-        return [row for row in rows.values() if row is not None]
+    def changed(self, table: str, since: int) -> list[Row]:
+        """The rows whose version is above this one, by version."""
+        return self._rows[table].since(since)
 
-    def committed_row(self, table: str, record_id: str) -> Row | None:
-        """A row as others see it."""
-        key = (table, record_id.lower())
-        return self._hidden[key] if key in self._hidden else self.get(table, record_id)
-
-    def deleted(self, table: str) -> dict[str, int]:
-        """The rows that are gone, with the version of their deletion."""
-        return {one: at for one, at in self._graves[table].items() if (table, one) not in self._hidden}
-
-    @property
-    def settled_version(self) -> int:
-        """No unit of work that is still under way has a version up to this one."""
-        return min([self.version, *self._floors])
-
-    def hide(self, before: Mapping[tuple[str, str], Row | None], floor: int) -> None:
-        """Others still see these rows as they were; all versions of the unit of work are above `floor`."""
-        for key, row in before.items():
-            self._hidden.setdefault(key, row)
-        self._floors.append(floor)
-
-    def reveal(self, keys: Iterable[tuple[str, str]], floor: int) -> None:
-        """The unit of work has ended."""
-        for key in keys:
-            self._hidden.pop(key, None)
-        self._floors.remove(floor)
+    def deleted(self, table: str, since: int) -> list[tuple[str, int]]:
+        """The rows that are gone since this version, with the versions of their deletions."""
+        return self._graves.where(f'"table" = ? AND {quoted(STAMP)} > ?', (table, since), order=quoted(STAMP))
 
     def find(self, table: str, values: Mapping[str, Value]) -> Row | None:
         """The row whose alternate key has these values; LookupError where the table has no such key."""
         definition = self.tables[table]
-        for name, columns in definition.keys.items():
+        for columns in definition.keys.values():
             if set(columns) == set(values):
-                held = self._keys.get((table, name, tuple(comparable(values[column]) for column in columns)))
-                return None if held is None else self._rows[table][held]
+                return self._holder(definition, columns, values)
         raise LookupError(f"{table} has no key of {', '.join(values)}")
 
     def put(self, table: Table, record_id: str, values: Mapping[str, Value]) -> Row:
         """Insert or replace under the next version."""
         present = {name: value for name, value in values.items() if value is not None}
-        for key in self._keys_of(table, present):
-            if self._keys.get(key, record_id) != record_id:
-                raise faults.taken(table.name, key[1], table.keys[key[1]])
-        self.version += 1
-        row = Row(table, record_id, self.version, present)
-        self._graves[table.name].pop(record_id, None)
-        self._set(row)
-        return row
+        try:
+            version = self._rows[table.name].put(record_id, present)
+        except sqlite3.IntegrityError:
+            raise self._taken(table, record_id, present) from None
+        return Row(table, record_id, version, present)
+
+    def forget(self, table: Table, record_id: str) -> None:
+        """A row that is about to be made was never deleted."""
+        grave = f"{table.name}/{record_id}"
+        if grave in self._graves:
+            self._graves.pop(grave)
 
     def remove(self, row: Row) -> None:
         """Take the row out. The sequence moves on, as a delete is a change like any other."""
-        self.version += 1
-        self._graves[row.table.name][row.id] = self.version
-        self._drop(row)
+        self._rows[row.table.name].pop(row.id)
+        self._graves.put(f"{row.table.name}/{row.id}", {"table": row.table.name, "id": row.id})
 
-    def restore(self, before: Row | None, after: Row | None) -> None:
-        """Undo one change; does nothing where the row has been changed again since."""
-        subject = before or after
-        if subject is None or self.get(subject.table.name, subject.id) is not after:
-            return
-        if before is None:
-            self._drop(subject)
-        else:
-            self._graves[before.table.name].pop(before.id, None)
-            self._set(before)
+    def add_column(self, table: Table, column: Column) -> None:
+        """Null everywhere."""
+        self._rows[table.name].add_column(column.name, FORMS.get(column.kind))
 
-    def index(self, table: Table, key: str) -> None:
-        """Take the rows that are there into a new alternate key."""
-        for row in self.all(table.name):
-            self._keys.update((one, row.id) for one in self._keys_of(table, row.values) if one[1] == key)
+    def add_key(self, table: Table, name: str) -> bool:
+        """Take the rows that are there into a new alternate key; False where two of them have the same values."""
+        try:
+            self._index(self._rows[table.name], table, name)
+        except sqlite3.IntegrityError:
+            return False
+        return True
 
     def referring(self, target: Reference) -> Iterator[tuple[Row, Column]]:
         """The rows that refer to a row through a lookup that cares about its deletion."""
         for name, table in self.tables.items():
             for column in table.columns.values():
                 if column.on_delete != "nothing":
-                    yield from ((row, column) for row in self.all(name) if row.values.get(column.name) == target)
+                    yield from ((row, column) for row in self._rows[name].having(column.name, target))
 
-    def _set(self, row: Row) -> None:
-        self._forget_keys(self.get(row.table.name, row.id))
-        self._rows[row.table.name][row.id] = row
-        self._keys.update(dict.fromkeys(self._keys_of(row.table, row.values), row.id))
+    # -- inside
 
-    def _drop(self, row: Row) -> None:
-        self._forget_keys(row)
-        del self._rows[row.table.name][row.id]
+    def _table(self, table: Table) -> Rows[Row]:
+        def told(version: int, values: dict[str, Any]) -> Row:
+            record_id = values.pop(table.primary_id)
+            return Row(table, record_id, version, {name: one for name, one in values.items() if one is not None})
 
-    def _forget_keys(self, row: Row | None) -> None:
-        for key in [] if row is None else self._keys_of(row.table, row.values):
-            self._keys.pop(key, None)
+        columns = (one for one in table.columns.values() if one.name != "versionnumber")
+        rows = self._database.table(
+            table.name, table.primary_id, {one.name: FORMS.get(one.kind) for one in columns}, told
+        )
+        rows.index("version", quoted(STAMP))
+        for column in table.columns.values():
+            if column.on_delete != "nothing":
+                rows.index(f"to {column.name}", quoted(column.name))
+        for name in table.keys:
+            self._index(rows, table, name)
+        return rows
 
-    @staticmethod
-    def _keys_of(table: Table, values: Mapping[str, Value]) -> list[Key]:
-        return [
-            (table.name, name, tuple(comparable(values[column]) for column in columns))
-            for name, columns in table.keys.items()
-            if all(values.get(column) is not None for column in columns)
-        ]
+    def _index(self, rows: Rows[Row], table: Table, name: str) -> None:
+        rows.index(f"key {name}", *(_compared(table.columns[column]) for column in table.keys[name]), unique=True)
+
+    def _taken(self, table: Table, record_id: str, values: Mapping[str, Value]) -> faults.Fault:
+        for name, columns in table.keys.items():
+            holder = self._holder(table, columns, values)
+            if holder is not None and holder.id != record_id:
+                return faults.taken(table.name, name, columns)
+        raise LookupError(f"no key of {table.name} is taken")
+
+    def _holder(self, table: Table, columns: tuple[str, ...], values: Mapping[str, Value]) -> Row | None:
+        condition = " AND ".join(f"{_compared(table.columns[column])} = ?" for column in columns)
+        found = self._rows[table.name].where(condition, [_comparable(values.get(column)) for column in columns])
+        return found[0] if found else None
+
+
+def _compared(column: Column) -> str:
+    """What the database compares of a column in a key: text without regard to case, lookups by id, numbers as such."""
+    if column.kind == "lookup":
+        return f"substr({quoted(column.name)}, 1, 36)"
+    if column.kind in ("money", "decimal"):
+        return f"CAST({quoted(column.name)} AS REAL)"
+    return folded(column.name)
+
+
+def _comparable(value: Value) -> Any:
+    if isinstance(value, Reference):
+        return value.id
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return float(value)
+    return value.casefold() if isinstance(value, str) else value

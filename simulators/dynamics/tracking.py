@@ -34,7 +34,7 @@ def answer(organization: Organization, table: Table, call: Call) -> Reply:
     """One page: `@odata.nextLink`, or on the last one `@odata.deltaLink`."""
     _refuse(organization, table, call)
     since = _since(organization, call)
-    upto, after = _cursor(call) or (organization.store.settled_version, since or 0)
+    upto, after = _cursor(call) or (organization.store.version, since or 0)
     rows = _changed(organization, table, after)
     size = int(call.preference("odata.maxpagesize") or PAGE)
     page, more = rows[:size], len(rows) > size
@@ -84,14 +84,13 @@ def _since(organization: Organization, call: Call) -> int | None:
 
 
 def _changed(organization: Organization, table: Table, after: int) -> list[Row]:
-    rows = (row for row in organization.store.committed(table.name) if row.id not in organization.hidden)
-    return sorted((row for row in rows if row.version > after), key=lambda row: row.version)
+    return [row for row in organization.store.changed(table.name, after) if row.id not in organization.hidden]
 
 
 def _deleted(organization: Organization, table: Table, call: Call, since: int) -> list[dict[str, Any]]:
-    gone = sorted((at, one) for one, at in organization.store.deleted(table.name).items() if at > since)
+    gone = organization.store.deleted(table.name, since)
     context = f"{call.base}/$metadata#{table.collection}/$deletedEntity"
-    return [{"@odata.context": context, "id": one, "reason": "deleted"} for _, one in gone]
+    return [{"@odata.context": context, "id": one, "reason": "deleted"} for one, _ in gone]
 
 
 def _context(table: Table, call: Call, *, delta: bool) -> str:

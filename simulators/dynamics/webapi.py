@@ -71,38 +71,31 @@ class WebApi:
         first = calls[0]
         actor = self._environment.actor(first.application.user_id, first.query.get("tag"), first.correlation)
         work = self._environment.begin(actor)
-        replies: list[Reply] = []
+
+        def act() -> list[Reply]:
+            replies: list[Reply] = []
+            for call in calls:
+                replies.append(self._handler(build(call, replies))(work))
+            return replies
+
         async with self._one_writer:
-            try:
-                for call in calls:
-                    complete = build(call, replies)
-                    replies.append(self._handler(complete)(work))
-                await self._commit(work)
-            except faults.Fault:
-                work.undo()
-                raise
-        return replies
+            return await self._committed(work, act)
 
     def _fail_on_order(self, *, write: bool) -> None:
         failure = self._environment.failure_for(write=write)
         if failure is not None:
             raise failure
 
-    async def _commit(self, work: Work) -> None:
+    async def _committed(self, work: Work, act: Callable[[], list[Reply]]) -> list[Reply]:
         environment = self._environment
-        outgoing = environment.plan(work)
+        replies, outgoing = environment.attempt(work, act)
         if outgoing.synchronous:
             if environment.courier is None:
                 raise faults.Fault(500, "0x80040216")
-            work.hide()
-            try:
-                await environment.courier.post_now(outgoing.synchronous)
-            except faults.Fault:
-                work.undo()
-                raise
-            finally:
-                work.reveal()
-        environment.send(Outgoing(work, (), outgoing.asynchronous))
+            await environment.courier.post_now(outgoing.synchronous)
+            replies = environment.again(work, act)
+        environment.send(Outgoing((), outgoing.asynchronous))
+        return replies
 
     def _handler(self, call: Call) -> Handler:
         path = segments(call.path)

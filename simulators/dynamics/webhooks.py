@@ -16,6 +16,7 @@ from isthmus.simulators.dynamics.store import Row, Store
 from isthmus.simulators.dynamics.values import Reference
 from isthmus.simulators.dynamics.work import Event
 
+TABLES = ("sdkmessageprocessingstep", "serviceendpoint", "sdkmessage", "sdkmessagefilter")
 AUTH_TYPES = {"WebhookKey": 4, "HttpHeader": 5, "HttpQueryString": 6}
 
 

@@ -1,7 +1,7 @@
-"""One unit of work on the rows: creates, updates and deletes by one user, with the events they raise and a way back.
+"""One unit of work on the rows: creates, updates and deletes by one user, with the events they raise.
 
-Promises: after `undo` the rows are as before, save what others changed since; events are in the order they happened;
-`modifiedon` has whole seconds (dynamics.md §1.4).
+Promises: done again, it gives the same ids and times; events are in the order they happened; `modifiedon` has whole seconds
+(dynamics.md §1.4). Whether the rows stay so is for the transaction around it (store.py).
 """
 
 from __future__ import annotations
@@ -53,18 +53,24 @@ class Work:
         self.actor = actor
         self.at = at
         self.events: list[Event] = []
-        self._undo: list[tuple[Row | None, Row | None]] = []
-        self._floor = store.version
-        self._hidden: dict[tuple[str, str], Row | None] = {}
+        self._ids: list[str] = []
+        self._made = 0
+
+    def again(self) -> None:
+        """All of it is about to be done once more, the first time having been rolled back."""
+        self.events.clear()
+        self._made = 0
 
     def create(self, table: Table, submitted: Mapping[str, Value], record_id: str | None = None) -> Row:
         """A new row; Fault 412 where the id or an alternate key is taken."""
-        own = record_id or self.store.new_id()
-        if self.store.get(table.name, own) is not None:
-            raise faults.Fault(412, "0x80040237")
+        own = record_id or self._new_id()
+        if record_id is not None:
+            if self.store.get(table.name, own) is not None:
+                raise faults.Fault(412, "0x80040237")
+            self.store.forget(table, own.lower())
         defaults = {name: column.default for name, column in table.columns.items() if column.default is not None}
         values = {**defaults, **self._born(table), **submitted}
-        return self._put("Create", table, own.lower(), None, values, submitted)
+        return self._put("Create", table, own.lower(), values, submitted)
 
     def update(self, row: Row, submitted: Mapping[str, Value]) -> Row:
         """The row with these columns changed."""
@@ -72,18 +78,18 @@ class Work:
         if current is None:
             raise faults.missing_id(row.table.name, row.id)
         values = {**current.values, **self._touched(row.table), **submitted}
-        return self._put("Update", row.table, row.id, current, values, submitted)
+        return self._put("Update", row.table, row.id, values, submitted)
 
     def delete(self, row: Row) -> None:
         """Delete the row, and what its relationships say of the rows that refer to it."""
         self.store.remove(row)
-        self._undo.append((row, None))
         self._raise("Delete", row, {})
         if row.table.name in self.store.audited:
             self._audit(row)
         for child, column in list(self.store.referring(Reference(row.table.name, row.id))):
             if column.on_delete == "cascade":
-                if self.store.get(child.table.name, child.id) is child:
+                current = self.store.get(child.table.name, child.id)
+                if current is not None and current.version == child.version:
                     self.delete(child)
             else:
                 self.update(child, {column.name: None})
@@ -97,42 +103,26 @@ class Work:
         after = self.update(winner, content) if content else winner
         self.events.append(Event("Merge", after, content, self.at, loser.id))
 
-    def hide(self) -> None:
-        """Until `reveal` others see the rows as they were before: the transaction is still under way."""
-        for before, after in self._undo:
-            row = before or after
-            if row is not None:
-                self._hidden.setdefault((row.table.name, row.id), before)
-        self.store.hide(self._hidden, self._floor)
-
-    def reveal(self) -> None:
-        """The transaction has ended, this way or that."""
-        self.store.reveal(self._hidden, self._floor)
-        self._hidden.clear()
-
     def _audit(self, row: Row) -> None:
         """What stays of a deletion where the table is audited."""
         about: dict[str, Value] = {"_objectid_value": row.id, "objecttypecode": row.table.name, "operation": DELETED}
         self.create(self.store.tables["audit"], about)
 
-    def undo(self) -> None:
-        """Put everything back."""
-        for before, after in reversed(self._undo):
-            self.store.restore(before, after)
-        self._undo.clear()
-        self.events.clear()
+    def _new_id(self) -> str:
+        if self._made == len(self._ids):
+            self._ids.append(self.store.new_id())
+        self._made += 1
+        return self._ids[self._made - 1]
 
     def _put(
         self,
         message: Message,
         table: Table,
         record_id: str,
-        before: Row | None,
         values: Mapping[str, Value],
         submitted: Mapping[str, Value],
     ) -> Row:
         row = self.store.put(table, record_id, _derived(table, values, submitted))
-        self._undo.append((before, row))
         for part in _parts(submitted) if message == "Update" else [submitted]:
             self._raise(message, row, part)
         return row

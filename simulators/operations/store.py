@@ -16,7 +16,7 @@ from typing import Any
 from isthmus.simulators.operations import faults
 from isthmus.simulators.operations.keys import write_key
 from isthmus.simulators.operations.schema import COMPANY, Column, Entity, Sequence
-from isthmus.simulators.rows import FOLDED, Database, Form, Rows, quoted
+from isthmus.simulators.rows import Database, Form, Rows, folded
 
 FIRST_RECORD = 5_637_144_576
 
@@ -107,7 +107,7 @@ class Store:
 
         rows = self._database.table(entity.name, KEY, {KEY: None, **dict.fromkeys(entity.columns), **OWN}, told)
         for column in self._referred(entity.name):
-            rows.index(column, f"{quoted(column)} {FOLDED}")
+            rows.index(column, folded(column))
         return rows
 
     def _referred(self, name: str) -> set[str]:
@@ -150,7 +150,9 @@ class Store:
     def _held(self, column: Column, values: Mapping[str, Any]) -> bool:
         assert column.refers is not None
         entity, other = column.refers
-        found = self._rows[entity].where(f"{quoted(other)} = ? {FOLDED}", (values[column.name],))
+        wanted = values[column.name]
+        told = wanted.casefold() if isinstance(wanted, str) else wanted
+        found = self._rows[entity].where(f"{folded(other)} = ?", (told,))
         return any(row.values.get(COMPANY) == values.get(COMPANY) for row in found)
 
     def _number(self, entity: Entity, sequence: Sequence, values: Mapping[str, Any]) -> Any:

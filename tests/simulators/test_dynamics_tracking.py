@@ -164,3 +164,45 @@ async def test_what_a_synchronous_step_takes_back_is_never_seen(
     assert seen == [["there"], ["there"]]
     assert len(environment.refused) == 1
     assert [row["name"] for row in (await client.get(path))[1]["value"]] == ["there"]
+
+
+async def test_what_a_transaction_held_up_is_newer_than_what_was_told_meanwhile_and_takes_nothing_back(
+    client: Client, environment: DynamicsEnvironment
+) -> None:
+    """While the webhook of a name is under way, somebody changes the telephone and somebody reads."""
+    meanwhile: list[str] = []
+
+    async def receive(request: web.Request) -> web.Response:
+        environment.update("account", one, {"telephone1": "2"})
+        meanwhile.append((await client.get(before))[1]["@odata.deltaLink"])
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/", receive)
+    one = environment.create("account", {"name": "a", "telephone1": "1"})
+    async with TestServer(app) as server:
+        url = str(server.make_url("/"))
+        environment.register_webhook(url, entities=["account"], messages=["Update"], mode="sync", filtering=["name"])
+        before = await link(client)
+        environment.update("account", one, {"name": "b"})
+        await asyncio.wait_for(environment.until_settled(), 10)
+    assert environment.refused == []
+    row = environment.row("account", one)
+    assert (row["name"], row["telephone1"]) == ("b", "2")
+    [told] = (await client.get(meanwhile[0]))[1]["value"]
+    assert told["name"] == "b", "the link that was given meanwhile leads to it"
+
+
+async def test_a_bulk_action_that_fails_leaves_nothing_to_track_and_uses_its_versions(
+    client: Client, environment: DynamicsEnvironment
+) -> None:
+    before, version = await link(client), environment.store.version
+    targets = {"Targets": [{"name": "a"}, {"name": "b"}, {"name": "c" * 200}]}
+    authority = environment.authority
+    headers = {"Authorization": f"Bearer {authority.issue_to(authority._applications[environment.client_id])}"}
+    url = f"{client.base}accounts/Microsoft.Dynamics.CRM.CreateMultiple"
+    async with client.session.post(url, json=targets, headers=headers) as response:
+        assert response.status == 400
+    assert (await client.get(before))[1]["value"] == []
+    assert environment.rows("account") == {}
+    assert environment.store.version == version + 2, "a sequence does not go back with a transaction"

@@ -460,6 +460,23 @@ async def test_a_further_table_is_data_only() -> None:
         assert column.body["MaxLength"] == 300
 
 
+async def test_a_key_that_rows_share_fails_and_another_is_kept_unique_from_then_on(
+    call: Client, environment: DynamicsEnvironment
+) -> None:
+    for number in ("1", "2"):
+        environment.create("account", {"name": "A", "accountnumber": number})
+    path = "EntityDefinitions(LogicalName='account')/Keys"
+    for name in ("name", "accountnumber"):
+        made = await call("POST", path, {"SchemaName": f"x_{name}", "KeyAttributes": [name]})
+        assert made.status == 204
+    environment.keys_built()
+    states = {key["LogicalName"]: key["EntityKeyIndexStatus"] for key in (await call("GET", path)).body["value"]}
+    assert (states["x_name"], states["x_accountnumber"]) == ("Failed", "Active")
+    assert (await call("POST", "accounts", {"name": "a"})).status == 204, "what failed holds nobody up"
+    taken = await call("POST", "accounts", {"name": "B", "accountnumber": "2"})
+    assert (taken.status, taken.code) == (412, "0x80060892")
+
+
 def test_the_same_seed_gives_the_same_ids() -> None:
     def ids(seed: int) -> list[str]:
         environment = DynamicsEnvironment(seed=seed)

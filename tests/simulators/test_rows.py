@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.simulators.rows import FOLDED, TRUTH, Database, Form, Rows
+from isthmus.simulators.rows import TRUTH, Database, Form, Rows, folded
 
 Told = dict[str, Any]
 MONEY = Form(str, Decimal)
@@ -94,8 +94,8 @@ def test_a_new_column_is_null_in_the_rows_that_were_there(rows: Rows[Told]) -> N
 
 def test_text_that_is_folded_is_the_same_in_any_case_also_where_it_must_be_unique(rows: Rows[Told]) -> None:
     rows.put("a", {"name": "ÖRTEL"})
-    assert [row["id"] for row in rows.where(f"name = ? {FOLDED}", ("örtel",))] == ["a"]
-    rows.index("name", f"name {FOLDED}", unique=True)
+    assert [row["id"] for row in rows.where(f"{folded('name')} = ?", ("örtel",))] == ["a"]
+    rows.index("name", folded("name"), unique=True)
     with pytest.raises(sqlite3.IntegrityError):
         rows.put("b", {"name": "Örtel"})
     rows.put("c", {})
