@@ -171,13 +171,14 @@ def to_write(wish: DesiredWrite, target: SystemMapping, translation: Translation
     if wish.native_id is not None:
         fields |= columns(wish, target)
     write = Write(target.object, wish.canonical, wish.native_id, fields, wish.known_version)
-    return replace(write, delete=wish.action == "delete", correlation=wish.correlation), refused
+    more = {"delete": wish.action == "delete", "correlation": wish.correlation, "into": wish.into}
+    return replace(write, **more), refused
 
 
 def columns(wish: DesiredWrite, target: SystemMapping) -> dict[str, Value]:
     """What is written of a known record besides its values."""
     match wish.action:
-        case "delete":
+        case "delete" | "merge":
             return {}
         case "unlink":
             return {target.external_id: None}

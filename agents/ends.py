@@ -1,8 +1,8 @@
 """ends: the guard that keeps a mistake in one system from ending all records of another.
 
-Promises: where more records of a system are to be deleted, deactivated or unlinked within a time than is set, none of
-those is: each is a dead letter, and its replay is the order to do it. What a person released, and what was let pass
-before, is not counted again.
+Promises: where more records of a system are to be deleted, deactivated, merged or unlinked within a time than is set,
+none of those is: each is a dead letter, and its replay is the order to do it. What a person released, and what was let
+pass before, is not counted again.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Most:
 
 def ends(wish: DesiredWrite) -> bool:
     """Is it the end of a record?"""
-    return wish.action in ("deactivate", "delete", "unlink")
+    return wish.action in ("deactivate", "delete", "unlink", "merge")
 
 
 def buried(wish: DesiredWrite) -> Came:

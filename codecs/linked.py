@@ -16,8 +16,9 @@ from isthmus.codecs.events import Source
 from isthmus.codecs.limits import Use
 from isthmus.codecs.reviews import STEWARD
 
-# What a write does to a record besides bringing its values: nothing, or end it by the policy, or take that back.
-Action = Literal["upsert", "deactivate", "delete", "unlink", "reactivate"]
+# What a write does to a record besides bringing its values: nothing, or end it by the policy, or take that back, or make it
+# part of another one there.
+Action = Literal["upsert", "deactivate", "delete", "unlink", "reactivate", "merge"]
 
 
 class Linked(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="kind", tag="change"):

@@ -112,10 +112,10 @@ class SystemMapping(Declared):
         description="Operations: business events about this object, each with the payload's name for every key column.",
     )
     on_delete: OnDelete = Field("keep", description="What becomes of the record here when it was deleted elsewhere.")
-    on_merge: Literal["keep", "review", "deactivate"] = Field(
+    on_merge: Literal["keep", "review", "deactivate", "merge"] = Field(
         "review",
         description="What becomes of a second record here once two golden records have become one: nothing, a person is "
-        "asked, or it is made inactive.",
+        "asked, it is made inactive, or (Dynamics: accounts, contacts, leads, incidents) merged into the first there.",
     )
     inactive: dict[str, str | bool | int] = Field(
         default_factory=dict, description="For on_delete deactivate: the columns that make a record inactive."

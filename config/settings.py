@@ -313,8 +313,8 @@ class Pipeline(Declared):
     ends_most: int = Field(
         default=100,
         ge=1,
-        description="So many records of a system may be deleted, deactivated or unlinked for deletes elsewhere within "
-        "`ends_seconds`; of more none is until a person says so. Each partition has its share.",
+        description="So many records of a system may be deleted, deactivated, merged or unlinked for what happened "
+        "elsewhere within `ends_seconds`; of more none is until a person says so. Each partition has its share.",
     )
     ends_seconds: Seconds = Field(default=600.0, description="The time within which `ends_most` counts, in seconds.")
     max_attempts: int = Field(

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from isthmus.config.quality import Stewards
 
 
+# What Dynamics' Merge action takes (dynamics.md §3.6); no other platform has one that can be called.
+MERGEABLE = ("account", "contact", "lead", "incident")
+
+
 def problems(entity: EntityMapping) -> Iterator[str]:
     """Every problem, in the order of the file."""
     for name, spec in entity.fields.items():
@@ -204,6 +208,8 @@ def _deletes(entity: EntityMapping) -> Iterator[str]:
     for system, mapping in entity.systems.items():
         if mapping.on_delete != "keep" and entity.deletes is None:
             yield f"systems.{system}.on_delete: nobody's deletes count; name the systems in deletes.from"
+        if mapping.on_merge == "merge" and (system != "dynamics" or mapping.object not in MERGEABLE):
+            yield f"systems.{system}.on_merge: only Dynamics can merge, and of its tables {', '.join(MERGEABLE)}"
         yield from _states(f"systems.{system}", mapping)
 
 

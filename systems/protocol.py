@@ -64,8 +64,9 @@ class Write:
     """Bring one record to these values (None clears). With `record_id` the record is updated, else upserted by
     `external_id`. `if_version`: refuse with ConflictError unless the record still has that version. `references`: lookup
     fields whose record has to be found by its external id, by field name. `delete`: delete the record with this
-    `record_id`; that it is not there any more is success. `correlation`: where the change began that it comes of; a
-    platform that takes such an id in its own traces gets one made of it."""
+    `record_id`; that it is not there any more is success. `into`: merge it into the record with that id; only platforms on
+    whose objects a mapping may say `on_merge: merge` are asked to. `correlation`: where the change began that it comes of;
+    a platform that takes such an id in its own traces gets one made of it."""
 
     object: str
     external_id: str
@@ -75,6 +76,7 @@ class Write:
     references: Mapping[str, Reference] = field(default_factory=dict)
     delete: bool = False
     correlation: str = ""
+    into: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ class DesiredWrite(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A wish: bring a system's record to these canonical values (None clears). `native_id` None: it has none yet.
     `action`: what else is to become of it; `released`: a person said so, however many are to go. `withdrawn`: it takes
     back every earlier wish of the record, and wishes nothing itself. `runaway`: what it says went round too often, so it is
-    not to be written (tables/echoes.py). `use`: of whose budget it is."""
+    not to be written (tables/echoes.py). `use`: of whose budget it is. `into`: the record that it is to be merged into."""
 
     system: str
     canonical: str
@@ -76,6 +76,7 @@ class DesiredWrite(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     withdrawn: bool = False
     runaway: bool = False
     use: Use = "interactive"
+    into: str | None = None
 
 
 class Golden(msgspec.Struct, omit_defaults=True):

@@ -131,7 +131,7 @@ def absorb(golden: Golden, item: Absorb, mapping: EntityMapping) -> Folded:
     lacking = wishes(golden, mapping, mapping.systems, item.correlation)
     event = canonical_event(golden, "merged", item.correlation, item.cause, changed)
     doubles = list(_doubles(golden, other, item, mapping))
-    ends = [_end(golden, item, *one) for one in doubles if mapping.systems[one[0]].on_merge == "deactivate"]
+    ends = [one for double in doubles if (one := _end(golden, item, mapping, *double)) is not None]
     asked = [_ask(golden, item, *one) for one in doubles if mapping.systems[one[0]].on_merge == "review"]
     writes = (*back, *told(golden, lacking), *ends)
     return Folded(golden, None, replace(event, absorbed=item.loser), writes, tuple(asked), asides)
@@ -156,11 +156,17 @@ def _doubles(golden: Golden, other: Golden, item: Absorb, mapping: EntityMapping
                 yield system, native
 
 
-def _end(golden: Golden, item: Absorb, system: str, native: str) -> DesiredWrite:
-    """Make a second record inactive; under the loser's name, so that no wish for the first one takes its place."""
+def _end(golden: Golden, item: Absorb, mapping: EntityMapping, system: str, native: str) -> DesiredWrite | None:
+    """Make a second record inactive, or part of the first one, by the policy; under the loser's name, so that no wish for
+    the first one takes its place."""
+    policy = mapping.systems[system].on_merge
     version = golden.living[system][native].version or None
-    rev, correlation = golden.revision, item.correlation
-    return DesiredWrite(system, item.loser, golden.entity, rev, native, {}, version, correlation, "deactivate")
+    told = (system, item.loser, golden.entity, golden.revision, native, {})
+    if policy == "deactivate":
+        return DesiredWrite(*told, version, item.correlation, "deactivate")
+    if policy == "merge":
+        return DesiredWrite(*told, None, item.correlation, "merge", into=golden.primary(system))
+    return None
 
 
 def _ask(golden: Golden, item: Absorb, system: str, native: str) -> Review:

@@ -121,6 +121,8 @@ def merge(work: Work, call: Call) -> Reply:
     winner, loser = (_merged(work, body.get(name), name) for name in ("Target", "Subordinate"))
     if winner.table is not loser.table or winner.id == loser.id:
         raise faults.invalid("Target and Subordinate must be two rows of one table.")
+    if loser.values.get("merged"):
+        raise faults.invalid("The subordinate was merged already.")
     content = {n: v for n, v in (body.get("UpdateContent") or {}).items() if n != "@odata.type"}
     work.merge(winner, loser, read_body(work.store, winner.table, content))
     return Reply(204)

@@ -17,13 +17,14 @@ from collections.abc import Iterator, Sequence
 from isthmus.codecs.dynamics_batch import BatchRequest
 from isthmus.config.errors import AuthError, ConflictError, MissingReference, PlatformError, TransientError
 from isthmus.config.mapping import SystemMapping
-from isthmus.systems.dynamics import batch, bulk, records
+from isthmus.systems.dynamics import batch, bulk, merging, records
 from isthmus.systems.dynamics.errors import DUPLICATE_KEY, KEY_NOT_FOUND, web_api_error
 from isthmus.systems.dynamics.requests import Objects, condition, mapped, request, traced
 from isthmus.systems.dynamics.session import Session
 from isthmus.systems.http import Answer
 from isthmus.systems.plain import chunks
 from isthmus.systems.protocol import Write, Written
+from isthmus.systems.singly import singly
 from isthmus.systems.waves import families, waves
 
 BATCH = 50
@@ -35,7 +36,16 @@ Told = Written | PlatformError
 
 
 async def write(environment: Session, objects: Objects, writes: Sequence[Write]) -> list[Told]:
-    """One answer each, in order; a write that refers to a record of another one comes after it."""
+    """One answer each, in order; a write that refers to a record of another one comes after it, and merges come last."""
+    merges = [one for one in writes if one.into is not None]
+    if not merges:
+        return await _write(environment, objects, writes)
+    told = iter(await _write(environment, objects, [one for one in writes if one.into is None]))
+    made = iter(await singly(lambda one: merging.carry_out(environment, objects, one), merges))
+    return [next(told if one.into is None else made) for one in writes]
+
+
+async def _write(environment: Session, objects: Objects, writes: Sequence[Write]) -> list[Told]:
     answers = await _together(environment, objects, writes)
     left = [number for number in range(len(writes)) if number not in answers]
     for wave in waves([writes[number] for number in left]):

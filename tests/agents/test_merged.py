@@ -68,6 +68,27 @@ async def test_the_second_row_is_made_inactive_where_the_policy_says_so() -> Non
     assert balanced(world)
 
 
+async def test_the_second_row_is_merged_into_the_first_where_the_policy_says_so_and_its_echo_is_no_news() -> None:
+    world = await two_customers("merge")
+    world.systems["salesforce"].merged["S2"] = "S1"
+    await world.run([[deleted("S2")]])
+    written = world.systems["dynamics"].written
+    merges = [one for one in written if one.into is not None]
+    assert [(one.record_id, one.into, one.fields) for one in merges] == [("D2", "D1", {})]
+    assert reviews(world) == []
+    before = len(written), world.golden()
+    world.hear(  # Dynamics tells of the merge, and of the row that it made inactive
+        "changes.dynamics",
+        b"dynamics:D2",
+        Arrival(change("dynamics", "D2", 9, {"name": "S2"}), "corr", whole=True, merged_into="D1"),
+    )
+    await world.run([])
+    assert len(written) == before[0]
+    assert world.golden().keys() == before[1].keys()
+    assert golden_of(world, "dynamics", "D2").values()["name"] == "S1"
+    assert (world.letters, balanced(world)) == ([], True)
+
+
 async def test_a_delete_that_was_no_merge_is_a_delete() -> None:
     world = await two_customers("review")
     await world.run([[deleted("S2")]])

@@ -284,6 +284,20 @@ def test_a_delete_policy_that_cannot_work_is_refused(
         EntityMapping.model_validate(told)
 
 
+@pytest.mark.parametrize(
+    ("system", "object", "fits"),
+    [("dynamics", "account", True), ("dynamics", "quote", False), ("salesforce", "Account", False)],
+)
+def test_only_a_platform_that_can_merge_is_asked_to(system: str, object: str, fits: bool) -> None:
+    told = load_mappings().entities["account"].model_dump(by_alias=True, exclude_unset=True)
+    told["systems"][system] |= {"on_merge": "merge", "object": object}
+    if fits:
+        assert EntityMapping.model_validate(told).systems[system].on_merge == "merge"
+        return
+    with pytest.raises(ValueError, match=f"systems.{system}.on_merge: only Dynamics can merge"):
+        EntityMapping.model_validate(told)
+
+
 def test_a_delete_policy_is_read() -> None:
     told = load_mappings().entities["account"].model_dump(by_alias=True, exclude_unset=True)
     told["deletes"] = {"from": ["salesforce"]}

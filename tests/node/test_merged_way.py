@@ -3,12 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import aiohttp
 from test_joining_way import told, who
 
+from isthmus.config.mapping import ENTITIES
 from isthmus.node.theatre import Progress, settle, theatre
+
+
+async def test_a_salesforce_merge_is_made_in_dynamics_too_where_the_policy_says_so(
+    kafka: str, namespace: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "entities"
+    shutil.copytree(ENTITIES, folder, ignore=shutil.ignore_patterns("optional"))
+    account = (folder / "account.yaml").read_text()
+    (folder / "account.yaml").write_text(account.replace("  dynamics:\n", "  dynamics:\n    on_merge: merge\n"))
+    more = {"ISTHMUS_ENTITIES_DIR": str(folder)}
+    async with theatre(tmp_path, bootstrap=kafka, namespace=namespace, seed=13, more=more) as stage:
+        first, second = (stage.org.create("Account", {"Name": name}) for name in ("Alder", "Birch"))
+        stage.org.create("Contact", {"LastName": "Moss", "Email": "m@b.example", "AccountId": second})
+        await settle(stage, Progress(), 60)
+        stage.org.merge("Account", first, [second])
+        rows = stage.environment.rows
+        async with asyncio.timeout(60):
+            while not any(row["merged"] for row in rows("account").values()):
+                await asyncio.sleep(0.05)
+        ledger = await settle(stage, Progress(), 60)
+        assert ledger["balanced"]
+        ((kept, left), (lost, gone)) = sorted(rows("account").items(), key=lambda one: one[1]["statecode"])
+        assert (left["name"], left["statecode"]) == ("Alder", 0)
+        assert (gone["statecode"], gone["masterid"]) == (1, kept)
+        assert [row["parentcustomerid"] for row in rows("contact").values()] == [kept]
+        versions = {native: row["versionnumber"] for native, row in rows("account").items()}
+        async with aiohttp.ClientSession(stage.worker.url) as session:
+            assert await who(session, "dynamics", kept) == await who(session, "dynamics", lost)
+            assert await who(session, "salesforce", first) == await who(session, "dynamics", kept)
+        await settle(stage, Progress(), 60)
+        assert {native: row["versionnumber"] for native, row in rows("account").items()} == versions
 
 
 async def test_a_merge_in_either_system_makes_one_of_both_golden_records(

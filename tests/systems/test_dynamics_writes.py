@@ -238,6 +238,23 @@ async def test_two_rows_become_one(dynamics: Dynamics, environment: DynamicsEnvi
         await dynamics.merge("account", winner, loser, {})
 
 
+async def test_a_merge_is_a_write_that_may_be_repeated(dynamics: Dynamics, environment: DynamicsEnvironment) -> None:
+    winner, loser, other = (environment.create("account", {"name": name}) for name in ("w", "l", "o"))
+    child = environment.create("contact", {"lastname": "Ada", "parentcustomerid": ("account", loser)})
+    merge, plain = Write("account", "k", loser, {}, into=winner), Write("account", "o", other, {"name": "O"})
+    for _ in range(2):
+        told = await dynamics.write([merge, plain])
+        assert [one.record_id for one in told if isinstance(one, Written)] == [loser, other]
+    lost, kept = environment.row("account", loser), environment.row("account", winner)
+    assert (lost["statecode"], lost["merged"], lost["masterid"], lost["name"]) == (1, True, winner, "l")
+    assert (kept["statecode"], kept["name"]) == (0, "w")
+    assert environment.row("contact", child)["parentcustomerid"] == winner
+    environment.delete("account", loser)
+    assert isinstance((await dynamics.write([merge]))[0], Written)
+    (told,) = await dynamics.write([Write("account", "k", other, {}, into=loser)])  # which is gone
+    assert isinstance(told, PermanentError)
+
+
 # -- limits
 
 
