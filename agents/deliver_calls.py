@@ -171,8 +171,8 @@ def to_write(wish: DesiredWrite, target: SystemMapping, translation: Translation
     if wish.native_id is not None:
         fields |= columns(wish, target)
     write = Write(target.object, wish.canonical, wish.native_id, fields, wish.known_version)
-    more = {"delete": wish.action == "delete", "correlation": wish.correlation, "into": wish.into}
-    return replace(write, **more), refused
+    delete = wish.action == "delete"
+    return replace(write, delete=delete, correlation=wish.correlation, into=wish.into), refused
 
 
 def columns(wish: DesiredWrite, target: SystemMapping) -> dict[str, Value]:

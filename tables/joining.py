@@ -161,11 +161,11 @@ def _end(golden: Golden, item: Absorb, mapping: EntityMapping, system: str, nati
     the first one takes its place."""
     policy = mapping.systems[system].on_merge
     version = golden.living[system][native].version or None
-    told = (system, item.loser, golden.entity, golden.revision, native, {})
+    end = DesiredWrite(system, item.loser, golden.entity, golden.revision, native, {}, version, item.correlation)
     if policy == "deactivate":
-        return DesiredWrite(*told, version, item.correlation, "deactivate")
+        return replace(end, action="deactivate")
     if policy == "merge":
-        return DesiredWrite(*told, None, item.correlation, "merge", into=golden.primary(system))
+        return replace(end, action="merge", known_version=None, into=golden.primary(system))
     return None
 
 
