@@ -58,7 +58,9 @@ def stage(mappings: Mappings) -> Stage:
 
 def take(unit: Unit, item: Merged, rules: Rules) -> None:
     """Fold an item of a golden record, or do what an order says of all of an entity."""
-    if isinstance(item, Activate):
+    if isinstance(item, Linked):
+        merge(unit, item, rules)
+    elif isinstance(item, Activate):
         rules.activate(item)
     elif isinstance(item, Reevaluate):
         rules.reevaluate(item, _tell_in_bulk)

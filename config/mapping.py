@@ -258,18 +258,18 @@ class EntityMapping(Declared):
         return frozenset(rule.field for rule in self.quality if isinstance(rule, Exists))
 
     @cached_property
-    def led(self) -> dict[str, frozenset[str]]:
-        """Per system the fields on which it is asked first."""
+    def led(self) -> dict[str, dict[str, Choice]]:
+        """Per system the fields on which it is asked first, each with how it is chosen."""
         return {
-            system: frozenset(name for name, one in self.choices.items() if one.turns[0] == system)
+            system: {name: one for name, one in self.choices.items() if one.turns[0] == system}
             for system in self.systems
         }
 
     @cached_property
-    def heard(self) -> dict[str, frozenset[str]]:
-        """Per system the fields on which it is asked at all."""
+    def heard(self) -> dict[str, dict[str, Choice]]:
+        """Per system the fields on which it is asked at all, each with how it is chosen."""
         return {
-            system: frozenset(name for name, one in self.choices.items() if {system, None} & {*one.turns})
+            system: {name: one for name, one in self.choices.items() if {system, None} & {*one.turns}}
             for system in self.systems
         }
 

@@ -234,7 +234,7 @@ class Lane:
         """Bring RocksDB to what is committed."""
         for table, puts in parts.puts.items():
             self.stores[table].apply(puts.items(), offsets[self._names.changelog(table), self.partition])
-        self._does.remember(unit)
+        self._does.remember(unit, parts)
         self.last_progress = time.monotonic()
         self._at("applied")
 

@@ -187,7 +187,7 @@ def golden_view(golden: Golden) -> GoldenView:
 
 
 def _why(golden: Golden, name: str) -> ProvenanceView:
-    visible, register = golden.visible[name], golden.seen(name)
+    visible, register = golden.grounds[golden.visible[name]], golden.seen(name)
     return ProvenanceView(
         value=register.value if register else None,
         system=visible.system,

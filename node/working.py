@@ -24,13 +24,13 @@ from isthmus.tables.store import Store, StoreError
 from isthmus.tables.unit import Unit
 
 TICK = "tick"
-KEPT_DECODED = 4096
+KEPT = 4096
 
 log = structlog.get_logger()
 
 
 class Working:
-    """Of one lane: its stage over its stores, with the newest values kept decoded."""
+    """Of one lane: its stage over its stores, with the newest values kept at hand."""
 
     def __init__(self, lane: str, stage: Stage, names: Names, stores: Mapping[str, Store], frame_bytes: int) -> None:
         self._lane = lane
@@ -127,18 +127,20 @@ class Working:
 
     def forget(self) -> None:
         """What was decoded may have been changed by work that came to nothing."""
-        for known in self._known.values():
-            known.clear()
+        for table in self._stage.tables:
+            if not table.as_bytes:
+                self._known[table.name].clear()
 
-    def remember(self, unit: Unit) -> None:
-        """Keep the newest values decoded, so many a table; the unit is durable."""
-        for table, puts in unit.puts.items():
-            known = self._known[table]
-            for key, value in puts.items():
+    def remember(self, unit: Unit, parts: Encoded) -> None:
+        """Keep the newest values at hand, so many a table; the unit is durable."""
+        for table in self._stage.tables:
+            known, puts = self._known[table.name], unit.puts[table.name]
+            kept: Mapping[bytes, Any] = parts.puts.get(table.name, {}) if table.as_bytes else puts
+            for key in puts:
                 known.pop(key, None)
-                if value is not None:
+                if (value := kept[key]) is not None:
                     known[key] = value
-            for key in list(itertools.islice(known, max(0, len(known) - KEPT_DECODED))):
+            for key in list(itertools.islice(known, max(0, len(known) - KEPT))):
                 del known[key]
 
 

@@ -7,36 +7,34 @@ The times are the systems' own (a Salesforce commit, a Dynamics modifiedon); the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 
 from isthmus.codecs.linked import Decide, Linked
 from isthmus.codecs.reviews import STEWARD, Review, Side
 from isthmus.config.mapping import EntityMapping
 from isthmus.tables.golden import Golden
-from isthmus.tables.precedence import Register, same
+from isthmus.tables.hearing import Heard
+from isthmus.tables.precedence import same
+from isthmus.tables.registers import Once, Register
 
 
-def conflicts(
-    golden: Golden, change: Linked, touched: Iterable[str], knew: Mapping[str, Register], mapping: EntityMapping
-) -> tuple[Review, ...]:
-    """What a change that was folded has brought into conflict, or settled. `knew`: what its record said before."""
+def conflicts(golden: Golden, change: Linked, heard: Heard, mapping: EntityMapping) -> tuple[Review, ...]:
+    """What a change that was folded has brought into conflict, or settled."""
     if len(golden.registers) < 2 or not mapping.conflict_seconds or change.system == STEWARD:
         return ()
-    found = (_conflict(golden, change, name, knew.get(name), mapping) for name in touched)
+    found = (_conflict(golden, change, name, heard.before.get(name), mapping) for name in heard.touched)
     return tuple(review for review in found if review is not None)
 
 
-def _conflict(
-    golden: Golden, change: Linked, name: str, before: Register | None, mapping: EntityMapping
-) -> Review | None:
-    mine = golden.registers[change.system][change.native_id][name]
-    if mine.derived or name not in mapping.heard.get(change.system, ()):
+def _conflict(golden: Golden, change: Linked, name: str, before: Once | None, mapping: EntityMapping) -> Review | None:
+    mine = golden.registers[change.system][change.native_id].get(name)
+    if mine is None or mine.derived or name not in mapping.heard.get(change.system, ()):
         return None
     for system, native_id, theirs in _others(golden, change.system, name, mapping):
         if same(mine.value, theirs.value) or not _near(mine.when, theirs.when, mapping.conflict_seconds):
             continue
-        if before is not None and same(before.value, theirs.value):
+        if before is not None and same(before[1], theirs.value):
             continue  # who changed it had the other's value before them
         here = _side(golden, name, change.system, change.native_id, mine)
         sides = (here, _side(golden, name, system, native_id, theirs))
@@ -72,7 +70,7 @@ def _near(one: str, other: str, seconds: float) -> bool:
 
 
 def _side(golden: Golden, name: str, system: str, native_id: str, register: Register) -> Side:
-    visible = golden.visible.get(name)
+    visible = golden.why(name)
     counts = visible is not None and (visible.system, visible.native_id) == (system, native_id)
     return Side(system, native_id, register.value, register.when, register.change_id, counts)
 

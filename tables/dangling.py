@@ -13,7 +13,8 @@ from isthmus.config.mapping import EntityMapping
 from isthmus.tables.golden import Golden
 from isthmus.tables.intents import on_its_way
 from isthmus.tables.pointers import Pointer
-from isthmus.tables.precedence import Register, choose
+from isthmus.tables.precedence import choose
+from isthmus.tables.registers import Held, Register, held_of
 
 
 def point(golden: Golden, change: Linked, mapping: EntityMapping) -> None:
@@ -27,7 +28,7 @@ def point(golden: Golden, change: Linked, mapping: EntityMapping) -> None:
 def _point(golden: Golden, change: Linked, field: str, target: str | None) -> None:
     place = change.system, change.native_id, field
     held = next((one for one in golden.pointing if one.place == place), None)
-    said = golden.registers.get(change.system, {}).get(change.native_id, {}).get(field)
+    said = golden.says(change.system, change.native_id, field)
     order = change.version, change.change_id
     if (held is not None and order <= held.order) or (target is not None and _known(said, change)):
         return
@@ -65,7 +66,7 @@ def dangling(golden: Golden, mapping: EntityMapping, field: str) -> Pointer | No
     for one in loose.values():
         of = registers.setdefault(one.system, {})
         said = Register(one.target, one.version, one.when, one.change_id, False)
-        of[one.native_id] = {**of.get(one.native_id, {}), field: said}
+        of[one.native_id] = held_of({**dict(of.get(one.native_id, Held()).items()), field: said})
     chosen = choose(mapping.choices[field], registers)
     return next((loose[s, n, name] for name, s, n, _ in chosen if (s, n, name) in loose), None)
 

@@ -43,7 +43,14 @@ class Turn(NamedTuple):
 
 def hear(golden: Golden, change: Linked) -> bool:
     """Take in what a change says of its record's life; was it a change of life?"""
-    system, native, version, made = change.system, change.native_id, change.version, _made(golden, change)
+    system, native, version = change.system, change.native_id, change.version
+    natives = golden.living.get(system)
+    known = natives.get(native) if natives else None
+    if known is not None and known.alive and change.operation in ("update", "create"):
+        if natives and version > known.version:
+            natives[native] = Liveness(True, version, known.died, known.undone, known.made)
+        return False
+    made = _made(golden, change)
     if change.operation == "delete":
         died = Mark(version, change.changed_at, by_us(golden, change))
         return golden.live(system, native, False, version, died=died, made=made)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
 from isthmus.codecs.events import CanonicalEvent, Changed, Source
 from isthmus.codecs.linked import Linked, Report
 from isthmus.codecs.reviews import Review
@@ -28,8 +30,7 @@ class Asides:
     repaired: Mapping[str, int]
 
 
-@dataclass(slots=True)
-class Folded:
+class Folded(msgspec.Struct, gc=False):
     """What one item did: the new state, its outcome in the ledger (None for a report), and what to tell the world.
     `echoes`: how often each layer of tables/echoes.py knew a value."""
 

@@ -5,7 +5,7 @@ Promises: it survives its JSON; the rules that change it are in tables/fold.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import msgspec
@@ -15,7 +15,7 @@ from isthmus.codecs.limits import Use
 from isthmus.codecs.linked import Action
 from isthmus.tables.intents import Intents
 from isthmus.tables.pointers import Pointer
-from isthmus.tables.precedence import Register
+from isthmus.tables.registers import Held, Register
 from isthmus.tables.rejection import Rejection
 from isthmus.tables.unit import Table
 
@@ -81,7 +81,8 @@ class DesiredWrite(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 class Golden(msgspec.Struct, omit_defaults=True):
     """One canonical record. `registers` and `living` are by system, then native id; `intents` by system, then field;
-    `endings` by system, then native id ("": one that is to be made anew).
+    `endings` by system, then native id ("": one that is to be made anew). `visible`: by field, which of `grounds` is why
+    its value counts.
 
     `redirect`: it turned out to be that golden record, and holds nothing itself. `merged`: the golden records that turned
     out to be this one. `awaits`: systems that are told nothing as long as wishes of these golden records may be under
@@ -93,9 +94,10 @@ class Golden(msgspec.Struct, omit_defaults=True):
     canonical: str
     entity: str
     revision: int = 0
-    registers: dict[str, dict[str, dict[str, Register]]] = {}
+    registers: dict[str, dict[str, Held]] = {}
     living: dict[str, dict[str, Liveness]] = {}
-    visible: dict[str, Visible] = {}
+    visible: dict[str, int] = {}
+    grounds: list[Visible] = []
     intents: dict[str, Intents] = {}
     endings: dict[str, dict[str, Ending]] = {}
     pinned: dict[str, Value] = {}
@@ -113,37 +115,87 @@ class Golden(msgspec.Struct, omit_defaults=True):
         """Does it break a rule, so that nothing is told of it?"""
         return self.rejection is not None and bool(self.rejection.broken)
 
+    def held(self, system: str, native_id: str) -> Held:
+        """The registers of a record, to be changed in place."""
+        natives = self.registers.setdefault(system, {})
+        held = natives.get(native_id)
+        if held is None:
+            held = natives[native_id] = Held()
+        return held
+
+    def says(self, system: str, native_id: str, name: str) -> Register | None:
+        """A record's register of a field; None where it has said nothing of it."""
+        held = self.registers.get(system, {}).get(native_id)
+        return None if held is None else held.get(name)
+
+    def why(self, name: str) -> Visible | None:
+        """Why a field's golden value is what it is; None where nobody has said anything of it."""
+        at = self.visible.get(name)
+        return None if at is None else self.grounds[at]
+
+    def whys(self) -> Iterator[tuple[str, Visible]]:
+        """Every golden field, and why its value is what it is."""
+        return ((name, self.grounds[at]) for name, at in self.visible.items())
+
     def seen(self, name: str) -> Register | None:
         """The register that a field's golden value is taken from; None where nobody has said anything of it."""
-        visible = self.visible.get(name)
-        if visible is None:
+        why = self.why(name)
+        if why is None:
             return None
-        return self.registers[visible.system][visible.native_id][name] if visible.own is None else visible.own
+        return self.registers[why.system][why.native_id].get(name) if why.own is None else why.own
+
+    def value(self, name: str) -> Value:
+        """A field's golden value."""
+        why = self.why(name)
+        if why is None:
+            return None
+        if why.own is not None:
+            return why.own.value
+        said = self.registers[why.system][why.native_id].find(name)
+        return None if said is None else said.values[name]
 
     def values(self) -> dict[str, Value]:
         """The golden values."""
-        return {name: register.value for name in self.visible if (register := self.seen(name)) is not None}
+        return {name: self.value(name) for name in self.visible}
+
+    def here(self, system: str, native_id: str) -> dict[int, str]:
+        """Of the grounds, those that name what this record itself says, each with its rule."""
+        here: dict[int, str] = {}
+        for at, why in enumerate(self.grounds):
+            if why.native_id == native_id and why.system == system and why.own is None:
+                here[at] = why.rule
+        return here
+
+    def is_all(self, system: str, native_id: str) -> bool:
+        """Is every golden value what this record itself says?"""
+        return len(self.here(system, native_id)) == len(self.grounds)
 
     def show(self, name: str, system: str, native_id: str, rule: str, own: Register | None) -> None:
         """A field's golden value is taken from this record; `own` where the record says nothing of the field."""
-        visible = self.visible.get(name)
-        if (
-            visible is None
-            or visible.native_id != native_id
-            or visible.own is not own
-            or visible.system != system
-            or visible.rule != rule
-        ):
-            self.visible[name] = Visible(system, native_id, rule, own)
+        why = Visible(system, native_id, rule, own)
+        before = self.visible.get(name)
+        if before is not None and self.grounds[before] == why:
+            return
+        if why not in self.grounds:
+            self.grounds.append(why)
+        self.visible[name] = self.grounds.index(why)
+        self._drop(before)
+
+    def hide(self, name: str) -> None:
+        """A field has no golden value any more."""
+        self._drop(self.visible.pop(name))
+
+    def _drop(self, at: int | None) -> None:
+        """Forget a ground that no field has any more."""
+        if at is not None and at not in self.visible.values():
+            del self.grounds[at]
+            self.visible.update({name: one - 1 for name, one in self.visible.items() if one > at})
 
     def keep_seen(self, name: str, system: str, native_id: str, known: Register | None) -> None:
         """That record's register of a field is about to become another, and is no opinion any more."""
-        visible = self.visible.get(name)
-        here = (
-            visible is not None and visible.own is None and (visible.system, visible.native_id) == (system, native_id)
-        )
-        if visible is not None and here:
-            self.visible[name] = Visible(system, native_id, visible.rule, known)
+        why = self.why(name)
+        if why is not None and why.own is None and (why.system, why.native_id) == (system, native_id):
+            self.show(name, system, native_id, why.rule, known)
 
     @property
     def links(self) -> dict[str, dict[str, bool]]:
@@ -199,4 +251,4 @@ def later(one: Mark | None, other: Mark | None) -> Mark | None:
     return other if other.version > one.version else one
 
 
-GOLDEN: Table[Golden] = Table("golden", Golden)
+GOLDEN: Table[Golden] = Table("golden", Golden, as_bytes=True)

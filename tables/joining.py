@@ -25,8 +25,9 @@ from isthmus.tables.deletes import NEW, living
 from isthmus.tables.folded import Folded, canonical_event
 from isthmus.tables.golden import GOLDEN, DesiredWrite, Ending, Golden, Liveness, Visible, later
 from isthmus.tables.intents import KEPT, ON_ITS_WAY, REVISION, STATE, VALUE, Intents, refuse
-from isthmus.tables.precedence import Register, choose, rank, same
+from isthmus.tables.precedence import choose, rank, same
 from isthmus.tables.quality import inherited, judged_anew
+from isthmus.tables.registers import Held, Register, held_of
 from isthmus.tables.wishes import told, wishes
 
 
@@ -140,11 +141,12 @@ def absorb(golden: Golden, item: Absorb, mapping: EntityMapping) -> Folded:
 def _silence(golden: Golden, system: str, native: str) -> None:
     """A record that was merged into another where it lives: people decided there which of its values go on."""
     dangling.parted(golden, system, native)
-    held = golden.registers.get(system, {}).get(native, {})
-    held.update({name: replace(register, derived=True) for name, register in held.items()})
-    of_it = [n for n, one in golden.visible.items() if (one.system, one.native_id) == (system, native)]
+    natives = golden.registers.get(system, {})
+    if native in natives:
+        natives[native] = held_of({n: replace(one, derived=True) for n, one in natives[native].items()})
+    of_it = [n for n, why in golden.whys() if (why.system, why.native_id) == (system, native)]
     for name in of_it:
-        del golden.visible[name]
+        golden.hide(name)
 
 
 def _doubles(golden: Golden, other: Golden, item: Absorb, mapping: EntityMapping) -> Iterator[tuple[str, str]]:
@@ -236,8 +238,8 @@ def _join(golden: Golden, other: Golden) -> None:
             held[native] = _lived(held[native], known) if native in held else known
     for system, said in other.registers.items():
         of = golden.registers.setdefault(system, {})
-        for native, fields in said.items():
-            of[native] = _newer(of.get(native, {}), fields)
+        for native, theirs in said.items():
+            of[native] = _newer(of[native], theirs) if native in of else theirs
     for system, intents in other.intents.items():
         golden.intents[system] = _older_first(intents, golden.intents.get(system, {}))
     for system, endings in other.endings.items():
@@ -254,13 +256,13 @@ def _lived(one: Liveness, two: Liveness) -> Liveness:
     return replace(newest, died=died, undone=undone, made=one.made or two.made)
 
 
-def _newer(one: Mapping[str, Register], two: Mapping[str, Register]) -> dict[str, Register]:
+def _newer(one: Held, two: Held) -> Held:
     """Per field the newest version of what one record said."""
-    newest = dict(one)
+    newest = dict(one.items())
     for name, register in two.items():
         known = newest.get(name)
         newest[name] = register if known is None else max(known, register, key=_age)
-    return newest
+    return held_of(newest)
 
 
 def _age(register: Register) -> tuple[str, str, bool]:
@@ -287,30 +289,30 @@ def seen_of(*goldens: Golden) -> Seen:
     """What each field's value was, of these golden records: the newest."""
     newest: Seen = {}
     for golden in goldens:
-        for name, visible in golden.visible.items():
+        for name, visible in golden.whys():
             register = golden.seen(name)
-            if register is not None and (name not in newest or _later((visible, register), newest[name], name)):
+            if register is not None and (name not in newest or _later((visible, register), newest[name])):
                 newest[name] = (visible, register)
     return newest
 
 
-def _later(one: tuple[Visible, Register], two: tuple[Visible, Register], name: str) -> bool:
-    ranks = [rank((name, visible.system, visible.native_id, register)) for visible, register in (one, two)]
+def _later(one: tuple[Visible, Register], two: tuple[Visible, Register]) -> bool:
+    ranks = [rank((visible.system, visible.native_id, register)) for visible, register in (one, two)]
     return ranks[0] > ranks[1]
 
 
 def choose_all(golden: Golden, mapping: EntityMapping, seen: Seen) -> None:
     """Every field from all registers; where nobody has an opinion any more, what was seen last stays."""
-    golden.visible = {}
+    golden.visible, golden.grounds = {}, []
     for choice in dict.fromkeys(mapping.choices.values()):
         chosen = choose(choice, golden.registers)
         for name, system, native_id, register in chosen:
-            own = None if name in golden.registers[system][native_id] else register
+            own = None if golden.registers[system][native_id].find(name) else register
             golden.show(name, system, native_id, choice.rule, own)
         for name in () if chosen else choice.fields:
             if name in seen:
                 visible, register = seen[name]
-                of = golden.registers.get(visible.system, {}).get(visible.native_id, {})
+                of = golden.registers.get(visible.system, {}).get(visible.native_id, Held())
                 golden.show(
                     name,
                     visible.system,
@@ -323,7 +325,7 @@ def choose_all(golden: Golden, mapping: EntityMapping, seen: Seen) -> None:
 def differences(golden: Golden, before: Mapping[str, Value]) -> dict[str, Changed]:
     """The fields whose value is another than it was before."""
     changed: dict[str, Changed] = {}
-    for name, visible in golden.visible.items():
+    for name, visible in golden.whys():
         register, previous = golden.seen(name), before.get(name)
         if register is not None and not same(previous, register.value):
             source = Source(visible.system, visible.native_id, register.when, register.change_id)

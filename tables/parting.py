@@ -20,6 +20,7 @@ from isthmus.tables.folded import Folded, canonical_event
 from isthmus.tables.golden import Golden
 from isthmus.tables.joining import cause_of, choose_all, differences, seen_of
 from isthmus.tables.quality import judged_anew
+from isthmus.tables.registers import Held, held_of
 from isthmus.tables.wishes import told, wishes
 
 
@@ -39,7 +40,7 @@ def part(golden: Golden, order: Part, mapping: EntityMapping) -> Parted | None:
     before, seen, lived = golden.values(), seen_of(golden), living(golden, mapping)
     gone = _own(golden, order)
     golden.intents.pop(system, None)  # what was told it is not told whoever comes after it
-    golden.visible = {}
+    golden.visible, golden.grounds = {}, []
     choose_all(golden, mapping, seen)
     changed, asides = judged_anew(golden, cause_of(order), mapping, differences(golden, before), lived)
     lacking = wishes(golden, mapping, mapping.systems, order.correlation)
@@ -53,12 +54,12 @@ def part(golden: Golden, order: Part, mapping: EntityMapping) -> Parted | None:
 def _own(golden: Golden, order: Part) -> Golden:
     """The record as a golden record of its own."""
     system, native = order.system, order.native_id
-    said = golden.registers.get(system, {}).pop(native, {})
+    said = golden.registers.get(system, {}).pop(native, Held())
     life = golden.living[system].pop(native)
     for held in (golden.registers, golden.living):
         if not held.get(system):
             held.pop(system, None)
     golden.endings.get(system, {}).pop(native, None)
-    told = {name: replace(register, derived=False) for name, register in said.items()}
+    told = held_of({name: replace(register, derived=False) for name, register in said.items()})
     points = parted(golden, system, native)
     return Golden(order.into, golden.entity, 0, {system: {native: told}}, {system: {native: life}}, pointing=points)

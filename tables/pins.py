@@ -11,7 +11,7 @@ from isthmus.codecs.change import Operation, Value
 from isthmus.codecs.linked import Decide, Linked
 from isthmus.codecs.reviews import PINS, STEWARD
 from isthmus.tables.golden import Golden
-from isthmus.tables.precedence import Register
+from isthmus.tables.registers import Register
 
 
 def as_change(golden: Golden, order: Decide) -> Linked:
@@ -40,7 +40,7 @@ def as_change(golden: Golden, order: Decide) -> Linked:
 
 def _value(golden: Golden, order: Decide) -> Value:
     """What the pin says from now on; taken back, what it leaves where no system has an opinion."""
-    now = golden.values().get(order.field)
+    now = golden.value(order.field)
     if order.action == "pin":
         golden.pinned.setdefault(order.field, now)
         return order.value
@@ -50,7 +50,7 @@ def _value(golden: Golden, order: Decide) -> Value:
 
 def replaced(golden: Golden, name: str, known: Register | None) -> None:
     """Our write takes the place of an opinion beneath a pin: what was said after the pin is what an undo gives back."""
-    pin = golden.registers.get(STEWARD, {}).get(PINS, {}).get(name)
+    pin = _known(golden, name)
     if pin is None or known is None or known.derived or name not in golden.pinned:
         return
     if known.when.removesuffix("Z") > pin.when.removesuffix("Z"):
@@ -58,18 +58,18 @@ def replaced(golden: Golden, name: str, known: Register | None) -> None:
 
 
 def _is_news(golden: Golden, order: Decide) -> bool:
-    known = _known(golden, order)
+    known = _known(golden, order.field)
     return known is None or known.version < _version(order)
 
 
-def _known(golden: Golden, order: Decide) -> Register | None:
-    """What was decided last about the field."""
-    return golden.registers.get(STEWARD, {}).get(PINS, {}).get(order.field)
+def _known(golden: Golden, name: str) -> Register | None:
+    """What was decided last about a field."""
+    return golden.says(STEWARD, PINS, name)
 
 
 def _reason(golden: Golden, order: Decide) -> None:
     """Keep why it was decided, in place of why that was decided before."""
-    if known := _known(golden, order):
+    if known := _known(golden, order.field):
         golden.reasons.pop(known.change_id, None)
     if order.why:
         golden.reasons[_change_id(order)] = order.why

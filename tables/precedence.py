@@ -9,27 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 
-import msgspec
-
 from isthmus.codecs.change import Value
 from isthmus.codecs.reviews import PINS, STEWARD
 from isthmus.config.mapping import Choice
-
-
-class Register(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """What one record of one system says of one field. `derived`: it says so because we wrote it."""
-
-    value: Value
-    version: str
-    when: str
-    change_id: str
-    derived: bool
-
+from isthmus.tables.registers import Held, Register, Said
 
 # A field, and the register that counts for it, with its system and native id.
 Chosen = tuple[str, str, str, Register]
-Registers = Mapping[str, Mapping[str, Mapping[str, Register]]]
-NOTHING: Mapping[str, Mapping[str, Register]] = {}
+Registers = Mapping[str, Mapping[str, Held]]
+NOTHING: Mapping[str, Held] = {}
+# What a record said with one change, with its system and native id.
+Opinion = tuple[str, str, Said | Register]
 
 
 def same(one: Value, other: Value) -> bool:
@@ -39,6 +29,15 @@ def same(one: Value, other: Value) -> bool:
     if one is None or one == "" or other is None or other == "":
         return one in (None, "") and other in (None, "")
     return isinstance(one, str) != isinstance(other, str) and _number(one) == _number(other) is not None
+
+
+def differ(one: Value, other: Value) -> bool:
+    """The same asked the other way round, for where most values differ."""
+    if one == other:
+        return False
+    if one and other and type(one) is type(other):
+        return True
+    return not same(one, other)
 
 
 def _number(value: Value) -> Decimal | None:
@@ -55,7 +54,7 @@ def choose(choice: Choice, registers: Registers) -> Sequence[Chosen]:
     return chosen if pins is None else _pinned(choice, chosen, pins)
 
 
-def _pinned(choice: Choice, chosen: Sequence[Chosen], pins: Mapping[str, Register]) -> Sequence[Chosen]:
+def _pinned(choice: Choice, chosen: Sequence[Chosen], pins: Held) -> Sequence[Chosen]:
     """A pin holds its field alone; the others of a group still move together."""
     found = {one[0]: one for one in chosen}
     for name in choice.fields:
@@ -68,31 +67,30 @@ def _pinned(choice: Choice, chosen: Sequence[Chosen], pins: Mapping[str, Registe
 def _asked(choice: Choice, registers: Registers) -> Sequence[Chosen]:
     """What the systems say."""
     for wanted in choice.turns:
-        best: Chosen | None = None
+        best: Opinion | None = None
         for system in registers if wanted is None else (wanted,):
             for native_id, held in registers.get(system, NOTHING).items():
                 if native_id == PINS:
                     continue
-                for name in choice.fields:
-                    register = held.get(name)
-                    if register is not None and not register.derived:
-                        opinion = (name, system, native_id, register)
+                for said in held.said:
+                    if not said.derived and not said.values.keys().isdisjoint(choice.fields):
+                        opinion = (system, native_id, said)
                         best = opinion if best is None or rank(opinion) > rank(best) else best
         if best is not None:
-            return _together(choice, best, registers) if choice.group else (best,)
+            return _together(choice, best, registers)
     return ()
 
 
-def _together(choice: Choice, best: Chosen, registers: Registers) -> Sequence[Chosen]:
-    """All fields of a group, from the record that has the newest opinion of any."""
-    _, system, native_id, chosen = best
+def _together(choice: Choice, best: Opinion, registers: Registers) -> Sequence[Chosen]:
+    """All fields of a choice, from the record that has the newest opinion of any."""
+    system, native_id, said = best
     held = registers[system][native_id]
-    empty = Register(None, chosen.version, chosen.when, chosen.change_id, False)
-    return [(name, system, native_id, held.get(name, empty)) for name in choice.fields]
+    empty = Register(None, said.version, said.when, said.change_id, False)
+    return [(name, system, native_id, held.get(name) or empty) for name in choice.fields]
 
 
-def rank(opinion: Chosen) -> tuple[str, str, str, str, str]:
+def rank(opinion: Opinion) -> tuple[str, str, str, str, str]:
     """How new an opinion is; of those made at the same time the same one sorts last everywhere."""
-    _, system, native_id, register = opinion
+    system, native_id, said = opinion
     # Without the Z, since a fraction of a second sorts before it.
-    return (register.when.removesuffix("Z"), system, register.version, native_id, register.change_id)
+    return (said.when.removesuffix("Z"), system, said.version, native_id, said.change_id)

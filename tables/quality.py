@@ -115,8 +115,8 @@ def breaks(golden: Golden, mapping: EntityMapping, names: AbstractSet[str] | Non
 
 
 def _value(golden: Golden, name: str) -> Value:
-    seen = golden.seen(name)
-    return None if seen is None or seen.value == "" else seen.value
+    value = golden.value(name)
+    return None if value == "" else value
 
 
 def _counts(golden: Golden, rule: QualityRule) -> bool:
@@ -238,7 +238,7 @@ def _untold(golden: Golden, held: Rejection, cause: Linked) -> dict[str, Changed
     """Every field whose value is another than what was told last."""
     changed: dict[str, Changed] = {}
     for name, previous in held.told.items():
-        visible, register = golden.visible.get(name), golden.seen(name)
+        visible, register = golden.why(name), golden.seen(name)
         value = None if register is None else register.value
         if same(value, previous):
             continue

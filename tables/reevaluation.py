@@ -9,8 +9,8 @@ from __future__ import annotations
 from isthmus.codecs.events import Changed
 from isthmus.codecs.linked import Linked
 from isthmus.config.mapping import EntityMapping
+from isthmus.tables.choosing import choose_anew
 from isthmus.tables.deletes import living, turned
-from isthmus.tables.fold import choose_anew
 from isthmus.tables.folded import Folded, changed_event
 from isthmus.tables.golden import Golden
 from isthmus.tables.quality import judge
@@ -46,7 +46,7 @@ def _cause(golden: Golden, version: str, at: str) -> Linked:
 
 def _forgotten(golden: Golden, mapping: EntityMapping) -> dict[str, Changed]:
     """Fields that the mapping does not have count no more."""
-    gone = {name: golden.seen(name) for name in golden.visible if name not in mapping.fields}
+    gone = {name: golden.value(name) for name in golden.visible if name not in mapping.fields}
     for name in gone:
-        del golden.visible[name]
-    return {name: Changed(None, held.value, GONE) for name, held in gone.items() if held and held.value is not None}
+        golden.hide(name)
+    return {name: Changed(None, value, GONE) for name, value in gone.items() if value is not None}

@@ -83,7 +83,7 @@ def rename(golden: Golden, item: Resolved) -> None:
     for told in golden.intents.get(item.system, {}).get(item.field, []):
         if told[VALUE] == item.was:
             told[VALUE] = item.value
-    held = golden.registers.get(item.system, {}).get(item.native_id, {})
-    known = held.get(item.field)
-    if known is not None and known.version == item.version and known.derived and known.value == item.was:
-        held[item.field] = replace(known, value=item.value, change_id=item.change_id)
+    held = golden.registers.get(item.system, {}).get(item.native_id)
+    known = held.get(item.field) if held else None
+    if held and known is not None and known.version == item.version and known.derived and known.value == item.was:
+        held.set(item.field, replace(known, value=item.value, change_id=item.change_id))

@@ -14,7 +14,8 @@ from isthmus.tables.folded import Folded, reported_event
 from isthmus.tables.golden import Golden
 from isthmus.tables.intents import confirm, forget, refuse, replace_before
 from isthmus.tables.pins import replaced
-from isthmus.tables.precedence import Register, same
+from isthmus.tables.precedence import same
+from isthmus.tables.registers import Register
 from isthmus.tables.wishes import signed, told, wishes
 
 
@@ -71,7 +72,7 @@ def tell_again(golden: Golden, order: Tell, mapping: EntityMapping) -> Folded:
 
 def _confirm(golden: Golden, report: Report, name: str, value: Value) -> None:
     """The system had this value at that version; where a newer one of its own is known, ours was overwritten."""
-    held = golden.registers.setdefault(report.system, {}).setdefault(report.native_id, {})
+    held = golden.held(report.system, report.native_id)
     known = held.get(name)
     overwritten = known is not None and report.version is not None and known.version > report.version
     intents = golden.intents[report.system]
@@ -81,4 +82,4 @@ def _confirm(golden: Golden, report: Report, name: str, value: Value) -> None:
     if report.version is not None and not overwritten:
         golden.keep_seen(name, report.system, report.native_id, known)
         replaced(golden, name, known)
-        held[name] = Register(value, report.version, known.when if known else "", "", True)
+        held.set(name, Register(value, report.version, known.when if known else "", "", True))

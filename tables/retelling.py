@@ -16,9 +16,10 @@ from isthmus.config.errors import TransformError
 from isthmus.config.mapping import EntityMapping
 from isthmus.tables.golden import Golden
 from isthmus.tables.pins import rule_of
-from isthmus.tables.precedence import Register, choose, same
+from isthmus.tables.precedence import choose, same
+from isthmus.tables.registers import Held, Register, held_of
 
-Held = dict[str, dict[str, dict[str, Register]]]
+Registers = dict[str, dict[str, Held]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def retell(
     return retold
 
 
-def _listened_to(golden: Golden, mapping: EntityMapping) -> Held:
+def _listened_to(golden: Golden, mapping: EntityMapping) -> Registers:
     """Copies of the registers, but for fields on which a system is no longer listened to."""
     inward = {
         system: {name for name, column in one.declared.items() if column.inward}
@@ -66,25 +67,25 @@ def _listened_to(golden: Golden, mapping: EntityMapping) -> Held:
     }
     return {
         system: {
-            native: {name: one for name, one in held.items() if native == PINS or name in inward.get(system, ())}
+            native: held_of({n: one for n, one in held.items() if native == PINS or n in inward.get(system, ())})
             for native, held in natives.items()
         }
         for system, natives in golden.registers.items()
     }
 
 
-def _take(held: dict[str, Register], change: Change, values: Mapping[str, Value]) -> None:
+def _take(held: Held, change: Change, values: Mapping[str, Value]) -> None:
     """Set what a change told, where nothing newer was told; a value that is ours stays so."""
     version = change.version or ""
     for name, value in values.items():
         known = held.get(name)
         if known is None or version > known.version:
-            held[name] = Register(value, version, change.changed_at or "", change.change_id, False)
+            held.set(name, Register(value, version, change.changed_at or "", change.change_id, False))
         elif version == known.version:
-            held[name] = Register(value, version, known.when, known.change_id, known.derived)
+            held.set(name, Register(value, version, known.when, known.change_id, known.derived))
 
 
-def _differences(golden: Golden, held: Held, mapping: EntityMapping) -> Iterable[Difference]:
+def _differences(golden: Golden, held: Registers, mapping: EntityMapping) -> Iterable[Difference]:
     before = golden.values()
     after: dict[str, tuple[Value, str]] = {}
     for choice in dict.fromkeys(mapping.choices.values()):

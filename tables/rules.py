@@ -85,7 +85,7 @@ class Rules:
         return (key for key in self._unit.keys(GOLDEN.name, b"", start) if not key.startswith(NOTES))
 
     def _again(self, golden: Golden, held: InForce, publish: Publish) -> None:
-        before = dict(golden.visible)
+        before = dict(golden.whys())
         folded = reevaluate(golden, self[golden.entity], held.version, held.at)
-        if folded.event is not None or folded.writes or folded.asides or folded.state.visible != before:
+        if folded.event is not None or folded.writes or folded.asides or dict(folded.state.whys()) != before:
             publish(self._unit, folded)

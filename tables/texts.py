@@ -22,10 +22,9 @@ UNLIKE = "#unlike"
 def whole(golden: Golden | None, change: Linked) -> Linked | None:
     """The change with whole texts; without those of which something newer is known. None where what is known is not what
     one of them differs from."""
-    held = {} if golden is None else golden.registers.get(change.system, {}).get(change.native_id, {})
     fields: dict[str, Value] = dict(change.fields)
     for name, difference in change.text_differences.items():
-        known = held.get(name)
+        known = None if golden is None else golden.says(change.system, change.native_id, name)
         if known is not None and change.version and change.version <= known.version:
             continue
         text = applied(known.value, difference) if known is not None and isinstance(known.value, str) else None

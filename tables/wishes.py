@@ -28,6 +28,8 @@ def wishes(
     ended = over(golden, mapping)
     found: list[DesiredWrite] = []
     for system in systems:
+        if not ended and _says_it_all(golden, system):
+            continue
         # What a system was told by another name may still be under way (tables/joining.py).
         one = None if system in golden.awaits else turn(golden, mapping, system, ended=ended)
         wish = None if one is None else _wish(golden, mapping, system, one, correlation)
@@ -38,6 +40,14 @@ def wishes(
     return [replace(wish, released=True) for wish in found] if released else found
 
 
+def _says_it_all(golden: Golden, system: str) -> bool:
+    """Was a system told nothing, since every value is what its record itself says?"""
+    if golden.intents.get(system) or system in golden.endings:
+        return False
+    native = golden.primary(system)
+    return native is not None and golden.is_all(system, native)
+
+
 def _wish(golden: Golden, mapping: EntityMapping, system: str, to: Turn, correlation: str) -> DesiredWrite | None:
     native = to.native
     intents: Intents = {} if native is None and to.must else golden.intents.setdefault(system, {})
@@ -46,7 +56,7 @@ def _wish(golden: Golden, mapping: EntityMapping, system: str, to: Turn, correla
         return None
     for parts in mapping.systems[system].joint:
         if not lacking.keys().isdisjoint(parts):
-            lacking |= {name: seen.value for name in parts if (seen := golden.seen(name)) is not None}
+            lacking |= {name: golden.value(name) for name in parts if name in golden.visible}
     version = golden.living[system][native].version if native is not None else None
     return DesiredWrite(
         system, golden.canonical, golden.entity, 0, native, lacking, version or None, correlation, to.action
@@ -69,17 +79,18 @@ def _lacking(
     golden: Golden, mapping: EntityMapping, system: str, native: str | None, intents: Intents
 ) -> dict[str, Value]:
     """What a write has to carry: where the system differs, and what earlier writes, which it replaces, still carry."""
-    known = golden.registers.get(system, {}).get(native or "", {})
+    known = golden.registers.get(system, {}).get(native or "")
+    here = golden.here(system, native or "")
     lacking: dict[str, Value] = {}
     names = mapping.systems[system].outward
-    for name, visible in golden.visible.items():
-        if visible.native_id == native and visible.system == system and visible.own is None and name not in intents:
-            continue  # it is the source of the value
-        register, seen = known.get(name), golden.seen(name)
-        if seen is None or (register is not None and register.value == seen.value and name not in intents):
+    for name, at in golden.visible.items():
+        if name not in names or (at in here and name not in intents):
+            continue  # it is not to be told, or it is the source of the value
+        said, value = known.find(name) if known else None, golden.value(name)
+        if said is not None and said.values[name] == value and name not in intents:
             continue
-        if name in names and (on_its_way(intents, name) or not same(register.value if register else None, seen.value)):
-            lacking[name] = seen.value
+        if on_its_way(intents, name) or not same(said.values[name] if said else None, value):
+            lacking[name] = value
     return lacking
 
 

@@ -81,7 +81,7 @@ async def test_what_lives_is_chosen_anew_and_the_systems_are_told() -> None:
     node.records.clear(), node.writes.clear()
     await node.obey(order(by({"name": {"owner": "dynamics"}})))
     golden = node.golden("c-1")
-    assert (golden.values()["name"], golden.visible["name"].rule) == ("Birch", "owner dynamics")
+    assert (golden.values()["name"], dict(golden.whys())["name"].rule) == ("Birch", "owner dynamics")
     assert node.records == ["isthmus.account.updated"]
     # Dynamics was told Alder, and nobody has said yet whether that came to pass.
     told = {write["system"]: write["fields"]["name"] for write in node.writes}
@@ -94,7 +94,7 @@ async def test_what_does_not_differ_is_not_told() -> None:
     node.records.clear(), node.writes.clear()
     await node.obey(order(by({"name": {"owner": "salesforce"}})))
     assert (node.records, node.writes) == ([], [])
-    assert node.golden("c-1").visible["name"].rule == "owner salesforce"
+    assert dict(node.golden("c-1").whys())["name"].rule == "owner salesforce"
 
 
 async def test_what_comes_after_it_is_decided_by_it() -> None:

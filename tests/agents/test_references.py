@@ -22,8 +22,8 @@ from isthmus.config.mapping import EntityMapping, Mappings, load_mappings
 from isthmus.systems.protocol import Reference, Write
 from isthmus.tables.golden import GOLDEN, DesiredWrite, Golden
 from isthmus.tables.identity import canonical_id
-from isthmus.tables.precedence import Register
 from isthmus.tables.references import REFERS
+from isthmus.tables.registers import Register
 from isthmus.tables.stage import Batch
 from isthmus.tables.xref import XREF
 
@@ -120,12 +120,15 @@ async def test_what_a_system_says_because_we_wrote_it_is_no_opinion_under_anothe
     await way.take("changes.salesforce", told("Account", A, 1, {"Name": "Alder"}))
     await way.take("changes.salesforce", told("Contact", CHILD, 1, {"AccountId": A}))
     golden = way.golden(CHILD)
-    register = golden.registers["salesforce"][CHILD]["account"]
-    golden.registers["salesforce"][CHILD]["account"] = Register(register.value, register.version, "", "", True)
+    held = golden.registers["salesforce"][CHILD]
+    register = held.get("account")
+    assert register is not None
+    held.set("account", Register(register.value, register.version, "", "", True))
     way.desks[2].tables["golden"].values[golden.canonical.encode()] = encode(golden)
     await way.take("links", Link("salesforce", A, "account", "winner"))
-    held = way.golden(CHILD).registers["salesforce"][CHILD]["account"]
-    assert (held.value, held.derived) == ("winner", True)
+    register = way.golden(CHILD).registers["salesforce"][CHILD].get("account")
+    assert register is not None
+    assert (register.value, register.derived) == ("winner", True)
 
 
 @pytest.mark.parametrize("rule", [False, True])

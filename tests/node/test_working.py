@@ -58,3 +58,29 @@ async def test_a_store_that_cannot_be_read_costs_no_element_but_ends_the_work(tm
     store.close()
     with pytest.raises(StoreError):
         await working.done(events, tick=False)
+
+
+BOOKS: Table[list[int]] = Table("books", list[int], as_bytes=True)
+
+
+def note(unit: Unit, batches: Sequence[Batch]) -> None:
+    """Notes numbers in its table; cannot do them where one is below zero."""
+    for number in (number for batch in batches for number in batch.elements):
+        held = unit.get(BOOKS, b"any") or []
+        held.append(number)
+        if number < 0:
+            raise ValueError(number)
+        unit.put(BOOKS, b"any", held)
+
+
+async def test_what_is_kept_as_bytes_is_not_changed_by_work_that_came_to_nothing(tmp_path: Path) -> None:
+    stage = Stage("note", (Input("numbers", Elements(int)),), (BOOKS,), note, bury)
+    store = Store(tmp_path / "books", shared_cache(1 << 20))
+    working = Working("note-0", stage, Topics("", 1), {BOOKS.name: store}, 1000)
+    for offset, (told, noted) in enumerate([(b"[1]", b"[1]"), (b"[-1]", None), (b"[2]", b"[1,2]")]):
+        message = SimpleNamespace(topic="numbers", partition=0, offset=0, value=told, headers=[])
+        unit, parts = await working.done([SimpleNamespace(message=message)], tick=False)
+        assert parts.puts.get(BOOKS.name, {}).get(b"any") == noted
+        store.apply(parts.puts.get(BOOKS.name, {}).items(), offset)
+        working.remember(unit, parts)
+    store.close()

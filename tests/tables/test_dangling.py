@@ -10,7 +10,7 @@ from isthmus.codecs.linked import Linked, Resolved
 from isthmus.config.mapping import EntityMapping, load_mappings
 from isthmus.tables.dangling import answer, dangling, point
 from isthmus.tables.golden import Golden
-from isthmus.tables.precedence import Register
+from isthmus.tables.registers import Register
 
 TOLD = load_mappings().entities["contact"].model_dump(by_alias=True, exclude_unset=True)
 RULE = {"name": "account_is_known", "kind": "reference", "field": "account"}

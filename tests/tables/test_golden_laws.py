@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,8 @@ from isthmus.codecs.linked import Linked
 from isthmus.config.mapping import load_mappings
 from isthmus.tables.fold import fold
 from isthmus.tables.golden import GOLDEN, Golden
-from isthmus.tables.precedence import Register, choose
+from isthmus.tables.precedence import choose
+from isthmus.tables.registers import Held
 
 ACCOUNT = load_mappings().entities["account"]
 
@@ -67,7 +69,7 @@ PATCH = st.dictionaries(st.sampled_from(sorted(VALUES)), st.sampled_from(["v1", 
 CHANGES = st.lists(st.tuples(SYSTEMS, PATCH, st.integers(0, 59)), min_size=1, max_size=8)
 
 
-def registers(changes: list[Linked]) -> dict[str, dict[str, dict[str, Register]]]:
+def registers(changes: list[Linked]) -> dict[str, dict[str, Held]]:
     golden: Golden | None = None
     for one in changes:
         if golden is not None:
@@ -101,8 +103,25 @@ def test_what_is_shown_is_always_what_a_choice_among_all_would_be(
         golden = fold(golden, change(system, number, values, when, record), ACCOUNT).state
         for choice in ACCOUNT.choices.values():
             for name, of, native_id, register in choose(choice, golden.registers):
-                shown = golden.visible[name]
+                shown = golden.why(name)
+                assert shown is not None
                 assert (shown.system, shown.native_id, golden.seen(name)) == (of, native_id, register)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(SYSTEMS, PATCH, st.integers(0, 59), st.sampled_from([1, 1, 1, 2])), min_size=1, max_size=10))
+def test_a_change_taken_as_a_whole_comes_to_what_it_does_field_by_field(
+    wanted: list[tuple[str, dict[str, object], int, int]],
+) -> None:
+    whole: Golden | None = None
+    each: Golden | None = None
+    for number, (system, values, when, record) in enumerate(wanted):
+        one = change(system, number, values, when, record)
+        first = fold(whole, one, ACCOUNT)
+        with patch.object(Held, "is_older", lambda *_: False):
+            second = fold(each, one, ACCOUNT)
+        assert first == second
+        whole, each = first.state, second.state
 
 
 @given(CHANGES)

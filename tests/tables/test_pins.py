@@ -50,7 +50,7 @@ def test_a_pin_counts_before_every_system_and_outlives_newer_changes() -> None:
         said("salesforce", 1, name="Alder"), decided("pin", 2, "name", "Birch"), said("salesforce", 3, name="Cedar")
     )
     assert last.state.values()["name"] == "Birch"
-    assert last.state.visible["name"].rule == "pin by Ada"
+    assert dict(last.state.whys())["name"].rule == "pin by Ada"
 
 
 def test_a_pin_is_told_to_every_system_and_to_the_world() -> None:
@@ -87,7 +87,7 @@ def test_a_pin_that_is_taken_back_leaves_what_systems_say_by_then() -> None:
     for action in ("release", "undo"):
         last = folded(*pinned, decided(action, 4, "name"))  # type: ignore[arg-type]
         assert last.state.values()["name"] == "Cedar"
-        assert last.state.visible["name"].rule == "precedence salesforce > dynamics"
+        assert dict(last.state.whys())["name"].rule == "precedence salesforce > dynamics"
 
 
 def test_an_undo_gives_back_what_our_own_write_has_replaced() -> None:

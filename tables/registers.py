@@ -1,0 +1,116 @@
+"""Registers: what one record of one system says of each of its fields, and since which change.
+
+Promises: what a change said is kept together, so that its version, time and id stand there once however many fields it had;
+newest first, so the same registers are the same value in whatever order they came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from isthmus.codecs.change import Value
+
+
+class Register(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What one record of one system says of one field. `derived`: it says so because we wrote it."""
+
+    value: Value
+    version: str
+    when: str
+    change_id: str
+    derived: bool
+
+
+class Said(msgspec.Struct, gc=False, array_like=True):
+    """What a record said with one change: the fields of which it has said nothing newer since."""
+
+    version: str
+    when: str
+    change_id: str
+    derived: bool
+    values: dict[str, Value]
+
+    def register(self, name: str) -> Register:
+        """The register of one of its fields."""
+        return Register(self.values[name], self.version, self.when, self.change_id, self.derived)
+
+    @property
+    def order(self) -> tuple[str, str, str, bool]:
+        """By this they are sorted, and it is no other's."""
+        return (self.version, self.change_id, self.when, self.derived)
+
+
+# With what a field was said once, and its value.
+Once = tuple[Said, Value]
+
+
+class Held(msgspec.Struct, gc=False, array_like=True):
+    """All registers of one record, newest change first."""
+
+    said: list[Said] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.said)
+
+    def find(self, name: str) -> Said | None:
+        """With what a field's register was said; None where the record has said nothing of it."""
+        for said in self.said:
+            if name in said.values:
+                return said
+        return None
+
+    def get(self, name: str) -> Register | None:
+        """A field's register; None where the record has said nothing of it."""
+        said = self.find(name)
+        return None if said is None else said.register(name)
+
+    def items(self) -> Iterator[tuple[str, Register]]:
+        """Every field with its register."""
+        return ((name, said.register(name)) for said in self.said for name in said.values)
+
+    def known(self, names: Mapping[str, Value]) -> dict[str, Said]:
+        """With what each of these fields was said, where anything was."""
+        return {name: said for said in self.said for name in said.values.keys() & names.keys()}
+
+    def is_older(self, version: str) -> bool:
+        """Is everything that was said older than this version?"""
+        return not self.said or self.said[0].version < version
+
+    def set(self, name: str, register: Register) -> None:
+        """Set one field's register, whatever it was before."""
+        one = register
+        self.put(Said(one.version, one.when, one.change_id, one.derived, {name: one.value}))
+
+    def put(self, new: Said) -> None:
+        """Set all registers that were said together, whatever they were before."""
+        self.take_out(new.values)
+        at, order = 0, new.order
+        while at < len(self.said) and self.said[at].order > order:
+            at += 1
+        if at < len(self.said) and self.said[at].order == order:
+            self.said[at].values.update(new.values)
+        else:
+            self.said.insert(at, new)
+
+    def take_out(self, names: Mapping[str, Value]) -> dict[str, Once]:
+        """Take these fields away; what was said of them."""
+        taken: dict[str, Once] = {}
+        wanted, empty = names.keys(), False
+        for said in self.said:
+            values = said.values
+            for name in values.keys() & wanted:
+                taken[name] = said, values.pop(name)
+            empty |= not values
+        if empty:
+            self.said = [said for said in self.said if said.values]
+        return taken
+
+
+def held_of(registers: Mapping[str, Register]) -> Held:
+    """These registers, by field."""
+    held = Held()
+    for name, register in registers.items():
+        held.set(name, register)
+    return held

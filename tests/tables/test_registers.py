@@ -1,0 +1,61 @@
+"""The registers of one record, kept by the change that said them."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isthmus.tables.golden import Golden
+from isthmus.tables.registers import Held, Register, Said, held_of
+
+NAMES = st.sampled_from(["a", "b", "c", "d"])
+TOLD = st.tuples(NAMES, st.integers(0, 9), st.integers(1, 4), st.booleans())
+REGISTERS = st.lists(TOLD, max_size=12)
+
+
+def register(value: int, number: int, derived: bool) -> Register:
+    return Register(value, f"{number:03d}", f"2026-01-0{number}", f"change {number}", derived)
+
+
+@given(REGISTERS)
+def test_they_hold_what_a_plain_mapping_of_registers_would(wanted: list[tuple[str, int, int, bool]]) -> None:
+    held, plain = Held(), dict[str, Register]()
+    for name, value, number, derived in wanted:
+        plain[name] = register(value, number, derived)
+        held.set(name, plain[name])
+    assert dict(held.items()) == plain
+    assert {name: held.get(name) for name in "abcd" if held.find(name)} == plain
+
+
+@given(REGISTERS, st.randoms(use_true_random=False))
+def test_the_same_registers_are_the_same_value_in_whatever_order_they_came(
+    wanted: list[tuple[str, int, int, bool]], chance: random.Random
+) -> None:
+    registers = {name: register(*rest) for name, *rest in wanted}
+    shuffled = list(registers.items())
+    chance.shuffle(shuffled)
+    assert held_of(dict(shuffled)) == held_of(registers)
+    orders = [said.order for said in held_of(registers).said]
+    assert orders == sorted(set(orders), reverse=True)
+
+
+def test_what_nothing_is_left_of_is_forgotten() -> None:
+    held = held_of({"a": register(1, 1, False), "b": register(2, 1, False)})
+    held.put(Said("002", "2026-01-02", "change 2", False, {"a": 5, "b": 6}))
+    assert [said.change_id for said in held.said] == ["change 2"]
+
+
+def test_a_ground_that_no_field_has_any_more_is_forgotten() -> None:
+    golden = Golden("c", "account")
+    for name in ("a", "b"):
+        golden.show(name, "salesforce", "1", "last_writer", None)
+    golden.show("c", "dynamics", "2", "owner dynamics", None)
+    assert (golden.visible, len(golden.grounds)) == ({"a": 0, "b": 0, "c": 1}, 2)
+    golden.show("a", "dynamics", "2", "owner dynamics", None)
+    golden.show("b", "dynamics", "2", "owner dynamics", None)
+    assert (golden.visible, [why.system for why in golden.grounds]) == ({"a": 0, "b": 0, "c": 0}, ["dynamics"])
+    for name in "abc":
+        golden.hide(name)
+    assert (golden.visible, golden.grounds) == ({}, [])
