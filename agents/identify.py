@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from isthmus.agents.identities import TOPIC, hear, hold, merged
+from isthmus.agents.identities import TOPIC, ask, hear, hold, merged
 from isthmus.codecs.arrival import EXTERNAL, Link, Unlinked, native_key
 from isthmus.codecs.dead import called, dead_letter, described
 from isthmus.codecs.events import Source
@@ -56,6 +56,8 @@ def identify(unit: Unit, unlinked: Unlinked, mappings: Mappings) -> None:
     decided = link(find, mapping, linked.system, linked.native_id, linked.values(), unlinked.external_id)
     for key, value in decided.keys.items():
         unit.put(IDENTITY, key, value)
+    for key in decided.shared:
+        ask(unit, key, linked.changed_at)
     for loser in decided.losers:
         _yield(unit, loser, decided.canonical, linked)
     # Behind what is handed over: a loser's own changes go by it, so none overtakes what its echo is known by.

@@ -32,6 +32,7 @@ from isthmus.tables.identity import (
     link,
     root,
 )
+from isthmus.tables.sharing import question
 from isthmus.tables.unit import Record, Unit
 
 TOPIC = "identities"
@@ -49,6 +50,12 @@ def hear(unit: Unit, word: Word, mappings: Mappings, identify: Identify) -> None
             _decide(unit, word, mappings, identify)
 
 
+def ask(unit: Unit, key: bytes, at: str) -> None:
+    """Ask whether those that share a match key are the same."""
+    review = question(_finder(unit), key, at)
+    unit.send("reviews", review.id.encode(), review)
+
+
 def hold(unit: Unit, linked: Linked, held: Held) -> None:
     """A change of a record that is held back waits with it."""
     unit.count(linked.system, linked.entity, "parked")
@@ -59,8 +66,9 @@ def hold(unit: Unit, linked: Linked, held: Held) -> None:
 # -- before the first sync
 
 
-def _load(unit: Unit, word: Load, mappings: Mappings, evidence: Iterable[str] = ()) -> str:
-    """Link records that are one, and hand them to merge at once; the canonical id that they have."""
+def _load(unit: Unit, word: Load, mappings: Mappings, evidence: Iterable[str] = (), *, answered: bool = False) -> str:
+    """Link records that are one, and hand them to merge at once; the canonical id that they have. `answered`: a person
+    has just said who they are, who is not asked again."""
     find, said = _finder(unit), list(evidence)
     losers: list[str] = []
     for row, external in zip(word.rows, word.externals, strict=True):
@@ -68,6 +76,8 @@ def _load(unit: Unit, word: Load, mappings: Mappings, evidence: Iterable[str] = 
         decided = link(find, mapping, row.system, row.native_id, row.values(), external, said)
         for key, value in decided.keys.items():
             unit.put(IDENTITY, key, value)
+        for key in () if answered else decided.shared:
+            ask(unit, key, row.changed_at)
         said, losers = [decided.canonical], [*losers, *decided.losers]
     canonical, first = said[0], word.rows[0]
     for loser in dict.fromkeys(losers):
@@ -138,7 +148,7 @@ def _link(unit: Unit, word: Decision, mappings: Mappings, identify: Identify) ->
     held = [free for native in word.records if (free := _let_go(unit, native))]
     if held:
         load = Load(tuple(one.row for one in held), tuple(one.external for one in held))
-        _load(unit, load, mappings, known)
+        _load(unit, load, mappings, known, answered=True)
     elif len(set(known)) == 2:
         for key, value in joined(find, known[0], known[1:]).items():
             unit.put(IDENTITY, key, value)
@@ -151,7 +161,7 @@ def _apart(unit: Unit, word: Decision, mappings: Mappings, identify: Identify) -
     find, (one, other) = _finder(unit), word.records
     free = [held for native, its in ((one, other), (other, one)) if (held := _asked_less(unit, native, its))]
     for held in free:
-        _load(unit, Load((held.row,), (held.external,)), mappings)
+        _load(unit, Load((held.row,), (held.external,)), mappings, answered=True)
     known = _known(find, word)
     if len(set(known)) == 2:
         for key, value in kept_apart(find, known[0], known[1]).items():

@@ -3,8 +3,8 @@
 Promises: what a record says of itself counts for good: its canonical id (its external id), and each set of match fields
 that is present and equal to another system's record's. Two golden records that are named by the same become one, so the
 same changes end in the same links in whatever order they arrive. A match key that two records of one system share says
-nothing from then on: they are two customers until somebody says otherwise. The id of a record that is new follows from its
-native id alone, so that a replay names it the same.
+nothing from then on: they are two customers until somebody says otherwise, who is asked (tables/sharing.py). The id of a
+record that is new follows from its native id alone, so that a replay names it the same.
 """
 
 from __future__ import annotations
@@ -14,25 +14,29 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
+from msgspec.structs import replace
 
 from isthmus.codecs.arrival import native_key
 from isthmus.codecs.change import Value
 from isthmus.config.mapping import EntityMapping
 from isthmus.tables.unit import Table
 
+STANDING = 20
 NAMESPACE = uuid.UUID("6f1c1d1e-5a0c-5f0e-9b1e-1a57b0d0c0de")
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What leads by a key to a golden record: a native record's own key, with what it `said` of its match fields; a match
     key, under which one record of each of these `systems` stands (`contested`: two of one system share it, so it leads
-    nowhere any more); the id of a golden record that became another; or, under `apart_key`, the ids of those (`systems`)
-    with which a golden record is never to become one."""
+    nowhere any more), with the native keys of the `records` that say it, the first so many in their order; the id of a
+    golden record that became another; or, under `apart_key`, the ids of those (`systems`) with which a golden record is
+    never to become one."""
 
     canonical: str
     systems: tuple[str, ...] = ()
     said: Mapping[str, Value] = {}
     contested: bool = False
+    records: tuple[str, ...] = ()
 
 
 IDENTITY: Table[Claim] = Table("identity", Claim)
@@ -42,13 +46,15 @@ Find = Callable[[bytes], Claim | None]
 @dataclass(frozen=True, slots=True)
 class Linking:
     """The decision: who the record was until now (from there a change is forwarded) and who it is; what the keys that
-    lead to it hold from now on; which golden records yield to it; and is the record new?"""
+    lead to it hold from now on; which golden records yield to it; is the record new; and which match keys are `shared`
+    with golden records that somebody has to compare it with?"""
 
     at: str
     canonical: str
     keys: Mapping[bytes, Claim]
     losers: tuple[str, ...] = ()
     new: bool = True
+    shared: tuple[bytes, ...] = ()
 
 
 def canonical_id(system: str, native_id: str) -> str:
@@ -104,9 +110,11 @@ def link(
     named += [*([external_id] if external_id else ()), *evidence, *matched]
     at = named[0] if named else canonical_id(system, native_id)
     canonical, losers = _union(find, at, named[1:])
-    keys = {native: Claim(at, (), said), **_claimed(find, claims, system, canonical, losers)}
-    keys |= joined(find, canonical, losers)
-    return Linking(at, canonical, keys, losers, known is None)
+    ours = (canonical, *losers)
+    claimed = _claimed(find, claims, system, native.decode(), ours)
+    shared = tuple(key for key, one in claimed.items() if one.contested and _is_news(find, claims[key], ours))
+    keys = {native: Claim(at, (), said), **claimed, **joined(find, canonical, losers)}
+    return Linking(at, canonical, keys, losers, known is None, shared)
 
 
 def _said(known: Claim | None, mapping: EntityMapping, fields: Mapping[str, Value]) -> Mapping[str, Value]:
@@ -150,17 +158,29 @@ def kept_apart(find: Find, one: str, other: str) -> dict[bytes, Claim]:
 
 
 def _claimed(
-    find: Find, claims: Mapping[bytes, Claim | None], system: str, canonical: str, losers: Iterable[str]
+    find: Find, claims: Mapping[bytes, Claim | None], system: str, native: str, ours: tuple[str, ...]
 ) -> dict[bytes, Claim]:
-    """Match keys with this record among those they stand for."""
+    """Match keys with this record among those they stand for, where that is news."""
     claimed: dict[bytes, Claim] = {}
     for key, claim in claims.items():
-        known = claim or Claim(canonical)
-        mine = root(find, known.canonical) in (canonical, *losers)
+        known = claim or Claim(ours[0])
+        mine = root(find, known.canonical) in ours
+        records = known.records if native in known.records else tuple(sorted((*known.records, native))[:STANDING])
         if known.contested or (mine and system in known.systems):
-            continue
-        if mine:
-            claimed[key] = Claim(canonical, (*known.systems, system))
+            found = replace(known, records=records)
+        elif mine:
+            found = Claim(ours[0], (*known.systems, system), records=records)
         else:
-            claimed[key] = Claim(known.canonical, known.systems, contested=True)
+            found = replace(known, contested=True, records=records)
+        if found != claim:
+            claimed[key] = found
     return claimed
+
+
+def _is_news(find: Find, claim: Claim | None, ours: tuple[str, ...]) -> bool:
+    """Does a match key stand for other golden records alone, not all of which are kept apart from this one?"""
+    if claim is None:
+        return False
+    natives = (find(record.encode()) for record in claim.records)
+    others = {root(find, one.canonical) for one in (claim, *natives) if one is not None}
+    return others.isdisjoint(ours) and not all(barred(find, ours[0], other) for other in others)

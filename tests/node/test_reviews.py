@@ -84,6 +84,28 @@ async def test_a_steward_decides_between_two_desks_and_changes_it_back(stage: Th
     assert (await verdict(stage, ledger, 0.0)).problems == []
 
 
+async def test_what_two_customers_share_is_asked_of_and_answered_there(stage: Theatre) -> None:
+    one, other = (
+        stage.org.create("Account", {"Name": name, "AccountNumber": "N-1"}) for name in ("Alder", "Alder Inc")
+    )
+    await settle(stage, Progress(), 60)
+    (asked,) = (await isthmus(stage, "list", "--kind", "match", "--json"))["reviews"]
+    assert {side["native_id"] for side in asked["sides"]} == {one, other}
+    async with aiohttp.ClientSession() as session, session.get(f"{stage.worker.url}/reviews") as response:
+        page = await response.text()
+    assert all(f'data-verb="{verb}"' in page for verb in asked["deeds"])
+    assert "link is ordered" in await isthmus(stage, "link", asked["id"], "--why", "one house")
+    await settle(stage, Progress(), 60)
+    told = await isthmus(stage, "show", asked["id"], "--json")
+    assert (told["closed"], [deed["why"] for deed in told["decided"]]) == (True, ["one house"])
+    owners = set()
+    async with aiohttp.ClientSession(stage.worker.url) as session:
+        for native in (one, other):
+            async with session.get(f"/v1/xref/salesforce/{native}") as response:
+                owners.add((await response.json())["canonical"])
+    assert len(owners) == 1
+
+
 async def test_only_operators_decide_and_only_what_can_be_decided(stage: Theatre) -> None:
     assert "not the operator's token" in await isthmus(
         stage, "dismiss", "conflict/none/phone", code=1, ISTHMUS_NODE__OPERATOR_TOKEN="of-somebody-else"

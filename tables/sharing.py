@@ -1,0 +1,31 @@
+"""Sharing: golden records that say the same of a match key and are not one, which a person has to compare.
+
+Promises: one question a match key, whoever comes last, with all records that say it side by side; pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from isthmus.codecs.change import Value
+from isthmus.codecs.reviews import Review, Side
+from isthmus.tables.identity import Claim, Find
+
+
+def question(find: Find, key: bytes, at: str) -> Review:
+    """Are those that share this key the same? `at`: when the last of them told it, RFC 3339."""
+    claim = find(key) or Claim("")
+    _, entity, shared = key.decode().split(":", 2)
+    sides = tuple(_side(record, find(record.encode())) for record in claim.records)
+    why = f"they share {shared}, and some are of one system: it links nobody any more"
+    return Review(f"shared|{entity}|{shared}", "match", entity, "", at, "", sides, (why,))
+
+
+def _side(record: str, claim: Claim | None) -> Side:
+    system, _, native = record.partition(":")
+    return Side(system, native, _told(claim.said if claim else {}))
+
+
+def _told(said: Mapping[str, Value]) -> str:
+    """What a record says of the fields by which it may be known."""
+    return ", ".join(f"{name}={value}" for name, value in said.items() if value is not None)
