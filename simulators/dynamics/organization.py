@@ -31,8 +31,8 @@ class Organization(Trouble):
 
     `tenant`, `client_id` and `client_secret` are the credentials of the application user `application_user`; `person`
     is a user of flesh and blood; `tracked` are the tables with change tracking; `limits` protect the service; the
-    application user sees no row that is `hidden`. `tables` are declared as data (schema.py); `token_lifetime` is in
-    seconds.
+    application user sees no row that is `hidden` and may read no `forbidden` table. `tables` are declared as data
+    (schema.py); `token_lifetime` is in seconds.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Organization(Trouble):
         self.pending: set[tuple[str, str]] = set()
         self.failed_keys: set[tuple[str, str]] = set()
         self.hidden: set[str] = set()
+        self.forbidden: set[str] = set()
         self.links_valid_from = 0
         self.limits = Limits(clock)
         self.tenant, self.client_id, self.organization_id = (_guid(self._ids) for _ in range(3))

@@ -52,7 +52,7 @@ class WebApi:
             return self._who_am_i(call) if path[0].name == "WhoAmI" else _version(call, self._environment.version)
         if (told := customizing.read(self._environment, path, call)) is not None:
             return told
-        table = table_of_collection(store, path[0].name)
+        table = self._readable(path[0].name)
         if len(path) == 2 and path[1].name == "$count" and "$deltatoken" in call.query:
             return tracking.count(self._environment, table, call)
         if len(path) == 2 and path[0].key is not None:
@@ -64,6 +64,12 @@ class WebApi:
                 return tracking.answer(self._environment, table, call)
             return records.read_many(store, table, call, self._environment.hidden)
         return records.read_one(store, table, path[0].key, call, self._environment.hidden)
+
+    def _readable(self, collection: str) -> Table:
+        table = table_of_collection(self._environment.store, collection)
+        if table.name in self._environment.forbidden:
+            raise faults.Fault(403, "0x80040220")
+        return table
 
     async def together(self, calls: list[Call], build: Callable[[Call, list[Reply]], Call]) -> list[Reply]:
         """Carry out writes: all of them, or none and Fault. `build` completes a call from the earlier replies."""

@@ -71,8 +71,11 @@ class Dynamics:
         await merging.merge(self._environment, self._mapping(object), winner, loser, fields)
 
     async def check(self) -> list[Finding]:
-        """Token, application user, tables, columns, alternate keys; never raises."""
-        return await checks.check(self._environment, self._objects)
+        """Token, application user, tables, columns, alternate keys, webhook and steps, our role; never raises."""
+        findings = await checks.check(self._environment, self._objects)
+        if not findings[0].ok:
+            return findings
+        return findings + await provision.compare(self._environment, self._objects)
 
     async def describe(self, object: str) -> Mapping[str, Described]:
         """What the platform says of an object's fields. PermanentError where nothing is mapped."""

@@ -180,3 +180,52 @@ async def test_we_may_delete_rows_only_where_that_is_the_policy(
     names = {row["privilegeid"]: row["name"] for row in environment.rows("privilege").values()}
     given = {names[row["privilegeid"]] for row in environment.rows("roleprivileges").values()}
     assert {name for name in given if "Delete" in name} == {"prvDeleteContact"}
+
+
+# -- check
+
+
+async def checked(environment: DynamicsEnvironment, served: Served) -> dict[str, Finding]:
+    system = adapter(environment, served)
+    try:
+        return {finding.name: finding for finding in await system.check()}
+    finally:
+        await system.close()
+
+
+async def test_the_check_finds_steps_that_are_gone_or_off_and_privileges_that_were_taken(
+    environment: DynamicsEnvironment, served: Served
+) -> None:
+    await provision(environment, served, apply=True)
+    environment.keys_built()
+    off, gone = (steps(environment)[f"Isthmus: {name} of account"] for name in ("Create", "Delete"))
+    environment.update("sdkmessageprocessingstep", off["sdkmessageprocessingstepid"], {"statecode": 1})
+    environment.delete("sdkmessageprocessingstep", gone["sdkmessageprocessingstepid"])
+    environment.delete("roleprivileges", next(iter(environment.rows("roleprivileges"))))
+    found = await checked(environment, served)
+    assert {name: one.message for name, one in found.items() if not one.ok and name != "role privileges"} == {
+        "step Create of account": "is switched off",
+        "step Delete of account": "is missing",
+    }
+    assert "are missing" in found["role privileges"].message
+    await provision(environment, served, apply=True)
+    assert [one for one in (await checked(environment, served)).values() if not one.ok] == []
+
+
+async def test_what_is_hidden_from_a_user_with_the_least_rights_is_no_fault(
+    environment: DynamicsEnvironment, served: Served
+) -> None:
+    await provision(environment, served, apply=True)
+    environment.keys_built()
+    seen = len(await checked(environment, served))
+    environment.forbidden |= {"serviceendpoint", "role"}
+    found = await checked(environment, served)
+    assert [one for one in found.values() if not one.ok] == []
+    assert [name for name, one in found.items() if "hidden" in one.message] == ["webhook", "role"]
+    assert len(found) < seen
+
+
+async def test_a_role_of_another_name_may_give_the_rights(environment: DynamicsEnvironment, served: Served) -> None:
+    found = await checked(environment, served)
+    assert found["role"].ok
+    assert "another one has to give the rights" in found["role"].message
