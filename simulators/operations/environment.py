@@ -254,8 +254,9 @@ class OperationsEnvironment(Trouble):
         self._wake()
 
     def _configured(self, event: str, company: str) -> list[Endpoint]:
-        wanted = {"BusinessEventsTable": event, "LegalEntity": company, "Disabled": "No"}
-        rows = [one.values for one in self.store.all(SENT) if wanted.items() <= one.values.items()]
+        sent = [row.values for row in self.store.all(SENT) if row.values["Disabled"] == "No"]
+        wanted = (event.casefold(), company.casefold())
+        rows = [row for row in sent if (row["BusinessEventsTable"].casefold(), row["LegalEntity"].casefold()) == wanted]
         return [self._addresses[row["BusinessEventsEndpoint_Name"]] for row in rows]
 
     def _wake(self) -> None:

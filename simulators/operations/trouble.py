@@ -61,6 +61,11 @@ class Trouble:
         self._lost.clear()
         self.exhausted = "none"
 
+    @property
+    def failing(self) -> bool:
+        """Is there a refusal that no request has met yet?"""
+        return bool(self._failures)
+
     def failure_for(self, *, write: bool) -> Fault | None:
         """Takes the failure that this request meets, if any."""
         if RANKS[self.priority] <= RANKS[self.exhausted]:

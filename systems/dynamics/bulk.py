@@ -29,7 +29,7 @@ async def carry_out(environment: Session, objects: Objects, action: str, wishes:
     try:
         answer = await environment.call("POST", path, json=sent, headers=traced(wishes), timeout=batch.PATIENCE)
         if answer.status in (200, 204):
-            return await _read_back(environment, mapping, wishes)
+            return await read_back(environment, mapping, wishes)
     except PlatformError as met:
         return [met] * len(wishes)
     if answer.status in (401, 408, 429) or answer.status >= 500:
@@ -51,7 +51,8 @@ def _addressed(objects: Objects, wish: Write) -> dict[str, Any]:
     return {**kind, "@odata.id": by_key(mapping, wish.external_id)}
 
 
-async def _read_back(environment: Session, mapping: SystemMapping, wishes: Sequence[Write]) -> list[Told]:
+async def read_back(environment: Session, mapping: SystemMapping, wishes: Sequence[Write]) -> list[Told]:
+    """What became of writes whose answer names no row."""
     by_id = wishes[0].record_id is not None
     column = mapping.primary_key if by_id else mapping.external_id
     asked = [str(wish.record_id if by_id else wish.external_id) for wish in wishes]

@@ -187,18 +187,21 @@ async def _judge(environment: Session, objects: Objects, wish: Write, answer: An
             answer = await _send(environment, request(environment, objects, wish, "*"))
         if answer.status not in (200, 201, 204):
             return _refusal(answer, wish)
-        return _written(mapped(objects, wish.object), wish, answer)
+        mapping = mapped(objects, wish.object)
+        told = _written(mapping, wish, answer)
+        return told if told is not None else (await bulk.read_back(environment, mapping, [wish]))[0]
     except PlatformError as fault:
         return fault
 
 
-def _written(mapping: SystemMapping, wish: Write, answer: Answer) -> Written:
+def _written(mapping: SystemMapping, wish: Write, answer: Answer) -> Written | None:
+    """None where it was written, but the platform gave no row and only echoes the key (§3.2)."""
     told = answer.json()
     found: records.Found = told if isinstance(told, dict) else {}
     named = IN_PARENTHESES.search(answer.headers.get("odata-entityid", ""))
     record_id = found.get(mapping.primary_key) or wish.record_id or (named[1] if named else None)
     if record_id is None:
-        raise TransientError("Dynamics does not say which row it wrote", code="ANSWER")
+        return None
     known = records.version({"@odata.etag": answer.headers.get("etag"), **found})
     return Written(str(record_id).lower(), known, created=answer.status == 201)
 

@@ -16,7 +16,7 @@ from aiohttp import web
 from isthmus.codecs.dynamics_batch import BatchRequest, decode_requests
 from isthmus.config.errors import ConflictError, PermanentError, TransientError
 from isthmus.config.mapping import load_mappings
-from isthmus.simulators.dynamics import DynamicsEnvironment, serve_dynamics
+from isthmus.simulators.dynamics import DynamicsEnvironment, serve_dynamics, server
 from isthmus.simulators.dynamics.calls import Call
 from isthmus.systems.dynamics.adapter import Dynamics, DynamicsConfig
 from isthmus.systems.dynamics.requests import CORRELATION, REQUEST, traced
@@ -35,8 +35,6 @@ def environment() -> DynamicsEnvironment:
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
     """What came in at the simulator's door; everything is done as ever."""
-    from isthmus.simulators.dynamics import server
-
     seen: list[Call] = []
     carry_out = server._Edge._within_limits
 
@@ -163,6 +161,24 @@ async def test_many_families_leave_the_bulk_actions_their_work(dynamics: Dynamic
     writes = [account("a"), *(account(f"k{n}") for n in range(BULK_AT_LEAST)), contact("c1")]
     assert all(isinstance(one, Written) for one in await dynamics.write(writes))
     assert any(call.path.endswith("UpsertMultiple") for call in calls)
+
+
+async def test_rows_that_are_not_told_are_read_back_by_their_keys(
+    dynamics: Dynamics, environment: DynamicsEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a changeset gives no representation, only the key comes back, and nobody could say which row it is."""
+    carry_out = server._Edge._within_limits
+
+    async def minimal(self: Any, call: Call) -> Any:
+        return await carry_out(self, replace(call, body=call.body.replace(b"return=representation", b"return=minimal")))
+
+    monkeypatch.setattr(server._Edge, "_within_limits", minimal)
+    told = await dynamics.write([account("k1"), account("k2")])
+    rows = environment.rows("account")
+    assert [rows[one.record_id]["name"] for one in told if isinstance(one, Written)] == ["k1", "k2"]
+    assert [one.version for one in told if isinstance(one, Written)] == [
+        f"{rows[one.record_id]['versionnumber']:020d}" for one in told if isinstance(one, Written)
+    ]
 
 
 @pytest.mark.parametrize("numbers", [("2", "1"), (None, None)])

@@ -119,7 +119,7 @@ async def test_what_was_applied_makes_the_events_come(environment: OperationsEnv
     async with joined(environment) as system:
         environment.raise_event("OrderReleasedBusinessEvent", {"SalesId": "SO-0"}, "usmf")
         await system.provision(True)
-        environment.raise_event("OrderReleasedBusinessEvent", {"SalesId": "SO-1"}, "usmf")
+        environment.raise_event("OrderReleasedBusinessEvent", {"SalesId": "SO-1"}, "USMF")
         async with asyncio.timeout(10):
             assert (await heard.get())["SalesId"] == "SO-1"
         await environment.until_settled()
