@@ -1,8 +1,10 @@
 """Golden cases as data: tests/golden/<entity>/<case>.yaml says what is given and what must follow.
 
 A step is a change ({system: {field: value}}, null clears; `at` its time, `operation`, `whole` for a full read), a write
-that was carried out ({wrote: system}), or the last change once more ({repeat: true}). `native`: another record of the
-system than its first. `deletes`: the policy, as `from` and each system's `on_delete`. `quality`: further rules.
+that was carried out ({wrote: system}), the last change once more ({repeat: true}), or what a steward decides ({pin: field,
+value: v}, {release: field} or {undo: field}). `conflicts`: each time a person is asked of a field, what both systems
+say, the one that counts first; {settled: field} where nobody is asked any more. `native`: another record of the system
+than its first. `deletes`: the policy, as `from` and each system's `on_delete`. `quality`: further rules.
 
 `refers`: fields of a change that point at another record, by its native id; {answer: system, field: f, target: native} says
 whose that one is: `is`, a canonical id, or null where nobody knows.
@@ -19,7 +21,8 @@ import yaml
 from policies import by_policy
 
 from isthmus.codecs.events import EventData, to_kafka
-from isthmus.codecs.linked import Linked, Report, Resolved
+from isthmus.codecs.linked import Decide, Linked, Report, Resolved
+from isthmus.codecs.reviews import Review
 from isthmus.config.mapping import load_mappings
 from isthmus.tables.fold import Folded, fold
 from isthmus.tables.golden import DesiredWrite, Golden
@@ -37,6 +40,7 @@ class Story:
         self.mapping = by_policy(MAPPINGS.entities[entity], policy or {}, rules or ())
         self.pointed: dict[tuple[str, str, str], Linked] = {}
         self.reasons: list[list[str]] = []
+        self.conflicts: list[dict[str, Any]] = []
         self.made = 0
         self.golden: Golden | None = None
         self.outcomes: list[str] = []
@@ -51,6 +55,8 @@ class Story:
                 self.take(self.report(step["wrote"]))
             elif "answer" in step:
                 self.take(self.answer(step))
+            elif verb := next((verb for verb in ("pin", "release", "undo") if verb in step), None):
+                self.take(self.decided(verb, step, number))
             elif "repeat" in step:
                 assert self.last is not None
                 self.take(self.last)
@@ -58,12 +64,13 @@ class Story:
                 self.last = self.change(step, number)
                 self.take(self.last)
 
-    def take(self, item: Linked | Report | Resolved) -> None:
+    def take(self, item: Linked | Report | Resolved | Decide) -> None:
         """One item."""
         folded: Folded = fold(self.golden, item, self.mapping)
         self.golden = folded.state
         self.reasons += [list(one.reasons) for one in (folded.asides.reviews if folded.asides else ())]
         self.writes += folded.writes
+        self.conflicts += [_conflict(one) for one in folded.reviews if one.kind == "conflict"]
         if folded.outcome is not None:
             self.outcomes.append(folded.outcome)
         if folded.event is not None:
@@ -100,6 +107,11 @@ class Story:
         told = (system, of.native_id, self.entity, "c-1", field, step["is"] or "", of.version, of.changed_at)
         return Resolved(*told, of.change_id, of.correlation, of.tagged, of.row, None, target)
 
+    def decided(self, verb: Any, step: dict[str, Any], number: int) -> Decide:
+        """What a steward decides about a field."""
+        at = f"2026-01-01T00:00:{step.get('at', number):02d}Z"
+        return Decide("c-1", self.entity, step[verb], verb, f"o-{number}", "Ada", at, step.get("value"))
+
     def report(self, system: str) -> Report:
         """The last write to a system, carried out."""
         write = next(write for write in reversed(self.writes) if write.system == system)
@@ -122,6 +134,15 @@ def test_a_story_ends_as_it_must(case: Path) -> None:
     assert story.events == told["then"]["events"]
     assert [_said(write) for write in story.writes] == told["then"]["writes"]
     assert story.reasons == told["then"].get("reasons", story.reasons)
+    assert story.conflicts == told["then"].get("conflicts", story.conflicts)
+
+
+def _conflict(review: Review) -> dict[str, Any]:
+    """A conflict as cases tell it: what each system says, the one that counts first; or that it is settled."""
+    if review.closed:
+        return {"settled": review.field or review.id.rpartition("/")[2]}
+    sides = sorted(review.sides, key=lambda side: not side.counts)
+    return {review.field: {side.system: side.value for side in sides}}
 
 
 def _said(write: DesiredWrite) -> dict[str, Any]:
