@@ -88,10 +88,22 @@ async def _object(environment: Session, mapping: SystemMapping, known: Mapping[s
     columns = {str(one.get("Name")): one for one in public.get("Properties", ())}
     return [
         Finding(mapping.object, True, f"is {mapping.collection}"),
+        await _rows(environment, mapping),
         _columns(mapping, columns),
         _key(mapping, columns),
         _reference(mapping, columns, read_only=bool(public.get("IsReadOnly"))),
     ]
+
+
+async def _rows(environment: Session, mapping: SystemMapping) -> Finding:
+    """The metadata is everybody's; the rows are not."""
+    name = f"{mapping.object} rows"
+    try:
+        await environment.get(f"/data/{mapping.collection}?{EVERY_COMPANY}&$top=1")
+    except PlatformError as fault:
+        hint = "isthmus provision says which privileges the user's role needs"
+        return Finding(name, False, str(fault), fault.hint or hint)
+    return Finding(name, True, "may be read")
 
 
 def _columns(mapping: SystemMapping, columns: Mapping[str, Any]) -> Finding:

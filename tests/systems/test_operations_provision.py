@@ -134,6 +134,12 @@ async def test_a_user_with_the_least_rights_passes_the_check(environment: Operat
     assert sum("hidden" in one.message for one in findings) == 2
 
 
+async def test_a_user_who_may_not_read_the_rows_fails_the_check(environment: OperationsEnvironment) -> None:
+    async with joined(environment, user=None, endpoint=None) as system:
+        environment.hide("CustomersV3")
+        assert list(bad(await system.check())) == [f"{CUSTOMER} rows"]
+
+
 async def test_what_is_not_set_is_not_looked_after(environment: OperationsEnvironment) -> None:
     async with joined(environment, user=None, endpoint=None) as system:
         assert bad(await system.provision(True)) == {}
