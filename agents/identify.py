@@ -35,7 +35,8 @@ def stage(mappings: Mappings) -> Stage:
                 else:
                     identify(unit, told, mappings)
 
-    inputs = (Input("identify", Elements(Unlinked)), Input(TOPIC, Elements(Word)))
+    # What was matched before the first sync comes before the records' own changes, or those would make them anew.
+    inputs = (Input("identify", Elements(Unlinked)), Input(TOPIC, Elements(Word), first=True))
     return Stage("identify", inputs, (IDENTITY, HELD), fold, _bury, at_once=True)
 
 

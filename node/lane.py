@@ -32,6 +32,7 @@ from isthmus.tables.store import Store
 from isthmus.tables.unit import Unit, View
 
 CATCH_UP_SECONDS = 5.0
+Then = Callable[[], Awaitable[None]]
 NOWHERE = -1  # the offset of a record that is not on Kafka yet
 
 log = structlog.get_logger()
@@ -76,6 +77,8 @@ class Lane:
         self._at = at
         self._neighbours = neighbours
         self._coming: dict[tuple[str, str], int] = {}
+        self._first: dict[str, int] = {}
+        self._then: Then = _nothing_more
         self._whole = False
         self._working = False
         self._due: float | None = None
@@ -187,8 +190,19 @@ class Lane:
             for event in taken:
                 event.ack()
             self._at("acked")
+            await self._open_up()
         if self.alarm is not None:
             await self.queue.swallow()  # other partitions come by the same stream
+
+    def put_first(self, ends: Mapping[str, int], then: Then) -> None:
+        """Follow nobody until these topics are done up to these offsets; `then` lets the others come."""
+        self._first, self._then = dict(ends), then
+
+    async def _open_up(self) -> None:
+        """Has all been done that comes first?"""
+        if self._first and all((self.marker.resume_at(topic) or 0) >= end for topic, end in self._first.items()):
+            self._first.clear()
+            await self._then()
 
     def _patience(self) -> float | None:
         """Seconds to wait for a record; None: as long as it takes."""
@@ -269,7 +283,7 @@ class Lane:
 
     def _is_ready(self) -> bool:
         """Does it work, with everything done that was committed for it?"""
-        if not self._working or self.alarm is not None or self._order.gaps:
+        if not self._working or self.alarm is not None or self._order.gaps or self._first:
             return False
         for (topic, origin), number in list(self._coming.items()):
             if self.marker.judge(topic, NOWHERE, Stamp(origin, number)) is not Verdict.REPEAT:
@@ -282,6 +296,10 @@ class Lane:
         for frame in frames:
             first.setdefault((frame.topic, frame.stamp.origin), frame)
         return all(self.marker.judge(one.topic, NOWHERE, one.stamp) is Verdict.NEXT for one in first.values())
+
+
+async def _nothing_more() -> None:
+    """Nothing has to wait."""
 
 
 def _events(frames: Iterable[Frame], partition: int) -> list[Any]:

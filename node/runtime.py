@@ -263,8 +263,10 @@ class Runtime:
             self._introduce(lanes)
             for lane in lanes:
                 if lane.alarm is None:
+                    first = self._first(lane, logs)
+                    lane.put_first(first, partial(self._resume, lane, set(lane.topics) - set(first)))
                     lane.begin()
-                    await self._resume(lane)
+                    await self._resume(lane, first or lane.topics)
             self.ready.set()
             if self._standby is not None:
                 self._standby.start(self._copies())
@@ -290,9 +292,19 @@ class Runtime:
                     " or made anew, and changes may be lost"
                 )
 
-    async def _resume(self, lane: Lane) -> None:
-        for topic, partition in self._inputs([lane]):
-            await self._seek(topic, partition, lane.marker.resume_at(topic) or 0)
+    def _first(self, lane: Lane, logs: Mapping[tuple[str, int], range]) -> dict[str, int]:
+        """The topics that come before the others, and up to where; those in which nothing is left to do are none."""
+        ends = {topic: logs[topic, lane.partition] for topic in map(self.topics.topic, lane.stage.first)}
+        return {
+            topic: log_.stop
+            for topic, log_ in ends.items()
+            if log_.stop > max(log_.start, lane.marker.resume_at(topic) or 0)
+        }
+
+    async def _resume(self, lane: Lane, topics: Iterable[str]) -> None:
+        """Let these topics come; what was fetched of them before is passed over."""
+        for topic in topics:
+            await self._seek(topic, lane.partition, lane.marker.resume_at(topic) or 0)
 
     def _inputs(self, lanes: Iterable[Lane]) -> list[tuple[str, int]]:
         return [(self.topics.topic(name), lane.partition) for lane in lanes for name in lane.stage.topics]

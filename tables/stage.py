@@ -29,10 +29,12 @@ class Batch(NamedTuple):
 
 
 class Input(NamedTuple):
-    """An input topic; `elements` None: its records are no frames of ours and are handed over as they are."""
+    """An input topic; `elements` None: its records are no frames of ours and are handed over as they are. `first`: what
+    stands in it when its partition is opened is done before anything of the other inputs; none of our stages writes it."""
 
     topic: str
     elements: Elements | None
+    first: bool = False
 
 
 class Pen(Protocol):
@@ -78,3 +80,8 @@ class Stage:
     def topics(self) -> tuple[str, ...]:
         """The names of the input topics."""
         return tuple(one.topic for one in self.inputs)
+
+    @property
+    def first(self) -> tuple[str, ...]:
+        """The names of those that come first."""
+        return tuple(one.topic for one in self.inputs if one.first)

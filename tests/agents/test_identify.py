@@ -73,3 +73,7 @@ async def test_what_a_stranger_wrote_is_a_dead_letter_that_the_books_know_nothin
     unit = await desk.work(*items("identify", 1, None, "stranger", {"linked": 5}))
     assert len(letters(unit)) == 4
     assert desk.counts == {}
+
+
+def test_what_was_matched_before_comes_before_changes() -> None:
+    assert identify.stage(load_mappings()).first == ("identities",)

@@ -203,6 +203,21 @@ async def test_a_lane_that_has_not_begun_follows_nobody(house: House) -> None:
     assert len(await house.frames()) > 0
 
 
+async def test_a_lane_that_has_something_to_do_first_follows_nobody_until_it_is_done(house: House) -> None:
+    opened: list[str] = []
+
+    async def then() -> None:
+        opened.append("the rest")
+
+    for p in range(PARTITIONS):
+        house.lanes[f"add-{p}"].put_first({f"{house.namespace}numbers": 1}, then)
+    await house.tell(0, 0, 1, 2)
+    assert (await house.events(), opened) == ([], [])
+    await house.bring_frames()
+    await house.tell(0, 1, 11, 12)
+    assert (await house.events(), opened) == ([1, 2, 11, 12], ["the rest"])
+
+
 async def test_a_lane_that_was_stopped_follows_nobody(house: House) -> None:
     await house.lanes["add-0"].stop()
     await house.lanes["add-1"].stop()

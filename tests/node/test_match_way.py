@@ -65,6 +65,9 @@ async def test_of_200_customers_on_both_sides_of_whom_150_are_the_same_none_is_c
             environment.register_webhook(door, auth=("WebhookKey", "key"))
             await worker.ready()
             stage = Theatre(kafka, namespace, org, environment, worker, load_mappings(), f"{door}?code=key")
+            async with asyncio.timeout(120):  # what waits to be matched is in no book yet
+                while min(map(len, numbers(stage))) < CUSTOMERS + ALONE:
+                    await asyncio.sleep(0.1)
             ledger = await settle(stage, Progress(), 120)
             expected = sorted(f"N-{one}" for one in range(CUSTOMERS + ALONE))
             assert list(numbers(stage)) == [expected, expected]
