@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -20,6 +21,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from isthmus.codecs.activation import document_of, mapping_of, version_of
+from isthmus.codecs.change import Value
+from isthmus.codecs.frames import encode
 from isthmus.config.errors import ConfigError, IsthmusError
 from isthmus.config.mapping import EntityMapping, Mappings, load_mappings
 from isthmus.config.settings import Settings
@@ -27,14 +30,18 @@ from isthmus.node.door import Door, NotDone, myself, printed, through
 from isthmus.node.mapping_try import NOTES, records
 from isthmus.node.recovery import changelog_reader
 from isthmus.node.topics import Topics
-from isthmus.tables.golden import GOLDEN
-from isthmus.tables.reevaluation import reevaluate
+from isthmus.tables.golden import GOLDEN, Golden
+from isthmus.tables.precedence import same
+from isthmus.tables.reevaluation import given_up, reevaluate
+
+SHOWN = 10
 
 
 @dataclass(slots=True)
 class Counted:
     """What a version would change: golden `records` of the entity, how many of them would differ in a value, and how many
-    values of each field."""
+    values of each field. `lost`: by field and canonical id, what the version that is in force now took the place of and
+    this one does not bring back."""
 
     entity: str
     version: str
@@ -42,11 +49,26 @@ class Counted:
     differing: int = 0
     fields: Counter[str] = field(default_factory=Counter)
     writes: Counter[str] = field(default_factory=Counter)
+    lost: dict[str, dict[str, Value]] = field(default_factory=dict)
+
+    def count(self, golden: Golden, mapping: EntityMapping, in_force: str) -> None:
+        """One golden record more, which is used up."""
+        before = given_up(golden, in_force)
+        folded = reevaluate(golden, mapping, self.version, "")
+        changed = folded.event.changed if folded.event else {}
+        self.records += 1
+        self.differing += bool(changed)
+        self.fields.update(changed)
+        self.writes.update(write.system for write in folded.writes)
+        for name, value in before.items():
+            if not same(value, folded.state.value(name)):
+                self.lost.setdefault(name, {})[golden.canonical] = value
 
     def told(self) -> dict[str, Any]:
         """Its JSON."""
         names = ("entity", "version", "records", "differing")
-        return {**{name: getattr(self, name) for name in names}, "fields": self.fields, "writes": self.writes}
+        told = {name: getattr(self, name) for name in names}
+        return {**told, "fields": self.fields, "writes": self.writes, "lost": self.lost}
 
 
 def run_activate(settings: Settings, folder: Path, why: str, *, yes: bool, as_json: bool) -> int:
@@ -93,14 +115,16 @@ def _before(known: dict[str, Any]) -> EntityMapping:
 
 
 async def _activate(door: Door, settings: Settings, mappings: Mappings, why: str, yes: bool, as_json: bool) -> int:
-    wanted = []
+    wanted: list[EntityMapping] = []
+    in_force: dict[str, str] = {}
     for name, told in mappings.entities.items():
         known = await door.get(f"/v1/mappings/{name}", {})
         # The node may not talk to every system that a file speaks of.
         (mapping,) = Mappings([told]).joining(mapping_of(known["document"]).systems).entities.values()
         if version_of(document_of(mapping)) != known["in_force"]:
             wanted.append(mapping)
-    counted = await _counted(settings, wanted)
+            in_force[name] = known["in_force"]
+    counted = await _counted(settings, wanted, in_force)
     if not as_json:
         _tell(counted)
     if wanted and not yes and not _agreed():
@@ -126,8 +150,8 @@ def _agreed() -> bool:
 # -- what would be otherwise
 
 
-async def _counted(settings: Settings, mappings: Sequence[EntityMapping]) -> list[Counted]:
-    """Every live golden record by these versions."""
+async def _counted(settings: Settings, mappings: Sequence[EntityMapping], in_force: Mapping[str, str]) -> list[Counted]:
+    """Every live golden record by these versions; `in_force`: by entity, the version that decides now."""
     found = {one.entity: Counted(one.entity, version_of(document_of(one))) for one in mappings}
     if not found:
         return []
@@ -139,12 +163,7 @@ async def _counted(settings: Settings, mappings: Sequence[EntityMapping]) -> lis
     for raw in held.values():
         golden = GOLDEN.decode(raw)
         counted = found[golden.entity]
-        folded = reevaluate(golden, by_entity[golden.entity], counted.version, "")
-        changed = folded.event.changed if folded.event else {}
-        counted.records += 1
-        counted.differing += bool(changed)
-        counted.fields.update(changed)
-        counted.writes.update(write.system for write in folded.writes)
+        counted.count(golden, by_entity[golden.entity], in_force[golden.entity])
         if counted.records % 500 == 0:
             await asyncio.sleep(0)
     return list(found.values())
@@ -182,6 +201,14 @@ def _tell(counted: Sequence[Counted]) -> None:
             print(f"  {name}: {number} values")
         for system, number in sorted(one.writes.items()):
             print(f"  {number} writes to {system}")
+        for name, values in sorted(one.lost.items()):
+            print(
+                f"  {name}: {len(values)} values do not come back, since our writes have replaced them where they were said"
+            )
+            for canonical, value in sorted(values.items())[:SHOWN]:
+                print(f"    isthmus review pin-field {one.entity} {canonical} {name} {quote(encode(value).decode())}")
+            if len(values) > SHOWN:
+                print(f"    and {len(values) - SHOWN} more: --json tells all")
 
 
 def _show(known: Sequence[dict[str, Any]]) -> None:

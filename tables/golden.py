@@ -79,6 +79,14 @@ class DesiredWrite(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     into: str | None = None
 
 
+class Overruled(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A golden value that counted until a version of the mapping was put in force, and when that was (RFC 3339)."""
+
+    value: Value
+    version: str
+    at: str
+
+
 class Golden(msgspec.Struct, omit_defaults=True):
     """One canonical record. `registers` and `living` are by system, then native id; `intents` by system, then field;
     `endings` by system, then native id ("": one that is to be made anew). `visible`: by field, which of `grounds` is why
@@ -88,7 +96,8 @@ class Golden(msgspec.Struct, omit_defaults=True):
     out to be this one. `awaits`: systems that are told nothing as long as wishes of these golden records may be under
     way there. `hops`: by system/field, how often in a row, and when last, a system contradicted what it was told.
     `pointing`: references that have to exist (tables/dangling.py).
-    `reasons`: what stewards said why, by the change that each of their decisions is.
+    `reasons`: what stewards said why, by the change that each of their decisions is. `overruled`: what another version of
+    the mapping took the place of, by field.
     """
 
     canonical: str
@@ -109,6 +118,7 @@ class Golden(msgspec.Struct, omit_defaults=True):
     hops: dict[str, tuple[int, str]] = {}
     pointing: list[Pointer] = []
     reasons: dict[str, str] = {}
+    overruled: dict[str, Overruled] = {}
 
     @property
     def rejected(self) -> bool:

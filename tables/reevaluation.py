@@ -1,19 +1,22 @@
 """Reevaluation: what counts in a golden record by another version of its mapping.
 
-Promises: the registers stay as they are, so an older version that comes back gives what it gave before; only what differs
-is told. No clock, no chance, no I/O.
+Promises: the registers stay as they are, so an older version that comes back gives what it gave before, but for opinions
+that our own writes have replaced meanwhile, of which it is known what they were; only what differs is told. No clock, no
+chance, no I/O.
 """
 
 from __future__ import annotations
 
+from isthmus.codecs.change import Value
 from isthmus.codecs.events import Changed
 from isthmus.codecs.linked import Linked
 from isthmus.config.mapping import EntityMapping
 from isthmus.tables.choosing import choose_anew
 from isthmus.tables.deletes import living, turned
 from isthmus.tables.folded import Folded, changed_event
-from isthmus.tables.golden import Golden
+from isthmus.tables.golden import Golden, Overruled
 from isthmus.tables.quality import judge
+from isthmus.tables.registers import Register
 from isthmus.tables.wishes import told, wishes
 
 AUTHOR = "mapping"
@@ -25,6 +28,7 @@ def reevaluate(golden: Golden, mapping: EntityMapping, version: str, at: str) ->
     cause = _cause(golden, version, at)
     changed = choose_anew(golden, mapping, cause)
     changed |= _forgotten(golden, mapping)
+    golden.overruled |= {name: Overruled(one.previous, version, at) for name, one in changed.items()}
     judged = judge(golden, cause, mapping, changed, None, anew=True) if mapping.quality or golden.rejected else None
     if judged is not None and judged.rejected:
         return Folded(golden, None, asides=judged.asides)
@@ -37,6 +41,20 @@ def reevaluate(golden: Golden, mapping: EntityMapping, version: str, at: str) ->
     event = changed_event(golden, cause, changed, before, alive) if changed or before != alive else None
     asides = None if judged is None else judged.asides
     return Folded(golden, None, event, told(golden, lacking) if lacking else (), asides=asides)
+
+
+def given_up(golden: Golden, version: str) -> dict[str, Value]:
+    """What this version took the place of when it was put in force, of fields of which nobody has said anything since."""
+    seen = {name: golden.seen(name) for name in golden.overruled}
+    return {
+        name: one.value
+        for name, one in golden.overruled.items()
+        if one.version == version and _is_older(seen[name], one.at)
+    }
+
+
+def _is_older(register: Register | None, at: str) -> bool:
+    return register is None or register.when.removesuffix("Z") <= at.removesuffix("Z")
 
 
 def _cause(golden: Golden, version: str, at: str) -> Linked:

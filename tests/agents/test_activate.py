@@ -9,10 +9,12 @@ from desk import Desk, sent
 
 from isthmus.agents import activate, merge
 from isthmus.codecs.activation import Activation, document_of, mapping_of, version_of
-from isthmus.codecs.linked import Linked
+from isthmus.codecs.linked import Linked, Report
 from isthmus.config.mapping import EntityMapping, load_mappings
+from isthmus.node.mapping_activate import Counted
 from isthmus.tables import rules
 from isthmus.tables.golden import GOLDEN, Golden
+from isthmus.tables.reevaluation import given_up
 from isthmus.tables.stage import Batch
 from isthmus.tables.unit import Unit
 
@@ -44,10 +46,19 @@ class Node:
 
     async def hear(self, canonical: str) -> None:
         """Both systems tell of a record."""
-        for number, (system, (native, fields)) in enumerate(HEARD.items(), 1):
-            told = f"2026-01-01T00:00:0{number}Z"
-            change = Linked(system, native, "account", canonical, "create", fields, (), str(number), told, told, "tx")
-            await self._merge(change)
+        for number, (system, (_, fields)) in enumerate(HEARD.items(), 1):
+            await self.says(canonical, system, f"2026-01-01T00:00:0{number}Z", fields)
+
+    async def says(self, canonical: str, system: str, at: str, fields: dict[str, Any]) -> None:
+        """A system tells of a record."""
+        native = HEARD[system][0]
+        await self._merge(Linked(system, native, "account", canonical, "update", fields, (), at, at, at, "tx"))
+
+    async def wrote(self, canonical: str, system: str, fields: dict[str, Any]) -> None:
+        """A write to a system was carried out."""
+        native, version = HEARD[system][0], "2026-02-02T00:00:00Z"
+        revision = self.golden(canonical).revision
+        await self._merge(Report(system, native, canonical, "account", revision, "written", version, fields))
 
     async def obey(self, one: Activation) -> None:
         """An order, and everything that follows from it."""
@@ -112,6 +123,34 @@ async def test_the_version_before_it_gives_back_what_was_before() -> None:
     assert node.golden("c-1").values() != before
     await node.obey(order(ACCOUNT, "o-2"))
     assert node.golden("c-1").values() == before
+
+
+async def test_what_our_write_replaced_does_not_come_back_and_is_told() -> None:
+    node = Node()
+    await node.hear("c-1")
+    later = by({"name": {"owner": "dynamics"}})
+    await node.obey(order(later))
+    await node.wrote("c-1", "salesforce", {"name": "Birch"})
+    assert given_up(node.golden("c-1"), version_of(document_of(later))) == {"name": "Alder"}
+    told = Counted("account", version_of(document_of(ACCOUNT)))
+    told.count(node.golden("c-1"), ACCOUNT, version_of(document_of(later)))
+    assert (told.differing, told.lost) == (0, {"name": {"c-1": "Alder"}})
+    await node.obey(order(ACCOUNT, "o-2"))
+    assert node.golden("c-1").values()["name"] == "Birch"
+
+
+async def test_what_comes_back_by_itself_or_was_said_anew_is_not_told_as_lost() -> None:
+    later = by({"name": {"owner": "dynamics"}})
+    for news in (False, True):
+        node = Node()
+        await node.hear("c-1")
+        await node.obey(order(later))
+        if news:
+            await node.wrote("c-1", "salesforce", {"name": "Birch"})
+            await node.says("c-1", "dynamics", "2026-03-01T00:00:00Z", {"name": "Cedar"})
+        told = Counted("account", version_of(document_of(ACCOUNT)))
+        told.count(node.golden("c-1"), ACCOUNT, version_of(document_of(later)))
+        assert told.lost == {}
 
 
 async def test_more_records_than_are_looked_at_at_once_are_all_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
