@@ -6,6 +6,9 @@ platform first and knows then. Stages of other partitions ask at the same time: 
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 import structlog
 
 from isthmus.codecs.audit import CONTENT_TYPE, audit
@@ -16,6 +19,7 @@ from isthmus.tables.letters import timestamp
 from isthmus.tables.unit import Record, Unit
 
 EVERY_SECONDS = 1.0
+LONGEST_SLEEP = 30.0
 WORDS: dict[State, str] = {"free": "may go on", "nearly": "has nearly used up its share", "waits": "waits"}
 
 log = structlog.get_logger()
@@ -33,6 +37,11 @@ class Allowance:
     def ask(self, use: Use, wanted: int, now: float, taken: int = 0) -> Grant:
         """How many records may go now; `taken`: calls that were granted just before."""
         return grant(limits_of(self._system), self._budget, use, wanted, now, taken)
+
+    async def enter(self, clock: Callable[[], float]) -> None:
+        """Wait until an interactive call may be made."""
+        while not (given := self.ask("interactive", 1, clock())).records:
+            await asyncio.sleep(min(given.until - clock(), LONGEST_SLEEP))
 
     def standings(self, now: float) -> list[Standing]:
         """How every use of every limit stands."""

@@ -2,13 +2,15 @@
 and takes in what a feed has read already.
 
 Promises: a hint is never believed, only the row it points to; reads of a record are serialised, so versions only grow;
-a read that fails for now is tried until it succeeds, and the hint waits in Kafka meanwhile. A record that may only be
-hidden from us is a dead letter and not deleted. What a full read did not
-meet is asked for id by id; where it is more than a set share, none of it is taken for deleted.
+a read that fails for now is tried until it succeeds, and the hint waits in Kafka meanwhile, as it does while the system's
+limits leave no room for it. Reads in bulk wait apart and hold up no others. A record that may only be hidden from us is a
+dead letter and not deleted. What a full read did not meet is asked for id by id; where it is more than a set share, none of
+it is taken for deleted.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
@@ -16,6 +18,8 @@ import stamina
 import structlog
 from msgspec.structs import replace
 
+from isthmus.agents.allowance import Allowance
+from isthmus.agents.reread_budget import afford
 from isthmus.codecs.arrival import Arrival, Found, Reread, native_key
 from isthmus.codecs.change import Change, Operation
 from isthmus.codecs.dead import dead_letter, described
@@ -30,21 +34,34 @@ log = structlog.get_logger()
 Understand = Callable[[Any], Sequence[Reread]]
 
 
-def stage(system: System, understand: Understand | None, versioned: bool, unordered: bool = False) -> Stage:
+def stage(
+    system: System,
+    understand: Understand | None,
+    versioned: bool,
+    unordered: bool = False,
+    allowance: Allowance | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Stage:
     """The stage of one system. `understand` turns a raw hint record into requests (DecodeError: a dead letter); a
     system without hints has none. `versioned`: its reads carry their version, so they can be told apart; `unordered`:
-    those versions are equal or not and have no order, so that reads are numbered here."""
-    name = system.name
+    those versions are equal or not and have no order, so that reads are numbered here. `allowance`: whether it may call the
+    system; `clock`: epoch seconds, where no tick tells the time."""
+    name, allowance = system.name, allowance or Allowance(system)
     table = rows(name)
 
     async def fold(unit: Unit, batches: Sequence[Batch]) -> None:
-        requests = [request for batch in batches for request in _requests(unit, name, batch, understand)]
+        tick = max((time for batch in batches if batch.topic == "tick" for time in batch.elements), default=None)
+        now = clock() if tick is None else tick
+        come = (batch for batch in batches if batch.topic != "tick")
+        requests = [request for batch in come for request in _requests(unit, name, batch, understand)]
+        requests = afford(unit, table.name, name, requests, allowance, now)
         for request in requests:
             if request.found is not None:
                 _take(unit, table, name, request, request.found)
         asked = [request for request in requests if request.found is None and not request.swept]
         for object_ in dict.fromkeys(request.object for request in asked):
             some = [request for request in asked if request.object == object_]
+            await allowance.enter(clock)
             await _read(unit, system, some, table if versioned else None, unordered)
         for request in requests:
             if request.swept and versioned:
@@ -58,7 +75,7 @@ def stage(system: System, understand: Understand | None, versioned: bool, unorde
 
     hints = (Input(f"hints.{name}", None),) if understand else ()
     inputs = (Input(f"rereads.{name}", Elements(Reread)), *hints)
-    return Stage(f"reread-{name}", inputs, (table,), fold, bury)
+    return Stage(f"reread-{name}", inputs, (table,), fold, bury, ticks=True)
 
 
 def _requests(unit: Unit, system: str, batch: Batch, understand: Understand | None) -> Iterator[Reread]:

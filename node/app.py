@@ -111,7 +111,7 @@ def stages(
 
     return [
         source.stage(named, mappings, owner, faults),
-        *(_reread(system, mappings) for system in systems),
+        *(_reread(system, mappings, (allowances or {}).get(system.name)) for system in systems),
         intake.stage(list(named), mappings, _tags(settings), MERGING & named.keys()),
         identify.stage(mappings),
         merge.stage(mappings),
@@ -134,9 +134,9 @@ def stages(
     ]
 
 
-def _reread(system: System, mappings: Mappings) -> Stage:
+def _reread(system: System, mappings: Mappings, allowance: Allowance | None) -> Stage:
     told = row_versions(system.name)
-    return reread.stage(system, hint_reader(system.name, mappings), told != "none", told == "unordered")
+    return reread.stage(system, hint_reader(system.name, mappings), told != "none", told == "unordered", allowance)
 
 
 def _limits(settings: Settings) -> Limits:

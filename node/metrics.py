@@ -15,7 +15,7 @@ from isthmus.node.reading import Reading
 from isthmus.tables.echoes import ECHO
 
 # Outcomes that a later one takes back; what is dead waits for a person.
-WAITING = ("parked", "dead", "delivery_parked", "delivery_dead")
+WAITING = ("parked", "dead", "delivery_parked", "delivery_dead", "rereads_waiting")
 
 
 class Collector:

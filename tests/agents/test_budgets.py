@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,17 +11,18 @@ from typing import Any
 
 import orjson
 import pytest
-from desk import Desk, items, sent
+from desk import Desk, items, letters, sent
 from msgspec.structs import replace
 
-from isthmus.agents import deliver, merge
+from isthmus.agents import deliver, merge, reread
 from isthmus.agents.allowance import Allowance
+from isthmus.codecs.arrival import Reread
 from isthmus.codecs.limits import DAY, Limit, Use
 from isthmus.codecs.linked import Linked, Loaded, Tell
 from isthmus.config.errors import PlatformError
 from isthmus.config.mapping import load_mappings
-from isthmus.systems.protocol import Write, Written
-from isthmus.tables.budgets import Budget
+from isthmus.systems.protocol import Row, Write, Written
+from isthmus.tables.budgets import RECORDS_A_CALL, Budget
 from isthmus.tables.deliveries import Patience
 from isthmus.tables.golden import DesiredWrite
 from isthmus.tables.stage import Batch
@@ -122,6 +124,78 @@ async def test_what_waits_as_batch_is_let_in_once_somebody_waits_for_it() -> Non
     assert target.written == ["c-1"]
     await here.work(*wish("c-2", "batch"))
     assert target.written == ["c-1"]
+
+
+# -- reads
+
+
+@dataclass
+class Library(Metered):
+    """The same of which reads are asked."""
+
+    asked: list[list[str]] = field(default_factory=list)
+
+    async def read(self, object: str, record_ids: Sequence[str]) -> list[Row]:
+        self.used += 1
+        self.tell()
+        self.asked.append(list(record_ids))
+        return [Row(one, True, {"name": one}, "1") for one in record_ids]
+
+
+def reading(system: Library) -> Desk:
+    allowance = Allowance(system, BUDGET)  # type: ignore[arg-type]
+    stage = reread.stage(system, None, True, allowance=allowance, clock=lambda: system.now)  # type: ignore[arg-type]
+    return Desk(stage)
+
+
+def ask(record_id: str, use: Use = "interactive", **more: Any) -> Any:
+    return items("rereads.dynamics", Reread("account", record_id, "c", use=use, **more))
+
+
+async def test_reads_in_bulk_wait_in_line_hold_up_no_others_and_what_they_lead_to_is_batch() -> None:
+    system = Library(used=60)
+    system.tell()
+    here = reading(system)
+    unit = await here.work(*ask("b-1", "batch"), *ask("i-1"), *ask("b-2", "batch"))
+    assert system.asked == [["i-1"]]
+    assert "use" not in sent(unit, "changes.dynamics")[0]
+    assert here.counts["dynamics/account"]["rereads_waiting"] == 2
+    assert unit.due is not None
+    unit = await here.work(*ask("b-3", "batch"))
+    assert system.asked == [["i-1"]]
+    system.used, system.now = 20, unit.due or 0.0
+    system.tell()
+    unit = await here.work(Batch("tick", [system.now]))
+    assert system.asked == [["i-1"], ["b-1", "b-2", "b-3"]]
+    assert [one["use"] for one in sent(unit, "changes.dynamics")] == ["batch"] * 3
+    assert (unit.due, here.counts["dynamics/account"]["rereads_waiting"]) == (None, 0)
+
+
+async def test_the_end_of_a_full_read_waits_behind_what_that_met_and_near_the_edge_few_are_read() -> None:
+    system = Library(used=44)  # batch has room for one call more
+    system.tell()
+    here = reading(system)
+    met = [one for number in range(RECORDS_A_CALL) for one in ask(f"b-{number}", "batch")]
+    unit = await here.work(*met, *met, *ask("", "batch", full=2, swept=True, way="0"))
+    found = [letters(unit)]
+    while unit.due is not None:
+        system.now, system.used = unit.due, 44
+        system.tell()
+        unit = await here.work(Batch("tick", [system.now]))
+        found.append(letters(unit))
+    assert [len(one) for one in system.asked] == [RECORDS_A_CALL] * 2
+    assert [[one["code"] for one in some] for some in found] == [[], [], ["TOO_MANY_GONE"]]
+    assert list(here.tables["rows-dynamics"].scan(b"\xff\xffline/")) == []
+
+
+async def test_a_read_at_the_reserve_waits_until_there_is_room() -> None:
+    system = Library(used=90)
+    system.limits = (Limit("requests", "calls", 90, 100, 10.0, time.time()),)
+    allowance = Allowance(system, BUDGET)  # type: ignore[arg-type]
+    here, began = Desk(reread.stage(system, None, True, allowance=allowance)), time.time()  # type: ignore[arg-type]
+    await asyncio.wait_for(here.work(*ask("i-1")), 10.0)
+    assert system.asked == [["i-1"]]
+    assert time.time() - began > 10.0 * (1 - 89 / 90)
 
 
 # -- whose budget a write is
