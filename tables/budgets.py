@@ -27,6 +27,8 @@ RECORDS_A_CALL = 25
 LONGEST, SHORTEST = 900.0, 1.0
 # From this share of what it may use on, a use is said to be nearly used up.
 NEARLY = 0.9
+# Shares are no exact numbers.
+CLOSE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +112,16 @@ def used(limit: Limit, now: float) -> float:
 def room(limit: Limit, budget: Budget, use: Use, now: float) -> int:
     """Calls that this use may still make. Of time, a call is taken for a second."""
     share = budget.share(use, night=budget.is_night(now))
-    return max(0, math.floor(share * limit.allowed - used(limit, now) + 1e-9))
+    return max(0, math.floor(share * limit.allowed - used(limit, now) + CLOSE))
 
 
 def free_at(limit: Limit, budget: Budget, use: Use, now: float) -> float:
     """When this use may make its next call, not before now; two days from now where it never may."""
+    if room(limit, budget, use, now):
+        return now
     end = now
     for start, end, night in budget.periods(now):
-        fits = budget.share(use, night=night) * limit.allowed - 1.0
+        fits = budget.share(use, night=night) * limit.allowed - 1.0 + CLOSE
         at = max(start, _faded(limit, fits))
         if at < end:
             return at
