@@ -12,9 +12,9 @@ from typing import Any
 
 import aiohttp
 
+from isthmus.simulators.disorder import Dispatch
 from isthmus.simulators.dynamics.environment import DynamicsEnvironment, Outgoing
 from isthmus.simulators.dynamics.faults import Fault
-from isthmus.simulators.dynamics.trouble import Dispatch
 from isthmus.simulators.dynamics.webhooks import Posting
 
 TRIED_AGAIN = frozenset({502, 503, 504})
@@ -91,7 +91,7 @@ class HttpCourier:
             return
         self._environment.send(Outgoing((), outgoing.asynchronous))
 
-    async def _deliver(self, dispatch: Dispatch) -> None:
+    async def _deliver(self, dispatch: Dispatch[Posting]) -> None:
         await asyncio.sleep(dispatch.delay)
         try:
             if dispatch.copies == 0:

@@ -152,13 +152,14 @@ class DynamicsEnvironment(Organization):
 
     # -- for the edges of this package
 
-    def attempt(self, work: Work, act: Callable[[], T]) -> tuple[T, Outgoing]:
+    def attempt(self, work: Work, act: Callable[[], T], *, kept: bool = True) -> tuple[T, Outgoing]:
         """Do it, or nothing of it, and plan its postings. What waits for synchronous ones is rolled back until all of them
-        are taken, so nobody sees any of it meanwhile; then it is done `again`, to the rows as they are by then."""
+        are taken, so nobody sees any of it meanwhile; then it is done `again`, to the rows as they are by then. What is
+        not to be `kept` is rolled back anyway."""
         with self.store.all_or_none() as step:
             result = act()
             synchronous, asynchronous = self._plan(work)
-            if synchronous:
+            if synchronous or not kept:
                 step.undo()
         return result, Outgoing(synchronous, asynchronous, lambda: self.again(work, act))
 

@@ -44,6 +44,16 @@ class Fault(Exception):
         return {} if self.retry_after is None else {"Retry-After": f"{self.retry_after:g}"}
 
 
+def locked(table: str, record_id: str) -> Fault:
+    """Another transaction holds the row longer than the database waits."""
+    return Fault(500, "0x80044151", f"SQL timeout expired. {table} With Id = {record_id} is locked.")
+
+
+def rolled_back() -> Fault:
+    """A plug-in failed at the end of the transaction."""
+    return Fault(400, "0x80040265", "An error occurred in a plug-in: the transaction was rolled back.")
+
+
 def missing_id(table: str, record_id: str) -> Fault:
     """No row with that id."""
     return Fault(404, "0x80040217", f"{table} With Id = {record_id} Does Not Exist")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from typing import Any
 
@@ -120,9 +120,9 @@ class Organization(Trouble):
         """Who acts: this user, or `person`."""
         return Actor(user or self.person, self.business_unit, self.currency, tag, correlation)
 
-    def begin(self, actor: Actor) -> Work:
-        """A new unit of work."""
-        return Work(self.store, actor, self.now().replace(microsecond=0))
+    def begin(self, actor: Actor, locked: Set[str] = frozenset()) -> Work:
+        """A new unit of work, by somebody whom locked rows hold up."""
+        return Work(self.store, actor, self.now().replace(microsecond=0), locked)
 
     def operation_id(self) -> str:
         """A GUID for anything that is no row."""

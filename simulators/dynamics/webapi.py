@@ -76,7 +76,7 @@ class WebApi:
         self._fail_on_order(write=True)
         first = calls[0]
         actor = self._environment.actor(first.application.user_id, first.query.get("tag"), first.correlation)
-        work = self._environment.begin(actor)
+        work = self._environment.begin(actor, self._environment.locked)
 
         def act() -> list[Reply]:
             replies: list[Reply] = []
@@ -94,11 +94,15 @@ class WebApi:
 
     async def _committed(self, work: Work, act: Callable[[], list[Reply]]) -> list[Reply]:
         environment = self._environment
-        replies, outgoing = environment.attempt(work, act)
+        kept = not environment.is_rolled_back()
+        replies, outgoing = environment.attempt(work, act, kept=kept)
         if outgoing.synchronous:
             if environment.courier is None:
                 raise faults.Fault(500, "0x80040216")
             await environment.courier.post_now(outgoing.synchronous)
+        if not kept:
+            raise faults.rolled_back()
+        if outgoing.synchronous:
             replies = environment.again(work, act)
         environment.send(Outgoing((), outgoing.asynchronous))
         return replies

@@ -6,7 +6,7 @@ Promises: done again, it gives the same ids and times; events are in the order t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -48,10 +48,11 @@ class Event:
 class Work:
     """Changes that hold together. Values are stored forms (values.py)."""
 
-    def __init__(self, store: Store, actor: Actor, at: datetime) -> None:
+    def __init__(self, store: Store, actor: Actor, at: datetime, locked: Set[str] = frozenset()) -> None:
         self.store = store
         self.actor = actor
         self.at = at
+        self.locked = locked
         self.events: list[Event] = []
         self._ids: list[str] = []
         self._made = 0
@@ -77,11 +78,13 @@ class Work:
         current = self.store.get(row.table.name, row.id)
         if current is None:
             raise faults.missing_id(row.table.name, row.id)
+        self._hold(row)
         values = {**current.values, **self._touched(row.table), **submitted}
         return self._put("Update", row.table, row.id, values, submitted)
 
     def delete(self, row: Row) -> None:
         """Delete the row, and what its relationships say of the rows that refer to it."""
+        self._hold(row)
         self.store.remove(row)
         self._raise("Delete", row, {})
         if row.table.name in self.store.audited:
@@ -107,6 +110,10 @@ class Work:
         """What stays of a deletion where the table is audited."""
         about: dict[str, Value] = {"_objectid_value": row.id, "objecttypecode": row.table.name, "operation": DELETED}
         self.create(self.store.tables["audit"], about)
+
+    def _hold(self, row: Row) -> None:
+        if row.id in self.locked:
+            raise faults.locked(row.table.name, row.id)
 
     def _new_id(self) -> str:
         if self._made == len(self._ids):

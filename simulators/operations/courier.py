@@ -10,6 +10,7 @@ import asyncio
 
 import aiohttp
 
+from isthmus.simulators.disorder import Dispatch
 from isthmus.simulators.operations.environment import OperationsEnvironment
 from isthmus.simulators.operations.events import Posting
 
@@ -41,9 +42,9 @@ class HttpCourier:
     def _collect(self) -> None:
         self._awake = False
         waiting = [self._environment.outbox.popleft() for _ in range(len(self._environment.outbox))]
-        for posting in self._environment.arrange(waiting):
+        for dispatch in self._environment.arrange(waiting):
             self._environment.moved(+1)
-            task = self._loop.create_task(self._deliver(posting))
+            task = self._loop.create_task(self._deliver(dispatch))
             self._tasks.add(task)
             task.add_done_callback(self._finished)
 
@@ -51,13 +52,19 @@ class HttpCourier:
         self._tasks.discard(task)
         self._environment.moved(-1)
 
-    async def _deliver(self, posting: Posting) -> None:
+    async def _deliver(self, dispatch: Dispatch[Posting]) -> None:
+        await asyncio.sleep(dispatch.delay)
+        taken = [await self._attempts(dispatch.posting) for _ in range(dispatch.copies)]
+        if not taken or not all(taken):
+            self._environment.errors.append(dispatch.posting)
+
+    async def _attempts(self, posting: Posting) -> bool:
         for attempt in range(self._environment.attempts):
             if attempt:
                 await asyncio.sleep(self._environment.retry_wait)
             if await self._taken(posting):
-                return
-        self._environment.errors.append(posting)
+                return True
+        return False
 
     async def _taken(self, posting: Posting) -> bool:
         timeout = aiohttp.ClientTimeout(total=DEADLINE_SECONDS)

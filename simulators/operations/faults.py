@@ -39,6 +39,17 @@ def write_refused(entity: str, *infolog: str) -> Fault:
     return Fault(400, f"Write failed for table row of type '{entity}'. Infolog: {told}.", WRITE_REFUSED)
 
 
+def locked(entity: str) -> Fault:
+    """Another transaction holds the row."""
+    told = f"Cannot edit a record in {entity}. Deadlock, where one or more users have simultaneously locked the whole table"
+    return write_refused(entity, f"Error: {told} or part of it")
+
+
+def rolled_back() -> Fault:
+    """X++ threw at the end of the transaction."""
+    return Fault(400, "Infolog: Error: Update has been canceled. The transaction was rolled back.", WRITE_REFUSED)
+
+
 def no_resource(segment: str) -> Fault:
     """The path leads nowhere."""
     return Fault(404, f"Resource not found for the segment '{segment}'.", ODATA_REFUSED)

@@ -112,6 +112,8 @@ class OData:
         self._may_write(entity)
         if entity.closed_by is not None and row.values[entity.closed_by] == "Yes":
             raise faults.write_refused(entity.name, f"Error: {entity.name} is posted and cannot be changed")
+        if row.id in self._environment.locked:
+            raise faults.locked(entity.name)
         if call.headers.get("if-match", "*") not in ("*", row.etag):
             raise faults.changed()
         if call.method == "DELETE":

@@ -18,8 +18,9 @@ from isthmus.simulators.dynamics.faults import Fault as TokenFault
 from isthmus.simulators.operations.batch import answer_batch
 from isthmus.simulators.operations.courier import HttpCourier
 from isthmus.simulators.operations.environment import OperationsEnvironment
-from isthmus.simulators.operations.faults import Fault
+from isthmus.simulators.operations.faults import Fault, rolled_back
 from isthmus.simulators.operations.odata import Call, OData, Reply, call_to
+from isthmus.simulators.outage import middleware
 
 LONGEST_LINE = 16 * 1024
 LARGEST_REQUEST = 64 * 1024 * 1024
@@ -30,7 +31,7 @@ JSON = "application/json; odata.metadata=minimal"
 async def serve_operations(environment: OperationsEnvironment, host: str = "localhost") -> AsyncIterator[str]:
     """The environment's URL, which is the authority's too; its events are delivered as long as the context lasts."""
     edge = _Edge(environment)
-    app = web.Application(client_max_size=LARGEST_REQUEST)
+    app = web.Application(client_max_size=LARGEST_REQUEST, middlewares=[middleware(environment.outage)])
     app.router.add_post("/{tenant}/oauth2/v2.0/token", edge.token)
     app.router.add_route("*", "/{service:data|metadata|Metadata}/{rest:.*}", edge.odata)
     runner = web.AppRunner(app, max_line_size=2 * LONGEST_LINE, shutdown_timeout=1.0, access_log=None)
@@ -98,6 +99,16 @@ class _Edge:
         return web.Response(status=500)
 
     def _answer(self, call: Call) -> Reply:
+        if call.method == "GET" or not self._environment.is_rolled_back():
+            return self._carried_out(call)
+        try:
+            with self._environment.all_or_none():
+                self._carried_out(call)
+                raise rolled_back()
+        except Fault as fault:
+            return Reply(fault.status, fault.headers(), fault.body())
+
+    def _carried_out(self, call: Call) -> Reply:
         if (call.method, call.path) != ("POST", "data/$batch"):
             return self._service.answer(call)
         try:

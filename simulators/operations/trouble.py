@@ -1,14 +1,14 @@
 """The trouble that people order: refused requests, lost and late answers, exhaustion, and the disorder of events.
 
-Promises: what happens to which request or event follows from the seed and the order they come in.
+Promises: those of disorder.py, for requests too.
 """
 
 from __future__ import annotations
 
-import random
 from collections import deque
 from typing import Literal
 
+from isthmus.simulators.disorder import Disorder
 from isthmus.simulators.operations.events import Posting
 from isthmus.simulators.operations.faults import Fault, throttled
 
@@ -17,20 +17,16 @@ Priority = Literal["low", "medium", "high"]
 RANKS = {"none": 0, "low": 1, "medium": 2, "high": 3}
 
 
-class Trouble:
-    """Knobs that may be turned at any time. Requests of a `priority` not above `exhausted` are throttled, to come back
-    after `retry_after` seconds. Events: every n-th is sent twice (`duplicate_every`); `shuffle` mixes those that wait
-    together."""
+class Trouble(Disorder[Posting]):
+    """Requests of a `priority` not above `exhausted` are throttled, to come back after `retry_after` seconds; the knobs of
+    events are those of disorder.py."""
 
     def __init__(self, seed: int) -> None:
+        super().__init__(seed)
         self.priority: Priority = "medium"
         self.exhausted: Literal["none", "low", "medium", "high"] = "none"
         self.retry_after = 5.0
-        self.duplicate_every = 0
-        self.shuffle = False
         self.hidden: set[str] = set()
-        self._chance = random.Random(f"trouble/{seed}")
-        self._sent = 0
         self._failures: deque[tuple[Scope, Fault]] = deque()
         self._lost: deque[tuple[float | None, int]] = deque()
 
@@ -56,7 +52,8 @@ class Trouble:
         self._lost.extend([(late, blind)] * n)
 
     def recover(self) -> None:
-        """Forget the trouble that is still to come."""
+        """Forget the trouble that is still to come, and who holds rows."""
+        super().recover()
         self._failures.clear()
         self._lost.clear()
         self.exhausted = "none"
@@ -81,14 +78,3 @@ class Trouble:
         late, blind = self._lost.popleft()
         self.fail_next(blind, 503, scope="reads")
         return (late,)
-
-    def arrange(self, postings: list[Posting]) -> list[Posting]:
-        """Postings that wait together, in the order of their start."""
-        arranged = []
-        for posting in postings:
-            self._sent += 1
-            twice = self.duplicate_every and self._sent % self.duplicate_every == 0
-            arranged += [posting] * (2 if twice else 1)
-        if self.shuffle:
-            self._chance.shuffle(arranged)
-        return arranged

@@ -16,6 +16,7 @@ from isthmus.simulators.salesforce.hand import Hand
 from isthmus.simulators.salesforce.org import SalesforceOrg
 
 CALL_OPTIONS = re.compile(r"client=([^;,\s]+)")
+TRIGGER = "execution of AfterUpdate caused by: System.DmlException: the transaction was rolled back"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -47,7 +48,12 @@ async def _answer(org: SalesforceOrg, trouble: Trouble, request: web.Request, ha
         raise refused(401, "INVALID_SESSION_ID", "Session expired or invalid")
     if trouble.answer is not None:
         raise trouble.answer
-    return await handler(request)
+    if not trouble.undone:
+        return await handler(request)
+    await request.read()  # so that the handler has all it needs, and nobody else comes in between
+    with org.all_or_none():
+        await handler(request)
+        raise refused(400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", TRIGGER)
 
 
 def _cut(request: web.Request) -> web.StreamResponse:

@@ -34,7 +34,7 @@ def refused(status: int, code: str, message: str, fields: tuple[str, ...] = ()) 
 @dataclass
 class Trouble:
     """What happens to the next `left` requests whose path matches: an answer instead of the work, a connection that is
-    cut before the work or after it, a wait, or tokens that end."""
+    cut before the work or after it, a wait, tokens that end, or work that is taken back."""
 
     left: int
     path: str
@@ -43,6 +43,7 @@ class Trouble:
     cut: Literal["", "before", "after"] = ""
     seconds: float = 0.0
     expire: bool = False
+    undone: bool = False
 
 
 @dataclass
@@ -91,6 +92,11 @@ class Faults:
     def cut(self, number: int = 1, path: str = DATA) -> None:
         """It is done, and the connection is cut before the answer."""
         self._troubles.append(Trouble(number, path, cut="after"))
+
+    def roll_back(self, number: int = 1) -> None:
+        """The next writes are carried out and, as a trigger fails at their end, taken back with all that they told."""
+        methods, path = WRITES
+        self._troubles.append(Trouble(number, path, methods, undone=True))
 
     def delay(self, seconds: float, number: int = 1, path: str = DATA) -> None:
         """The next requests wait."""

@@ -19,12 +19,14 @@ BROWSER_USER = "0055g00000UserAAAA"
 
 
 class News:
-    """The org's events. `duplicate_every`: every n-th is delivered twice; `gap_next` hides the next change of records."""
+    """The org's events. Every n-th is delivered twice (`duplicate_every`) or to nobody (`drop_every`), 0 is never;
+    `gap_next` hides the next change of records, `hold` what is told until it is let go, late and in any order."""
 
     def __init__(self, seed: int, clock: Callable[[], float]) -> None:
         self.clock = clock
         self.events: list[Event] = []
         self.duplicate_every = 0
+        self.drop_every = 0
         self.on_event: Callable[[], None] = lambda: None
         self.selected: set[str] = set()
         self.oldest_replay = 0
@@ -32,6 +34,8 @@ class News:
         self._replay = 1000
         self._commits = 70_000_000_000
         self._raised = 0
+        self._held: list[Event] | None = None
+        self._disorder = random.Random(f"disorder/{seed}")
         self._gaps: set[tuple[str, str]] = set()
 
     def transaction(self, user: str = BROWSER_USER, origin: str = UI) -> Transaction:
@@ -46,9 +50,20 @@ class News:
         message = {"schema": f"sim-{one.name}", "payload": payload, "event": {"replayId": self._replay}}
         event = Event(self._replay, one.name, message)
         self._raised += 1
+        dropped = self.drop_every and self._raised % self.drop_every == 0
         twice = self.duplicate_every and self._raised % self.duplicate_every == 0
-        self.events += [event, event] if twice else [event]
-        self.on_event()
+        self._deliver([] if dropped else [event, event] if twice else [event])
+
+    def hold(self) -> None:
+        """What is told from now on comes late."""
+        self._held = self._held or []
+
+    def let_go(self, *, shuffle: bool = False) -> None:
+        """What was held up comes now; with `shuffle` in any order."""
+        held, self._held = self._held or [], None
+        if shuffle:
+            self._disorder.shuffle(held)
+        self._deliver(held)
 
     def gap_next(self, object: str, ids: Iterable[str]) -> None:
         """The next change of these records is told as a GAP_* event, without its body."""
@@ -65,6 +80,20 @@ class News:
         self.events.clear()
 
     # -- inside
+
+    def _deliver(self, events: list[Event]) -> None:
+        if self._held is not None:
+            self._held += events
+        elif events:
+            self.events += events
+            self.on_event()
+
+    def _told(self) -> tuple[int, int]:
+        return len(self.events), len(self._held or [])
+
+    def _untell(self, told: tuple[int, int]) -> None:
+        del self.events[told[0] :]
+        del (self._held or [])[told[1] :]
 
     def _raise(
         self, one: Object, record_id: str, kind: str, transaction: Transaction, values: Mapping[str, Any]

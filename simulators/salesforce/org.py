@@ -101,8 +101,16 @@ class SalesforceOrg(People):
         """The next REST writes are answered with this."""
         self.faults.fail(number, status, body, retry_after, writes=True)
 
+    def lock(self, *ids: str) -> None:
+        """Someone else holds these rows until `recover`."""
+        self.faults.lock(ids)
+
+    def roll_back(self, number: int = 1) -> None:
+        """The next writes are carried out and then taken back, with all that they told."""
+        self.faults.roll_back(number)
+
     def recover(self) -> None:
-        """Forget the failures that are still to come."""
+        """Forget the failures that are still to come, and who holds rows."""
         self.faults.recover()
 
     def expire_tokens(self) -> None:

@@ -167,12 +167,12 @@ class People(News):
     @contextlib.contextmanager
     def all_or_none(self) -> Iterator[None]:
         """What is written inside is undone, its events too, where an exception leaves it."""
-        told = len(self.events)
+        told = self._told()
         try:
             with self.store.all_or_none():
                 yield
         except BaseException:
-            del self.events[told:]
+            self._untell(told)
             raise
 
     # -- inside

@@ -496,6 +496,24 @@ async def test_a_persons_write_is_taken_back_when_a_synchronous_webhook_fails(
     assert len(environment.refused) == 1
 
 
+async def test_what_is_rolled_back_on_order_was_told_to_synchronous_steps_only(
+    environment: DynamicsEnvironment, served: Served, receiver: Receiver
+) -> None:
+    environment.register_webhook(receiver.url, mode="sync")
+    environment.register_webhook(receiver.url, mode="async")
+    environment.roll_back()
+    async with web_api(environment, served) as session:
+        async with session.post("accounts", json={"name": "Ghost"}) as response:
+            body = await response.json()
+        assert (response.status, body["error"]["code"]) == (400, "0x80040265")
+        await environment.until_settled()
+        assert environment.rows("account") == {}
+        assert [(one.context["Mode"], one.attributes["name"]) for one in receiver.received] == [(0, "Ghost")]
+        async with session.post("accounts", json={"name": "Alder"}) as response:
+            assert response.status == 204
+    assert [row["name"] for row in environment.rows("account").values()] == ["Alder"]
+
+
 async def test_a_changeset_raises_nothing_when_it_fails(
     environment: DynamicsEnvironment, served: Served, receiver: Receiver
 ) -> None:

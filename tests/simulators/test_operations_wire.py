@@ -296,3 +296,33 @@ async def test_events_come_twice_and_out_of_order_when_that_is_ordered(
     numbers = [body["ControlNumber"] for body in taken.bodies]
     assert (len(numbers), len(set(numbers))) == (16, 12)
     assert numbers != sorted(numbers)
+
+
+async def test_events_that_are_lost_wait_for_a_person_and_others_come_late(
+    client: Client, receiver: tuple[Receiver, str]
+) -> None:
+    taken, url = receiver
+    client.environment.drop_every, client.environment.delay = 3, 0.05
+    client.environment.activate("SomeBusinessEvent", url)
+    for _ in range(6):
+        client.environment.raise_event("SomeBusinessEvent", {}, "usmf")
+    await client.environment.until_settled()
+    numbers = [body["ControlNumber"] for body in taken.bodies]
+    assert (len(numbers), len(client.environment.errors)) == (4, 2)
+    assert numbers != sorted(numbers), "each waited for a time of its own"
+    client.environment.drop_every = 0
+    client.environment.resend()
+    await client.environment.until_settled()
+    assert len(taken.bodies) == 6
+
+
+async def test_a_write_that_is_taken_back_tells_nobody(client: Client, receiver: tuple[Receiver, str]) -> None:
+    taken, url = receiver
+    client.environment.activate_data_events(CUSTOMER, url)
+    client.environment.roll_back()
+    status, body, _ = await client.ask("POST", "/data/CustomersV3", json={"OrganizationName": "Birch"})
+    assert status == 400
+    assert "rolled back" in body["error"]["innererror"]["message"]
+    await client.environment.until_settled()
+    assert taken.bodies == []
+    assert len(client.environment.rows(CUSTOMER)) == 1

@@ -194,6 +194,33 @@ async def test_a_gap_hides_the_body_and_a_delete_has_none(wire: Wire) -> None:
     assert undelete["Name"] == "Alder"
 
 
+async def test_events_are_held_up_lost_and_mixed_when_that_is_ordered(wire: Wire) -> None:
+    await wire.post([wire.subscribe(-1)])
+    wire.org.hold()
+    wire.org.drop_every = 4
+    for number in range(8):
+        wire.org.create("Account", {"Name": str(number)})
+    (quiet,) = await wire.post([wire.connect("3")])
+    assert quiet["channel"] == "/meta/connect"
+    wire.org.let_go(shuffle=True)
+    heard = [one["data"] for one in await wire.post([wire.connect("4")]) if one["channel"] == ALL]
+    told = {int(one["payload"]["Name"]): one["event"]["replayId"] for one in heard}
+    assert sorted(told) == [0, 1, 2, 4, 5, 6], "every fourth reached nobody"
+    assert list(told) != sorted(told)
+    assert sorted(told.values()) == [told[number] for number in sorted(told)], "each under its own replay id"
+
+
+async def test_what_is_taken_back_is_told_to_nobody(wire: Wire) -> None:
+    wire.org.roll_back()
+    headers = {"Authorization": f"OAuth {wire.token}"}
+    url = f"{wire.url}/services/data/v60.0/sobjects/Account"
+    async with wire.http.post(url, json={"Name": "Alder"}, headers=headers) as response:
+        (error,) = await response.json()
+    assert (response.status, error["errorCode"]) == (400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY")
+    assert wire.org.rows("Account") == {}
+    assert wire.org.events == []
+
+
 async def test_an_update_that_changes_nothing_only_moves_the_clock(wire: Wire) -> None:
     account = wire.org.create("Account", {"Name": "Alder"})
     wire.org.update("Account", account, {"Name": " Alder "})
