@@ -121,6 +121,7 @@ def absorb(golden: Golden, item: Absorb, mapping: EntityMapping) -> Folded:
     lived = living(golden, mapping)
     _join(golden, other)
     golden.reasons |= other.reasons
+    golden.pinned = {**other.pinned, **golden.pinned}
     golden.merged += [item.loser, *(one for one in other.merged if one not in golden.merged)]
     choose_all(golden, mapping, seen)
     cause = cause_of(item)

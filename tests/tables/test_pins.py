@@ -137,6 +137,15 @@ def test_the_reason_goes_along_where_the_golden_record_becomes_another() -> None
     assert (seen.value, winner.reasons[seen.change_id]) == ("Birch", "she called")
 
 
+def test_an_undo_gives_back_what_was_before_the_pin_where_the_golden_record_became_another() -> None:
+    wrote = Report("salesforce", "001S", "c-1", "account", 2, "written", "0003", {"name": "Birch"})
+    loser = folded(said("salesforce", 1, name="Alder"), decided("pin", 2, "name", "Birch"), wrote).state
+    cause = Source("dynamics", "d-1", "2026-01-01T00:03:00Z", "dynamics@3")
+    joined = Absorb("c-0", "c-1", "account", "x", cause, Raw(encode(loser)))
+    winner = fold(Golden("c-0", "account"), joined, ACCOUNT).state
+    assert fold(winner, replace(decided("undo", 4, "name"), canonical="c-0"), ACCOUNT).state.values()["name"] == "Alder"
+
+
 def test_a_decision_settles_the_conflict_about_its_field() -> None:
     last = folded(said("salesforce", 1, name="Alder"), decided("pin", 2, "name", "Birch"))
     assert last.reviews == (Review("conflict/c-1/name", "conflict", "account", "c-1", closed=True),)
