@@ -22,7 +22,7 @@ from isthmus.config.errors import ConfigError, IsthmusError
 from isthmus.config.mapping import ENTITIES, Mappings, load_mappings
 from isthmus.config.settings import Settings
 from isthmus.node.expiry import days_left
-from isthmus.node.features import MAY_HANG, TRANSACTIONS, features, transactions_may_hang
+from isthmus.node.features import MAY_HANG, METADATA, commits_may_hang, supported
 from isthmus.systems.protocol import Finding, System
 
 State = Literal["ok", "warn", "fail"]
@@ -129,9 +129,9 @@ async def _cluster(admin: AIOKafkaAdminClient, servers: str) -> Answer:
 
 
 async def _transactions(admin: AIOKafkaAdminClient) -> Answer:
-    found = await features(admin)
-    told = f"{TRANSACTIONS} is {found.get(TRANSACTIONS, 0)}"
-    return Answer("warn" if transactions_may_hang(found) else "ok", "kafka transactions", told, MAY_HANG)
+    found = await supported(admin)
+    told = f"its software knows {METADATA} {found.get(METADATA, 0)}"
+    return Answer("warn" if commits_may_hang(found) else "ok", "kafka transactions", told, MAY_HANG)
 
 
 async def _topics(admin: AIOKafkaAdminClient, settings: Settings) -> list[Answer]:

@@ -1,6 +1,6 @@
-"""What the brokers of a Kafka cluster have agreed on: its finalized features, by name and level.
+"""What the software of a Kafka's brokers can do at most, by which its release is known.
 
-Promises: asks one broker once; a Kafka that knows no features has none.
+Promises: asks one broker once; a Kafka that knows no features tells of none.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.api import Request, RequestStruct, Response, ResponseHeader_v0
 from aiokafka.protocol.types import CompactArray, CompactString, Int16, Int32, Schema, TaggedFields
 
-TRANSACTIONS = "transaction.version"
-# The highest under which a broker that is killed between a commit and its markers writes them when it is back: above 0, a
-# Kafka 4.3.1 forgets them for clients that speak as ours does, and their partitions stand still (docs/adr/0007).
-WHOLE_TRANSACTIONS = 0
+METADATA = "metadata.version"
+# Kafka 4.3's. From it on (4.4.0 as well) a broker that starts takes a partition without a leader for a deleted one and
+# leaves out the markers of commits that it had promised (docs/adr/0007).
+FORGETS_COMMITS = 30
 MAY_HANG = (
-    "where brokers are killed, commits may hang: kafka-features.sh downgrade --feature transaction.version=0"
-    " (docs/adr/0007)"
+    "Kafka 4.3 and 4.4 forget commits where all copies of a partition were down at once, and the partition stands still:"
+    " run 4.2, or keep copies on several brokers (docs/adr/0007)"
 )
-FINALIZED = 2  # the tag of the field, KIP-584
+SUPPORTED = 0  # the tag of the field, KIP-584
 _features = CompactArray(
-    ("name", CompactString("utf-8")), ("highest", Int16), ("lowest", Int16), ("tags", TaggedFields)
+    ("name", CompactString("utf-8")), ("lowest", Int16), ("highest", Int16), ("tags", TaggedFields)
 )
 
 
@@ -56,11 +56,11 @@ class _Ask(Request[_Question]):  # type: ignore[misc]
         return request_struct_class("isthmus", "1", {})
 
 
-async def features(admin: AIOKafkaAdminClient) -> dict[str, int]:
-    """Each feature's level."""
+async def supported(admin: AIOKafkaAdminClient) -> dict[str, int]:
+    """The highest level of each feature that the broker's software knows, whatever the cluster has agreed on."""
     told: Any = await admin._send_request(_Ask())
-    held = told.tags.get(FINALIZED)
-    return {} if held is None else {name: highest for name, highest, *_ in _features.decode(BytesIO(held)) or ()}
+    held = told.tags.get(SUPPORTED)
+    return {} if held is None else {name: highest for name, _, highest, _ in _features.decode(BytesIO(held)) or ()}
 
 
 async def advise(bootstrap: str) -> str | None:
@@ -68,11 +68,11 @@ async def advise(bootstrap: str) -> str | None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     try:
         await admin.start()
-        return MAY_HANG if transactions_may_hang(await features(admin)) else None
+        return MAY_HANG if commits_may_hang(await supported(admin)) else None
     finally:
         await admin.close()
 
 
-def transactions_may_hang(found: dict[str, int]) -> bool:
-    """Does this cluster, killed in the middle of a commit, forget to finish it? (docs/adr/0007)"""
-    return found.get(TRANSACTIONS, 0) > WHOLE_TRANSACTIONS
+def commits_may_hang(found: dict[str, int]) -> bool:
+    """May this Kafka, killed in the middle of a commit, forget to finish it? (docs/adr/0007)"""
+    return found.get(METADATA, 0) >= FORGETS_COMMITS

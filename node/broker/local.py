@@ -30,7 +30,6 @@ from aiokafka.errors import KafkaError
 from isthmus.config.errors import IsthmusError
 from isthmus.config.settings import bootstrap_servers
 from isthmus.node.broker.jars import cache_folder, pinned, prepare
-from isthmus.node.features import TRANSACTIONS, WHOLE_TRANSACTIONS
 
 HOST = "127.0.0.1"
 ATTEMPTS = 3
@@ -182,7 +181,6 @@ def commands(classpath: Sequence[Path], properties: Path, formatted: bool) -> li
     java = [str(JAVA), *JVM, "-cp", os.pathsep.join(map(str, classpath))]
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     prepared = [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", str(properties)]
-    prepared += ["--feature", f"{TRANSACTIONS}={WHOLE_TRANSACTIONS}"]
     served = [*java, "kafka.Kafka", str(properties)]
     return [served] if formatted else [prepared, served]
 
