@@ -1,4 +1,4 @@
-"""A Kafka that is killed finishes what it promised; one that would not is warned of, and given up loudly (docs/adr/0007)."""
+"""A Kafka that is killed finishes what it promised; one that would not is warned of, and given up (docs/adr/0007)."""
 
 from __future__ import annotations
 
