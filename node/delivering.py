@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-import aiohttp
 from pydantic import BaseModel, Field
 
 from isthmus.agents.allowance import Allowance
@@ -97,14 +96,9 @@ class Delivering:
     async def all(self, *, forwarded: bool) -> DeliveryView:
         """Of all workers; `forwarded`: another worker asks, so of this one alone."""
         found, budgets = list(self.own()), self.budgets()
-        for url in () if forwarded else self._members.others():
-            try:
-                status, body = await self._members.ask(url, "/v1/delivery")
-            except (aiohttp.ClientError, TimeoutError):
-                continue
-            if status == 200:
-                told = DeliveryView.model_validate_json(body)
-                found, budgets = found + told.breakers, budgets + told.budgets
+        for body in () if forwarded else await self._members.ask_all("/v1/delivery"):
+            told = DeliveryView.model_validate_json(body)
+            found, budgets = found + told.breakers, budgets + told.budgets
         found.sort(key=lambda one: (one.system, one.partition))
         targets = {one.system: one.state for one in sorted(found, key=lambda one: ORDER.index(one.state))}
         expected = sum(stage.startswith(STAGE) for stage in self._runtime.stages) * self._runtime.topics.partitions

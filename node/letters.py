@@ -12,7 +12,6 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
@@ -51,24 +50,14 @@ class Letters:
         lists = [await self._here(wanted, limit, before)]
         if everywhere:
             asked = {**wanted.model_dump(exclude_none=True), "limit": limit, "before": before}
-            lists += [one for one in await asyncio.gather(*map(self._there, *self._others(asked))) if one is not None]
+            told = await self._reading.members.ask_all(f"/v1/dead?{urlencode(asked)}")
+            lists += map(LetterList.model_validate_json, told)
         lines = heapq.nlargest(limit, (line for one in lists for line in one.letters), key=_place)
         total, held = sum(one.total for one in lists), sum(one.partitions for one in lists)
         more = any(one.next for one in lists) or sum(len(one.letters) for one in lists) > len(lines)
         following = _mark(lines[-1]) if more and lines else None
         complete = held == self._reading.runtime.topics.partitions
         return LetterList(letters=lines, total=total, next=following, partitions=held, complete=complete)
-
-    def _others(self, asked: dict[str, Any]) -> tuple[list[str], list[str]]:
-        urls = self._reading.members.others()
-        return urls, [f"/v1/dead?{urlencode(asked)}"] * len(urls)
-
-    async def _there(self, url: str, path: str) -> LetterList | None:
-        try:
-            status, body = await self._reading.members.ask(url, path)
-        except (aiohttp.ClientError, TimeoutError):
-            return None
-        return LetterList.model_validate_json(body) if status == 200 else None
 
     async def _here(self, wanted: Wanted, limit: int, before: str) -> LetterList:
         now, total, views = time.time(), 0, self._views()

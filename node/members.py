@@ -5,6 +5,7 @@ Promises: an answer for a partition comes from the worker that owns it; a questi
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import aiohttp
@@ -37,6 +38,18 @@ class Members:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5))
         async with self._session.get(url + path, headers={FORWARDED: "1"}, allow_redirects=False) as response:
             return response.status, await response.read()
+
+    async def ask_all(self, path: str) -> list[bytes]:
+        """What all other workers answer, asked at once; nothing of those that do not, or are not ready."""
+        told = await asyncio.gather(*(self._told(url, path) for url in self.others()))
+        return [body for body in told if body is not None]
+
+    async def _told(self, url: str, path: str) -> bytes | None:
+        try:
+            status, body = await self.ask(url, path)
+        except (aiohttp.ClientError, TimeoutError):
+            return None
+        return body if status == 200 else None
 
     async def close(self) -> None:
         """Give connections back."""

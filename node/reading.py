@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-import aiohttp
 import orjson
 from pydantic import BaseModel, Field
 
@@ -128,15 +127,10 @@ class Reading:
     async def ledger(self) -> LedgerView:
         """The books of all workers."""
         tally, hints = self.tally(), self.hints()
-        for url in self.members.others():
-            try:
-                status, body = await self.members.ask(url, "/v1/tally")
-            except (aiohttp.ClientError, TimeoutError):
-                continue
-            if status == 200:
-                other = orjson.loads(body)
-                tally.join(other)
-                hints += other["hints"]
+        for body in await self.members.ask_all("/v1/tally"):
+            other = orjson.loads(body)
+            tally.join(other)
+            hints += other["hints"]
         return self._view(balance(tally, self._expected()), hints)
 
     def _view(self, ledger: Ledger, hints: int) -> LedgerView:

@@ -117,8 +117,7 @@ class Reviews:
         lists = [await self._here(sought)]
         if everywhere:
             path = f"/v1/reviews?{urlencode(sought.model_dump(exclude_none=True))}"
-            asked = (self._there(url, path) for url in self._reading.members.others())
-            lists += [one for one in await asyncio.gather(*asked) if one is not None]
+            lists += map(ReviewList.model_validate_json, await self._reading.members.ask_all(path))
         newest = heapq.nlargest(sought.limit, (one for part in lists for one in part.reviews), key=_place)
         held = sum(one.partitions for one in lists)
         complete = held == self._reading.runtime.topics.partitions
@@ -136,13 +135,6 @@ class Reviews:
             await asyncio.sleep(0)  # a table may be large, and others wait for this worker
         held_here = len(stores) if runtime.ready.is_set() else 0
         return ReviewList(reviews=newest, total=total, partitions=held_here, complete=False)
-
-    async def _there(self, url: str, path: str) -> ReviewList | None:
-        try:
-            status, body = await self._reading.members.ask(url, path)
-        except (aiohttp.ClientError, TimeoutError):
-            return None
-        return ReviewList.model_validate_json(body) if status == 200 else None
 
     async def find(self, id: str, *, everywhere: bool = True) -> ReviewView | None:
         """One question; None where there is none. NotHere where nobody holds its partition."""

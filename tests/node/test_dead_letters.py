@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from msgspec.structs import replace
 from test_workers import beside
+from typed import typed
 
 from isthmus.codecs.arrival import Arrival
 from isthmus.codecs.change import Change
@@ -36,17 +35,8 @@ async def stage(kafka: str, namespace: str, tmp_path: Path) -> AsyncIterator[The
 
 
 async def isthmus(stage: Theatre, *arguments: str, code: int = 0, **more: str) -> Any:
-    """`isthmus dead`, as people type it; its JSON, or its words."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "isthmus.node.cli", "dead", *arguments),
-        env={**os.environ, **stage.worker.settings, **more},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    assert process.returncode == code, (out, err)
-    return orjson.loads(out) if "--json" in arguments else out.decode() + err.decode()
+    """`isthmus dead`."""
+    return await typed(stage.worker.settings, "dead", *arguments, code=code, **more)
 
 
 async def strange(stage: Theatre, number: int) -> None:

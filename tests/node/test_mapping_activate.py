@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 import yaml
+from typed import typed
 
 from isthmus.config.mapping import ENTITIES
 from isthmus.node.demo import verdict
@@ -25,18 +22,9 @@ async def stage(kafka: str, namespace: str, tmp_path: Path) -> AsyncIterator[The
         yield stage
 
 
-async def isthmus(stage: Theatre, *arguments: str, code: int = 0) -> Any:
-    """`isthmus mapping`, as people type it; its JSON, or its words."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "isthmus.node.cli", "mapping", *arguments),
-        env={**os.environ, **stage.worker.settings},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    assert process.returncode == code, (out, err)
-    return orjson.loads(out) if "--json" in arguments and not code else out.decode() + err.decode()
+async def isthmus(stage: Theatre, *arguments: str, code: int = 0, **more: str) -> Any:
+    """`isthmus mapping`."""
+    return await typed(stage.worker.settings, "mapping", *arguments, code=code, **more)
 
 
 def edited(folder: Path, **fields: Any) -> str:

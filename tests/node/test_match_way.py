@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+from typed import typed
 
 from isthmus.config.mapping import load_mappings
 from isthmus.node.stagehand import Worker
@@ -21,17 +19,6 @@ from isthmus.simulators.salesforce.server import serve_salesforce
 
 CUSTOMERS, SAME = 200, 150
 ALONE = CUSTOMERS - SAME
-
-
-async def isthmus(settings: Mapping[str, str], *arguments: str) -> Any:
-    """What a command prints."""
-    command = (sys.executable, "-m", "isthmus.node.cli", *arguments)
-    process = await asyncio.create_subprocess_exec(
-        *command, env={**os.environ, **settings}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    out, err = await process.communicate()
-    assert process.returncode == 0, err.decode()
-    return json.loads(out)
 
 
 def numbers(stage: Theatre) -> Iterator[list[str]]:
@@ -53,13 +40,13 @@ async def test_of_200_customers_on_both_sides_of_whom_150_are_the_same_none_is_c
     async with serve_salesforce(org) as url, serve_pubsub(org) as pubsub, serve_dynamics(environment) as dynamics:
         settings = worker_settings(tmp_path, kafka, namespace, org, url, environment, dynamics.http_url, "key")
         settings |= listening_by(pubsub.url)
-        planned = await isthmus(settings, "match", "account", "--json")
+        planned = await typed(settings, "match", "account", "--json")
         assert (len(planned["sure"]), len(planned["asked"])) == (SAME, 0)
         assert {name: len(alone) for name, alone in planned["alone"].items()} == {
             "salesforce": ALONE,
             "dynamics": ALONE,
         }
-        await isthmus(settings, "match", "account", "--apply", "--json")
+        await typed(settings, "match", "account", "--apply", "--json")
         async with Worker(settings, tmp_path / "worker.log") as worker:
             door = f"{worker.url}/webhooks/dynamics"
             environment.register_webhook(door, auth=("WebhookKey", "key"))

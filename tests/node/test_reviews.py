@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import orjson
 import pytest
+from typed import typed
 
 from isthmus.node.demo import verdict
 from isthmus.node.theatre import Progress, Theatre, settle, theatre
@@ -25,17 +22,8 @@ async def stage(kafka: str, namespace: str, tmp_path: Path) -> AsyncIterator[The
 
 
 async def isthmus(stage: Theatre, *arguments: str, code: int = 0, **more: str) -> Any:
-    """`isthmus review`, as people type it; its JSON, or its words."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "isthmus.node.cli", "review", *arguments),
-        env={**os.environ, **stage.worker.settings, **more},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    assert process.returncode == code, (out, err)
-    return orjson.loads(out) if "--json" in arguments and not code else out.decode() + err.decode()
+    """`isthmus review`."""
+    return await typed(stage.worker.settings, "review", *arguments, code=code, **more)
 
 
 def phones(stage: Theatre) -> list[str | None]:

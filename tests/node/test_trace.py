@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import orjson
 import pytest
+from typed import typed
 
 from isthmus.codecs.dead import dead_letter
 from isthmus.codecs.frames import encode
@@ -38,16 +35,8 @@ async def stage(kafka: str, namespace: str, tmp_path: Path) -> AsyncIterator[The
 
 
 async def trace(stage: Theatre, *ids: str, code: int = 0, as_json: bool = True) -> Any:
-    """The command, as people type it."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "isthmus.node.cli", "trace", *ids, *(["--json"] if as_json else [])),
-        env={**os.environ, **stage.worker.settings},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    assert process.returncode == code, err
-    return orjson.loads(out) if as_json else out.decode() + err.decode()
+    """`isthmus trace`; its JSON, or its words."""
+    return await typed(stage.worker.settings, "trace", *ids, *(["--json"] if as_json else []), code=code)
 
 
 def kinds(record: dict[str, Any]) -> list[str]:
