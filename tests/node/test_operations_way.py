@@ -164,3 +164,24 @@ async def test_an_event_with_a_wrong_key_stays_outside_and_one_that_came_too_ear
     stage.environment.resend()
     await stage.rest(lambda: stage.org.rows("Account"))
     assert stage.environment.errors == []
+
+
+async def test_a_customer_whose_answer_was_lost_exists_once_and_a_limit_is_kept_as_long_as_it_says(
+    stage: Theatre,
+) -> None:
+    stage.environment.lose_answers(1)
+    stage.org.create("Account", {"Name": "Alder"})
+    await stage.rest(stage.customers)
+    stage.environment.fail_next(1, 429, retry_after=2.0)
+    stage.org.create("Account", {"Name": "Birch"})
+    async with asyncio.timeout(30):
+        while stage.environment.failing:
+            await asyncio.sleep(0.02)
+        refused = time.monotonic()
+        while len(stage.customers()) < 2:
+            await asyncio.sleep(0.02)
+    assert time.monotonic() - refused >= 1.9, "nobody comes back sooner than was asked for"
+    ledger = await stage.rest(lambda: True)
+    assert sorted(row["OrganizationName"] for row in stage.customers()) == ["Alder", "Birch"]
+    assert ledger["balanced"]
+    assert ledger["totals"]["dead"] == 0
