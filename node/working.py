@@ -24,7 +24,7 @@ from isthmus.tables.store import Store, StoreError
 from isthmus.tables.unit import Unit
 
 TICK = "tick"
-KEPT = 4096
+KEPT = 8192
 
 log = structlog.get_logger()
 

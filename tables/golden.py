@@ -182,10 +182,13 @@ class Golden(msgspec.Struct, omit_defaults=True):
 
     def show(self, name: str, system: str, native_id: str, rule: str, own: Register | None) -> None:
         """A field's golden value is taken from this record; `own` where the record says nothing of the field."""
-        why = Visible(system, native_id, rule, own)
         before = self.visible.get(name)
-        if before is not None and self.grounds[before] == why:
-            return
+        if before is not None:
+            was = self.grounds[before]
+            known = (was.own, was.native_id, was.rule, was.system)
+            if known == (own, native_id, rule, system):
+                return
+        why = Visible(system, native_id, rule, own)
         if why not in self.grounds:
             self.grounds.append(why)
         self.visible[name] = self.grounds.index(why)

@@ -30,13 +30,16 @@ def intend(intents: Intents, name: str, value: Value, revision: int) -> None:
 def asked(intents: Intents, name: str, value: Value) -> bool:
     """Is this what was told last? What a golden record told that has become one with this one (its revisions are below
     zero) was told another record."""
-    told = [intent for intent in intents.get(name, ()) if intent[STATE] != REPLACED and intent[REVISION] >= 0]
-    return bool(told) and same(told[-1][VALUE], value)
+    for intent in reversed(intents.get(name, ())):
+        if intent[STATE] != REPLACED and intent[REVISION] >= 0:
+            return same(intent[VALUE], value)
+    return False
 
 
 def on_its_way(intents: Intents, name: str) -> bool:
     """Was something told of this field that was neither heard nor reported yet?"""
-    return any(intent[STATE] == ON_ITS_WAY for intent in intents.get(name, ()))
+    # The newest first, since it most likely is.
+    return any(intent[STATE] == ON_ITS_WAY for intent in reversed(intents.get(name, ())))
 
 
 def resolve(intents: Intents, name: str, value: Value, *, tagged: bool | None) -> bool:

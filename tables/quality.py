@@ -33,6 +33,7 @@ from isthmus.tables.rejection import ASKED, Rejection
 from isthmus.tables.tasks import tasks
 
 SHOWN = 80
+NONE: frozenset[str] = frozenset()
 OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
     "equal": lambda one, other: bool(one == other),
     "not_equal": lambda one, other: bool(one != other),
@@ -75,10 +76,10 @@ def judge(
     known = golden.rejection
     rejected = known is not None and bool(known.broken)
     everything = anew or (before is not None and not before)
-    loose = {one.field for one in golden.pointing if not one.known}
+    loose = {one.field for one in golden.pointing if not one.known} if golden.pointing else NONE
     if not rejected and not everything and not loose and mapping.watched.isdisjoint(changed):
         return None
-    broken = breaks(golden, mapping, None if everything else changed.keys() | loose)
+    broken = breaks(golden, mapping, None if everything else changed.keys() | loose if loose else changed.keys())
     if not rejected and not broken:
         return None
     alive = living(golden, mapping)
@@ -166,7 +167,7 @@ def _ranged(rule: Range, value: Value) -> str:
     for limit, fits, words in ((rule.least, "at_least", "less"), (rule.most, "at_most", "more")):
         if limit is None:
             continue
-        other = _measure(limit)
+        other = _measured(limit)
         if measure is None or other is None or type(measure) is not type(other):
             return f"cannot be compared with {limit}"
         if not OPERATORS[fits](measure, other):
@@ -204,6 +205,10 @@ def _measure(value: Any) -> Decimal | datetime | None:
         return number if number.is_finite() else None
     except InvalidOperation:
         return _moment(value)
+
+
+# A limit is asked for with every value.
+_measured = lru_cache(maxsize=256, typed=True)(_measure)
 
 
 def _moment(value: Any) -> datetime | None:
