@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+import random
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import pytest
 from desk import Desk, items, sent
 from msgspec.structs import replace
+from partitions import Answering, Partitions
 from person import PEOPLE
+from test_convergence import balanced
 
 from isthmus.agents import intake, merge
 from isthmus.codecs.arrival import Arrival, Link
@@ -16,6 +21,7 @@ from isthmus.codecs.change import Change, Value
 from isthmus.codecs.linked import Linked
 from isthmus.config.mapping import load_mappings
 from isthmus.simulators.salesforce.differences import unified
+from isthmus.systems.protocol import Row
 from isthmus.tables.golden import GOLDEN
 
 MAPPINGS = load_mappings()
@@ -119,3 +125,38 @@ async def test_what_merge_cannot_hold_is_read_as_ever(way: Way) -> None:
     for change in (stranger, linking, more):
         (ask,) = await way.arrives(change)
         assert ask["answers"] == change.change_id
+
+
+class Kept(Answering):
+    """A platform whose reads find one text."""
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(name)
+        self.text = text
+        self.reads = 0
+
+    async def read(self, object: str, record_ids: Sequence[str]) -> list[Row]:
+        """As it is now."""
+        self.reads += len(record_ids)
+        return [Row(one, True, {"Website": self.text}) for one in record_ids]
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_texts_told_as_differences_come_to_the_last_one_whatever_is_late_or_lost(seed: int) -> None:
+    chance = random.Random(seed)
+    texts = ["\r\n".join(f"{number} {chance.randrange(3)}" for number in range(6)) for _ in range(9)]
+    first = replace(GAP, operation="create", fields={"Website": texts[0]}, text_differences={})
+    told = [first]
+    for number, (old, new) in enumerate(itertools.pairwise(texts), start=2):
+        told.append(replace(GAP, version=f"{number:04}", change_id=f"sf:{number}", fields={}))
+        told[-1] = replace(told[-1], text_differences={"Website": unified(old, new)})
+    lost = [one for one in told[1:-1] if chance.random() < 0.2]
+    salesforce = Kept("salesforce", texts[-1])
+    world = Partitions(MAPPINGS, seed, systems=[salesforce, Answering("dynamics")])
+    heard = [one for one in told if one not in lost for _ in range(1 + (chance.random() < 0.2))]
+    early = [heard.pop(chance.randrange(1, len(heard))) for _ in range(2)]
+    await world.run([heard, early])
+    (golden,) = world.golden().values()
+    assert golden.values()["website"] == texts[-1]
+    assert (world.letters, balanced(world), world.counts["salesforce/account"].get("parked", 0)) == ([], True, 0)
+    assert salesforce.reads < len(heard) + len(early)

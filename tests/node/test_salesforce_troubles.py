@@ -161,8 +161,11 @@ async def refused_writes(watch: Watch) -> None:
     (letter,) = await committed(watch.stage.bootstrap, f"{watch.stage.namespace}dead")
     assert b"DUPLICATES_DETECTED" in letter.value
     environment.update("account", again, {"name": "Fir & Co"})
+    (alder,) = (one for one, row in org.rows("Account").items() if row["Name"] == "Alder")
+    org.update("Account", alder, {"Phone": "6"})  # heard with the token of after the session's end
     await watch.rest()
-    assert watch.phones("salesforce") == {"Alder": "3", "Birch": None, "Fir": "4", "Fir & Co": "5"}
+    assert watch.phones("salesforce") == {"Alder": "6", "Birch": None, "Fir": "4", "Fir & Co": "5"}
+    assert watch.phones("dynamics")["Alder"] == "6"
 
 
 async def test_a_node_that_listens_by_cometd_goes_on_after_every_loss_of_its_session(
