@@ -100,7 +100,7 @@ async def test_what_is_not_told_is_read_and_what_is_refused_is_written_later_or_
         async with session.get("/metrics") as response:
             told = dict(line.rsplit(" ", 1) for line in (await response.text()).splitlines() if line[0] != "#")
         assert 0 < float(told['isthmus_calls_used{limit="daily",system="salesforce"}']) <= stage.org.requests
-        assert float(told['isthmus_calls_allowed{limit="daily",system="salesforce"}']) == 100_000
+        assert float(told['isthmus_calls_allowed{limit="daily",system="salesforce"}']) == stage.org.daily_requests
 
 
 async def texts_that_differ(watch: Watch, known: str, unlike: str) -> None:
