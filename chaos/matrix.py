@@ -90,7 +90,14 @@ async def _over_simulators(plan: Plan, folder: Path, say: Say, broker: Broker | 
         await _trouble(run, plan, report)
         await _settle(run, report)
         report.findings = await run.judge()
-    return {**told(run, plan, report), "systems": "simulators", "resumed": run.resumed}
+    received = run.ledger.get("totals", {}).get("received", 0)
+    return {
+        **told(run, plan, report),
+        "systems": "simulators",
+        "edits": plan.changes,
+        "changes": received,
+        "resumed": run.resumed,
+    }
 
 
 def _common(plan: Plan, folder: Path, say: Say, broker: Broker | None) -> dict[str, Any]:
