@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -91,12 +91,14 @@ class _Layout(Generic[R]):
     shape: Callable[[int, Values], R]
     told: dict[str, tuple[int, R]] = field(default_factory=dict)
     writes: int = 0
+    indexed: set[str] = field(default_factory=set)
 
     @property
     def others(self) -> list[str]:
         return [name for name in self.forms if name != self.key]
 
     def __post_init__(self) -> None:
+        self.indexed.add(quoted(self.key))
         names = [self.key, STAMP, *self.others]
         changes = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in names[1:])
         self.write = (
@@ -173,6 +175,13 @@ class Rows(Generic[R]):
         """Those with this value in a column."""
         return self.where(f"{quoted(column)} = ?", (_kept(self._layout.forms[column], value),))
 
+    def any_of(self, expression: str, values: Iterable[str]) -> list[R]:
+        """Those for which this expression has one of these values; it gets an index when it is first asked for."""
+        if expression not in self._layout.indexed:
+            self.index(expression, expression)
+        wanted = tuple(values)
+        return self.where(f"{expression} IN ({', '.join('?' * len(wanted))})", wanted)
+
     def since(self, stamp: int) -> list[R]:
         """Those written after this one, in the order of their writing."""
         return self.where(f'"{STAMP}" > ?', (stamp,), order=f'"{STAMP}"')
@@ -204,6 +213,7 @@ class Rows(Generic[R]):
         kind = "UNIQUE INDEX" if unique else "INDEX"
         name = quoted(f"{self._layout.name}.{name}")
         self._database.execute(f"CREATE {kind} {name} ON {self._table} ({', '.join(columns)})")
+        self._layout.indexed.add(columns[0])
 
     # -- inside
 

@@ -1,4 +1,4 @@
-"""$filter, $orderby: the part of OData that clients of Dataverse use, as predicates over named values.
+"""$filter, $orderby: the part of OData that clients of Dataverse use, as predicates over named values, with their bounds.
 
 Promises: text compares without regard to case, as the database does; a column that is not there is a Fault
 (0x80060888); syntax that is not understood is a Fault 400, never a wrong answer.
@@ -9,10 +9,12 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from isthmus.simulators.bounds import Bound, both, either, equal
 from isthmus.simulators.dynamics import faults
 from isthmus.simulators.dynamics.values import comparable, instant
 
@@ -38,12 +40,20 @@ TEXT_FUNCTIONS: dict[str, Callable[[str, str], bool]] = {
 Token = tuple[str, str]
 
 
-def parse_filter(expression: str) -> Predicate:
-    """The predicate of a $filter expression."""
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """`test` says whether it is true; it can only be so within `bound`."""
+
+    test: Predicate
+    bound: Bound | None = None
+
+
+def parse_filter(expression: str) -> Filter:
+    """A $filter expression understood."""
     parser = _Parser(_tokens(expression), expression)
-    predicate = parser.either()
+    found = parser.either()
     parser.done()
-    return predicate
+    return found
 
 
 def parse_order(expression: str) -> list[tuple[str, bool]]:
@@ -75,30 +85,30 @@ class _Parser:
         self._source = source
         self._next = 0
 
-    def either(self) -> Predicate:
-        predicate = self._both()
+    def either(self) -> Filter:
+        found = self._both()
         while self._accept("or"):
-            predicate = _or(predicate, self._both())
-        return predicate
+            found = _or(found, self._both())
+        return found
 
     def done(self) -> None:
         if self._next != len(self._tokens):
             raise self._lost()
 
-    def _both(self) -> Predicate:
-        predicate = self._one()
+    def _both(self) -> Filter:
+        found = self._one()
         while self._accept("and"):
-            predicate = _and(predicate, self._one())
-        return predicate
+            found = _and(found, self._one())
+        return found
 
-    def _one(self) -> Predicate:
+    def _one(self) -> Filter:
         if self._accept("not"):
-            inner = self._one()
-            return lambda get: not inner(get)
+            inner = self._one().test
+            return Filter(lambda get: not inner(get))
         if self._accept("("):
-            predicate = self.either()
+            found = self.either()
             self._expect(")")
-            return predicate
+            return found
         kind, word = self._take()
         if kind != "word":
             raise self._lost()
@@ -108,25 +118,27 @@ class _Parser:
             return self._membership(negated=word.endswith("NotIn"))
         return self._comparison(word)
 
-    def _comparison(self, name: str) -> Predicate:
+    def _comparison(self, name: str) -> Filter:
         how, wanted = self._take()[1], comparable(self._value())
-        if how in ("eq", "ne"):
-            return lambda get: (comparable(get(name)) == wanted) == (how == "eq")
+        if how == "eq":
+            return Filter(lambda get: comparable(get(name)) == wanted, equal(name, wanted))
+        if how == "ne":
+            return Filter(lambda get: comparable(get(name)) != wanted)
         if how not in COMPARISONS:
             raise self._lost()
         compare = COMPARISONS[how]
-        return lambda get: (value := get(name)) is not None and _compared(compare, comparable(value), wanted)
+        return Filter(lambda get: (value := get(name)) is not None and _compared(compare, comparable(value), wanted))
 
-    def _text_function(self, word: str) -> Predicate:
+    def _text_function(self, word: str) -> Filter:
         test = TEXT_FUNCTIONS[word]
         self._expect("(")
         name = self._take()[1]
         self._expect(",")
         part = str(comparable(self._value()))
         self._expect(")")
-        return lambda get: (value := get(name)) is not None and test(str(comparable(value)), part)
+        return Filter(lambda get: (value := get(name)) is not None and test(str(comparable(value)), part))
 
-    def _membership(self, *, negated: bool) -> Predicate:
+    def _membership(self, *, negated: bool) -> Filter:
         """`In(PropertyName='accountid',PropertyValues=['..','..'])`."""
         for word in ("(", "PropertyName", "="):
             self._expect(word)
@@ -138,7 +150,8 @@ class _Parser:
             wanted.add(str(comparable(self._value())))
             self._accept(",")
         self._expect(")")
-        return lambda get: (_plain(get(name)) in wanted) != negated
+        bound = None if negated else Bound(name, frozenset(wanted))
+        return Filter(lambda get: (_plain(get(name)) in wanted) != negated, bound)
 
     def _value(self) -> Any:
         kind, text = self._take()
@@ -186,9 +199,9 @@ def _compared(compare: Callable[[Any, Any], bool], left: Any, right: Any) -> boo
         raise faults.invalid("A binary operator with incompatible types was detected.") from None
 
 
-def _and(left: Predicate, right: Predicate) -> Predicate:
-    return lambda get: left(get) and right(get)
+def _and(left: Filter, right: Filter) -> Filter:
+    return Filter(lambda get: left.test(get) and right.test(get), both(left.bound, right.bound))
 
 
-def _or(left: Predicate, right: Predicate) -> Predicate:
-    return lambda get: left(get) or right(get)
+def _or(left: Filter, right: Filter) -> Filter:
+    return Filter(lambda get: left.test(get) or right.test(get), either(left.bound, right.bound))

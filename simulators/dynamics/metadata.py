@@ -165,7 +165,7 @@ def _named(key: str) -> str:
 
 def _list(context: str, items: list[dict[str, Any]], call: Call) -> Reply:
     if expression := call.query.get("$filter"):
-        matches = parse_filter(expression)
+        matches = parse_filter(expression).test
         items = [one for one in items if matches(lambda name, one=one: _property(one, name))]  # type: ignore[misc]
     body = {"@odata.context": f"{call.base}/$metadata#{context}", "value": [_selected(one, call) for one in items]}
     return Reply(200, {}, body)

@@ -51,7 +51,7 @@ def read_one(store: Store, table: Table, key: str, call: Call, hidden: Set[str] 
 def read_many(store: Store, table: Table, call: Call, hidden: Set[str] = frozenset()) -> Reply:
     """GET of a collection: $select, $filter, $orderby, $top, $count, pages by `odata.maxpagesize`."""
     _refuse_unknown(call)
-    rows = [row for row in _matching(store.all(table.name), call) if row.id not in hidden]
+    rows = [row for row in _matching(store, table, call) if row.id not in hidden]
     top, size = _number(call, "$top"), int(call.preference("odata.maxpagesize") or PAGE)
     start = _start(call, rows)
     limited = rows if top is None else rows[:top]
@@ -201,10 +201,13 @@ def _guid(table: Table, value: Any) -> str | None:
     return value.lower()
 
 
-def _matching(rows: list[Row], call: Call) -> list[Row]:
+def _matching(store: Store, table: Table, call: Call) -> list[Row]:
     if expression := call.query.get("$filter"):
-        matches = parse_filter(expression)
-        rows = [row for row in rows if matches(lambda name, row=row: value_of(row, name))]  # type: ignore[misc]
+        wanted = parse_filter(expression)
+        rows = store.within(table, wanted.bound)
+        rows = [row for row in rows if wanted.test(lambda name, row=row: value_of(row, name))]  # type: ignore[misc]
+    else:
+        rows = store.all(table.name)
     for name, descends in reversed(parse_order(call.query.get("$orderby", ""))):
         rows = sorted(rows, key=lambda row: order_key(value_of(row, name)), reverse=descends)
     return rows

@@ -13,6 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from isthmus.simulators.bounds import Bound
 from isthmus.simulators.dynamics import faults
 from isthmus.simulators.dynamics.schema import Column, Table
 from isthmus.simulators.dynamics.values import Reference, Value
@@ -84,6 +85,14 @@ class Store:
     def all(self, table: str) -> list[Row]:
         """Every row, oldest first."""
         return self._rows[table].whole()
+
+    def within(self, table: Table, bound: Bound | None) -> list[Row]:
+        """The rows within a filter's bound, oldest first, and where that is not to be told, every row."""
+        column = None if bound is None else table.by_wire_name(bound.column)
+        if bound is None or column is None or column.secret or column.kind not in ("string", "guid", "lookup"):
+            return self.all(table.name)
+        key = quoted(column.name) if column.name == table.primary_id else _compared(column)
+        return self._rows[table.name].any_of(key, bound.values)
 
     def ids(self, table: str) -> list[str]:
         """The id of every row, oldest first."""

@@ -158,10 +158,12 @@ class OData:
         for option in UNKNOWN_OPTIONS:
             if option in call.query:
                 raise faults.invalid(f"The query option {option} is not understood by this environment.")
-        rows = [row for row in self._environment.store.all(entity.name) if self._visible(call, row)]
         if expression := call.query.get("$filter"):
-            matches = parse_filter(entity, expression)
-            rows = [row for row in rows if matches(row.values)]
+            wanted = parse_filter(entity, expression)
+            rows = self._environment.store.within(entity.name, wanted.bound)
+            rows = [row for row in rows if self._visible(call, row) and wanted.test(row.values)]
+        else:
+            rows = [row for row in self._environment.store.all(entity.name) if self._visible(call, row)]
         return order(entity, call.query.get("$orderby"), rows)
 
     def _visible(self, call: Call, row: Row) -> bool:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
+from isthmus.simulators.bounds import Bound, both, either, equal
 from isthmus.simulators.operations import faults
 from isthmus.simulators.operations.schema import NAMESPACE, Entity
 
@@ -36,12 +38,20 @@ FUNCTIONS: Mapping[str, Callable[[str, str], bool]] = {
 }
 
 
-def parse_filter(entity: Entity, expression: str) -> Predicate:
-    """The predicate of a $filter expression."""
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """`test` says whether it is true; it can only be so within `bound`."""
+
+    test: Predicate
+    bound: Bound | None = None
+
+
+def parse_filter(entity: Entity, expression: str) -> Filter:
+    """A $filter expression understood."""
     parser = _Parser(entity, expression)
-    predicate = parser.either()
+    found = parser.either()
     parser.done()
-    return predicate
+    return found
 
 
 def select(entity: Entity, names: str | None) -> list[str]:
@@ -88,47 +98,50 @@ class _Parser:
             at = match.end()
         self._at = 0
 
-    def either(self) -> Predicate:
+    def either(self) -> Filter:
         found = [self._both()]
         while self._accept("or"):
             found.append(self._both())
-        return lambda values: any(one(values) for one in found)
+        bound = reduce(either, (one.bound for one in found))
+        return Filter(lambda values: any(one.test(values) for one in found), bound)
 
     def done(self) -> None:
         if self._at != len(self._tokens):
             raise self._lost()
 
-    def _both(self) -> Predicate:
+    def _both(self) -> Filter:
         found = [self._one()]
         while self._accept("and"):
             found.append(self._one())
-        return lambda values: all(one(values) for one in found)
+        bound = reduce(both, (one.bound for one in found))
+        return Filter(lambda values: all(one.test(values) for one in found), bound)
 
-    def _one(self) -> Predicate:
+    def _one(self) -> Filter:
         if self._accept("not"):
-            inner = self._one()
-            return lambda values: not inner(values)
+            inner = self._one().test
+            return Filter(lambda values: not inner(values))
         if self._accept("("):
-            inner = self.either()
+            found = self.either()
             self._expect(")")
-            return inner
+            return found
         word = self._take("word")
         return self._function(word) if word in FUNCTIONS else self._comparison(word)
 
-    def _function(self, word: str) -> Predicate:
+    def _function(self, word: str) -> Filter:
         self._expect("(")
         name = self._column(self._take("word"))
         self._expect(",")
         part = comparable(self._literal(self._entity.columns[name].kind, "eq"))
         self._expect(")")
-        return lambda values: FUNCTIONS[word](comparable(values[name]), part)
+        return Filter(lambda values: FUNCTIONS[word](comparable(values[name]), part))
 
-    def _comparison(self, word: str) -> Predicate:
+    def _comparison(self, word: str) -> Filter:
         name, how = self._column(word), self._take("word")
         if how not in COMPARISONS:
             raise faults.invalid(f"The operator '{how}' is not supported in '{self._source}'.")
         wanted = comparable(self._literal(self._entity.columns[name].kind, how))
-        return lambda values: COMPARISONS[how](comparable(values[name]), wanted)
+        bound = equal(name, wanted) if how == "eq" and self._entity.columns[name].kind == "text" else None
+        return Filter(lambda values: COMPARISONS[how](comparable(values[name]), wanted), bound)
 
     def _column(self, name: str) -> str:
         if name not in self._entity.columns:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from isthmus.simulators.bounds import Bound
 from isthmus.simulators.operations import faults
 from isthmus.simulators.operations.keys import write_key
 from isthmus.simulators.operations.schema import COMPANY, Column, Entity, Sequence
@@ -61,6 +62,10 @@ class Store:
     def all(self, name: str) -> list[Row]:
         """Every row, oldest first."""
         return self._rows[name].whole()
+
+    def within(self, name: str, bound: Bound | None) -> list[Row]:
+        """The rows within a filter's bound, oldest first."""
+        return self.all(name) if bound is None else self._rows[name].any_of(folded(bound.column), bound.values)
 
     def find(self, name: str, key: str) -> Row | None:
         """The row with this key text."""

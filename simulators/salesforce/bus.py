@@ -49,10 +49,12 @@ def place_after(org: SalesforceOrg, replay_id: int) -> int:
         return 0
     if replay_id < org.oldest_replay:
         raise KeyError(replay_id)
-    places = [place for place, event in enumerate(org.events) if event.replay_id == replay_id]
-    if not places and replay_id != org.oldest_replay:
+    for place in range(len(org.events), 0, -1):  # mostly it is one of the last
+        if org.events[place - 1].replay_id == replay_id:
+            return place
+    if replay_id != org.oldest_replay:
         raise KeyError(replay_id)
-    return places[-1] + 1 if places else 0
+    return 0
 
 
 def told(org: SalesforceOrg, channel: str, event: Event) -> Iterator[Mapping[str, Any]]:
