@@ -138,7 +138,7 @@ class Working:
             kept: Mapping[bytes, Any] = parts.puts.get(table.name, {}) if table.as_bytes else puts
             for key in puts:
                 known.pop(key, None)
-                if (value := kept[key]) is not None:
+                if (value := kept.get(key)) is not None:
                     known[key] = value
             for key in list(itertools.islice(known, max(0, len(known) - KEPT))):
                 del known[key]

@@ -33,7 +33,6 @@ from isthmus.tables.rejection import ASKED, Rejection
 from isthmus.tables.tasks import tasks
 
 SHOWN = 80
-NONE: frozenset[str] = frozenset()
 OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
     "equal": lambda one, other: bool(one == other),
     "not_equal": lambda one, other: bool(one != other),
@@ -76,7 +75,7 @@ def judge(
     known = golden.rejection
     rejected = known is not None and bool(known.broken)
     everything = anew or (before is not None and not before)
-    loose = {one.field for one in golden.pointing if not one.known} if golden.pointing else NONE
+    loose = {one.field for one in golden.pointing if not one.known} if golden.pointing else set()
     if not rejected and not everything and not loose and mapping.watched.isdisjoint(changed):
         return None
     broken = breaks(golden, mapping, None if everything else changed.keys() | loose if loose else changed.keys())

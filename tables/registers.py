@@ -72,7 +72,7 @@ class Held(msgspec.Struct, gc=False, array_like=True):
 
     def known(self, names: Mapping[str, Value]) -> dict[str, Said]:
         """With what each of these fields was said, where anything was."""
-        return {name: said for said in self.said for name in said.values.keys() & names.keys()}
+        return {name: said for said in self.said for name in said.values if name in names}
 
     def is_older(self, version: str) -> bool:
         """Is everything that was said older than this version?"""
@@ -97,14 +97,15 @@ class Held(msgspec.Struct, gc=False, array_like=True):
     def take_out(self, names: Mapping[str, Value]) -> dict[str, Once]:
         """Take these fields away; what was said of them."""
         taken: dict[str, Once] = {}
-        wanted, empty = names.keys(), False
         for said in self.said:
-            values = said.values
-            for name in values.keys() & wanted:
-                taken[name] = said, values.pop(name)
-            empty |= not values
-        if empty:
-            self.said = [said for said in self.said if said.values]
+            rest: dict[str, Value] = {}
+            for name, value in said.values.items():
+                if name in names:
+                    taken[name] = said, value
+                else:
+                    rest[name] = value
+            said.values = rest
+        self.said = [said for said in self.said if said.values]
         return taken
 
 
