@@ -343,7 +343,7 @@ def _tasks(loaded: Mapping[str, EntityMapping]) -> None:
     entities = {entity.entity: entity for entity in loaded.values()}
     for file, entity in loaded.items():
         to = entity.stewards
-        for problem in () if to is None else task_problems(to, entities.get(to.tasks)):
+        for problem in () if to is None else task_problems(entity.entity, to, entities.get(to.tasks)):
             raise ConfigError(f"{file}: entity {entity.entity}: stewards: {problem}", hint="see docs/quality.md")
 
 

@@ -163,6 +163,10 @@ class Stewards(Declared):
     about: dict[str, str] = Field(
         default_factory=dict, description="A field of the task: the system whose record's id it holds."
     )
+    regarding: dict[str, str] = Field(
+        default_factory=dict,
+        description="A reference of the task: it points at the record once that is in this system.",
+    )
 
     @field_validator("subject")
     @classmethod

@@ -6,7 +6,7 @@ Promises: pure; finds everything that is wrong, not the first alone.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from isthmus.config.quality import Exists
@@ -56,13 +56,14 @@ def _quality(entity: EntityMapping) -> Iterator[str]:
                 yield f"quality.{rule.name}: the entity has no field {name!r}"
         if isinstance(rule, Exists) and rule.field in entity.fields and rule.field not in entity.references:
             yield f"quality.{rule.name}: {rule.field} is no reference"
-    for system in entity.stewards.about.values() if entity.stewards else ():
-        if system not in entity.systems:
-            yield f"stewards.about: there is no system {system!r}"
+    for name, told in (("about", to.about), ("regarding", to.regarding)) if (to := entity.stewards) else ():
+        for system in told.values():
+            if system not in entity.systems:
+                yield f"stewards.{name}: there is no system {system!r}"
 
 
-def task_problems(to: Stewards, tasks: EntityMapping | None) -> Iterator[str]:
-    """What keeps tasks from being records of their entity (None: there is none of that name)."""
+def task_problems(of: str, to: Stewards, tasks: EntityMapping | None) -> Iterator[str]:
+    """What keeps tasks about records `of` an entity from being records of theirs (None: there is none of that name)."""
     if tasks is None:
         yield f"tasks: there is no entity {to.tasks!r}"
         return
@@ -71,6 +72,9 @@ def task_problems(to: Stewards, tasks: EntityMapping | None) -> Iterator[str]:
     for name in ("subject", "description", "status", *to.about, *(("owner",) if to.owner else ())):
         if name not in tasks.fields:
             yield f"tasks: the entity {to.tasks} has no field {name!r}"
+    for name in to.regarding:
+        if tasks.references.get(name) != of:
+            yield f"regarding: {name} of the entity {to.tasks} is no reference to {of}"
 
 
 # -- fields and their rules
@@ -183,11 +187,19 @@ def _companion(mapping: SystemMapping, place: str, country: str) -> Iterator[str
         yield f"{place}.transform.country: {country} has to be mapped there, inwards, with the transform country"
 
 
+def _one_of_several(held: Sequence[Column]) -> bool:
+    """A lookup that may point at several tables, each by a property of its own, is written by one field a table."""
+    binds = {one.bind for one in held if one.bind is not None and not one.inward}
+    return len(binds) == len(held)
+
+
 def _shared(place: str, mapping: SystemMapping) -> Iterator[str]:
-    """A column may carry more than one field only as the parts of a name."""
+    """A column may carry more than one field only as the parts of a name, or as a lookup that is only written."""
     for column, times in Counter(mapping.fields.values()).items():
         held = [one for one in mapping.declared.values() if one.column == column]
         parts = [one.transform for one in held if isinstance(one.transform, NamePart)]
+        if times > 1 and _one_of_several(held):
+            continue
         if times > 1 and len(parts) < times:
             yield f"{place}.fields: two fields share one column, {column}"
         elif times != 2 and parts:

@@ -85,7 +85,7 @@ def name_reader(system: str, mappings: Mappings) -> Name:
 
 def understand(mappings: Mappings, message: Any) -> Sequence[Reread]:
     """The records that a webhook hints at; those of tables that are not mapped, such as the other end of an Associate,
-    are passed over."""
+    or that we only write, are passed over."""
     headers = {name: value.decode() for name, value in message.headers or ()}
     return [
         # A row tells when it was changed, unless it is gone.
@@ -99,7 +99,7 @@ def understand(mappings: Mappings, message: Any) -> Sequence[Reread]:
             merged_into=one.merged_into,
         )
         for one in hint(message.value, headers)
-        if mappings.of_object("dynamics", one.object) is not None
+        if (entity := mappings.of_object("dynamics", one.object)) and entity.systems["dynamics"].listened
     ]
 
 

@@ -51,7 +51,8 @@ def _opened(golden: Golden, held: Rejection, rule: str, to: Stewards) -> dict[st
         "status": OPEN,
     }
     about = {name: golden.primary(system) for name, system in to.about.items()}
-    return fields | {name: native for name, native in {**about, "owner": to.owner}.items() if native is not None}
+    there = {name: golden.canonical for name, system in to.regarding.items() if golden.primary(system) is not None}
+    return fields | {name: it for name, it in {**about, **there, "owner": to.owner}.items() if it is not None}
 
 
 def _task(

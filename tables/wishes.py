@@ -64,14 +64,15 @@ def _wish(golden: Golden, mapping: EntityMapping, system: str, to: Turn, correla
 
 
 def signed(golden: Golden, mapping: EntityMapping, system: str, correlation: str) -> list[DesiredWrite]:
-    """Have a system's record bear our id, and all that is on its way there; nothing where it has no record, or is not to
-    be told now."""
+    """Have a system's record bear our id, and all that is on its way there; no values of one that breaks a rule. Nothing
+    where it has no record, or is not to be told now."""
     native = golden.primary(system)
     if native is None or system in golden.awaits or system not in mapping.systems or over(golden, mapping):
         return []
     if not golden.living[system][native].alive:
         return []
-    lacking = _lacking(golden, mapping, system, native, golden.intents.setdefault(system, {}))
+    intents = golden.intents.setdefault(system, {})
+    lacking = {} if golden.rejected else _lacking(golden, mapping, system, native, intents)
     return [DesiredWrite(system, golden.canonical, golden.entity, 0, native, lacking, None, correlation)]
 
 

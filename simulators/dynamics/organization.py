@@ -149,9 +149,9 @@ class Organization(Trouble):
             own = self._insert("sdkmessage", {"name": message})
             for table in self.tables():
                 self._insert("sdkmessagefilter", {"primaryobjecttypecode": table.name, "sdkmessageid": own})
-        for table in self.tables():
+        for right in dict.fromkeys(table.right for table in self.tables()):
             for verb in PRIVILEGES:
-                self._insert("privilege", {"name": f"prv{verb}{table.name.capitalize()}"})
+                self._insert("privilege", {"name": f"prv{verb}{right}"})
 
     def _register_endpoint(self, url: str, kind: str, secret: str) -> str:
         auth_type = webhooks.AUTH_TYPES[kind]

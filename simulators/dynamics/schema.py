@@ -14,6 +14,9 @@ Kind = Literal[
 ]
 
 
+ACTIVITY = "activityid"
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column. `options` label a choice; `states` give each status its state; `targets` map a lookup's navigation
@@ -50,7 +53,8 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One table. `keys`: alternate keys by name; `computed`: text columns made of others, joined by a space."""
+    """One table. `keys`: alternate keys by name; `computed`: text columns made of others, joined by a space; `id_name`:
+    the primary key column, where it is not called after the table."""
 
     name: str
     collection: str
@@ -60,11 +64,17 @@ class Table:
     computed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     type_code: int = 10000
     internal: bool = False
+    id_name: str = ""
 
     @property
     def primary_id(self) -> str:
         """The primary key column."""
-        return f"{self.name}id"
+        return self.id_name or f"{self.name}id"
+
+    @property
+    def right(self) -> str:
+        """What its privileges are called after: all activities share theirs."""
+        return "Activity" if self.id_name == ACTIVITY else self.name.capitalize()
 
     def by_wire_name(self, name: str) -> Column | None:
         """The column that Web API JSON calls so."""
@@ -106,10 +116,10 @@ STATE = Column("statecode", "state", options={0: "Active", 1: "Inactive"}, defau
 STATUS = Column("statuscode", "status", options={1: "Active", 2: "Inactive"}, states={1: 0, 2: 1}, default=1)
 
 
-def _system_columns(name: str) -> tuple[Column, ...]:
+def _system_columns(id_name: str) -> tuple[Column, ...]:
     users = {"createdby": "createdby", "modifiedby": "modifiedby", "modifiedonbehalfby": "modifiedonbehalfby"}
     return (
-        Column(f"{name}id", "guid"),
+        Column(id_name, "guid"),
         Column("versionnumber", "bigint", writable=False),
         Column("createdon", "datetime", writable=False),
         Column("modifiedon", "datetime", writable=False),
@@ -143,11 +153,12 @@ def table(
     keys: Mapping[str, tuple[str, ...]] | None = None,
     computed: Mapping[str, tuple[str, ...]] | None = None,
     type_code: int = 10000,
+    id_name: str = "",
 ) -> Table:
     """A table as people make them: these columns and the ones that the platform adds to every table."""
     currency = _currency_columns() if any(column.kind == "money" for column in columns) else ()
-    every = {column.name: column for column in (*_system_columns(name), *currency, *columns)}
-    return Table(name, collection, primary_name, every, keys or {}, computed or {}, type_code)
+    every = {column.name: column for column in (*_system_columns(id_name or f"{name}id"), *currency, *columns)}
+    return Table(name, collection, primary_name, every, keys or {}, computed or {}, type_code, id_name=id_name)
 
 
 def internal(name: str, primary_name: str, *columns: Column, collection: str = "") -> Table:
@@ -204,7 +215,42 @@ CONTACT = table(
     type_code=2,
 )
 
-STANDARD_TABLES = (ACCOUNT, CONTACT)
+# An activity: open until it is completed or canceled, about one row of several tables (powerapps-docs, task).
+TASK = table(
+    "task",
+    "tasks",
+    "subject",
+    text("subject", 200),
+    text("description", 2000),
+    Column("prioritycode", "picklist", options={0: "Low", 1: "Normal", 2: "High"}, default=1),
+    Column(
+        "regardingobjectid",
+        "lookup",
+        targets={"regardingobjectid_account_task": "account", "regardingobjectid_contact_task": "contact"},
+        inverse={"Account_Tasks": "account", "Contact_Tasks": "contact"},
+    ),
+    Column("statecode", "state", options={0: "Open", 1: "Completed", 2: "Canceled"}, default=0),
+    Column(
+        "statuscode",
+        "status",
+        options={
+            2: "Not Started",
+            3: "In Progress",
+            4: "Waiting on someone else",
+            5: "Completed",
+            6: "Canceled",
+            7: "Deferred",
+        },
+        states={2: 0, 3: 0, 4: 0, 5: 1, 6: 2, 7: 0},
+        default=2,
+    ),
+    text("isthmus_id", 100),
+    keys={"isthmus_key": ("isthmus_id",)},
+    type_code=4212,
+    id_name=ACTIVITY,
+)
+
+STANDARD_TABLES = (ACCOUNT, CONTACT, TASK)
 
 PLATFORM_TABLES = (
     internal(

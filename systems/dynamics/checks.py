@@ -67,7 +67,7 @@ async def _table(environment: Session, mapping: SystemMapping) -> list[Finding]:
         _names(mapping, table),
         _columns(mapping, {column["LogicalName"]: column for column in columns.get("value", ())}),
         _key(mapping, keys.get("value", ())),
-        _tracking(mapping, table),
+        *([_tracking(mapping, table)] if mapping.listened else []),
     ]
 
 

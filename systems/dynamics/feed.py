@@ -83,7 +83,7 @@ async def follow(
     organisation than the one that the position is of: its versions cannot be compared."""
     position = await _start(environment, stored)
     while True:
-        for mapping in objects.values():
+        for mapping in (one for one in objects.values() if one.listened):
             async for reached, delivery in _catch_up(environment, mapping, position):
                 position = reached
                 yield delivery

@@ -77,8 +77,9 @@ async def _table(environment: Session, mapping: SystemMapping) -> AsyncIterator[
     yield _column(environment, mapping, base, there=mapping.external_id in named)
     keys = await environment.get(f"{base}/Keys?$select=LogicalName,KeyAttributes,EntityKeyIndexStatus")
     yield _key(environment, mapping, base, keys["value"])
-    definition = await environment.get(base)
-    yield _tracking(environment, mapping, base, definition)
+    if mapping.listened:
+        definition = await environment.get(base)
+        yield _tracking(environment, mapping, base, definition)
 
 
 def _column(environment: Session, mapping: SystemMapping, base: str, *, there: bool) -> Need:
@@ -157,7 +158,7 @@ async def _webhook(environment: Session, tables: Mapping[str, SystemMapping]) ->
     yield _endpoint(environment, webhook, held)
     if not held:
         held = await rows(environment, "serviceendpoints", "serviceendpointid,url", f"name eq '{ENDPOINT}'")
-    for mapping in tables.values():
+    for mapping in (one for one in tables.values() if one.listened):
         for message in (*MESSAGES, "Merge") if mapping.object in MERGED else MESSAGES:
             yield await _step(environment, mapping, message, held[0]["serviceendpointid"] if held else None)
 

@@ -40,8 +40,8 @@ async def _privileges(environment: Session, tables: Mapping[str, SystemMapping],
     """To create, read and write rows of the mapped tables, everybody's: change tracking asks for no less (§4). To delete
     them only where that is the policy."""
     deleted = [name for name, mapping in tables.items() if mapping.on_delete == "delete"]
-    names = [f"prv{verb}{name.capitalize()}" for name in tables for verb in VERBS]
-    names += [f"prvDelete{name.capitalize()}" for name in deleted]
+    names = [f"prv{verb}{_right(tables[name])}" for name in tables for verb in VERBS]
+    names += [f"prvDelete{_right(tables[name])}" for name in deleted]
     listed = ",".join(f"'{name}'" for name in names)
     meant = f"Microsoft.Dynamics.CRM.In(PropertyName='name',PropertyValues=[{listed}])"
     wanted = {row["privilegeid"]: row["name"] for row in await rows(environment, "privileges", "name", meant)}
@@ -72,3 +72,8 @@ async def _assigned(environment: Session, role: str, user: str) -> Need:
     if any(one["roleid"] == role for one in told["value"]):
         return Need("role of the application user", f"is {ROLE}")
     return Need("role of the application user", f"is not {ROLE}", make, ok=False)
+
+
+def _right(mapping: SystemMapping) -> str:
+    """What privileges on a table are called after: all activities share theirs."""
+    return "Activity" if mapping.primary_key == "activityid" else mapping.object.capitalize()

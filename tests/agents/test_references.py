@@ -226,6 +226,18 @@ async def test_a_record_that_is_to_be_found_is_given_our_id_once_it_is_asked_for
     assert sent(unit, "writes.dynamics") == []  # it is not there yet, and its creation is on its way
 
 
+async def test_a_record_that_breaks_a_rule_is_given_our_id_and_none_of_its_values() -> None:
+    way = Way(strict())
+    await way.take("changes.salesforce", told("Contact", CHILD, 1, {"LastName": "Moss", "AccountId": A}))
+    mine = way.golden(CHILD).canonical
+    await way.take("changes.salesforce", told("Contact", B, 1, {"LastName": "Moor", "Title": "Clerk"}))
+    cause = Source("salesforce", B, "2026-01-01T00:00:01Z", "join")
+    await way.take("merge", Yield(way.golden(B).canonical, mine, "contact", "corr", cause))
+    unit = await way.desks[2].work(*items("merge", Tell("salesforce", mine, "contact", "corr", found=True)))
+    (write,) = sent(unit, "writes.salesforce")
+    assert (write["native_id"], write["fields"]) == (CHILD, {})
+
+
 def contact(revision: int = 1, native: str | None = None, **fields: Any) -> Any:
     return items("writes.dynamics", DesiredWrite("dynamics", "p", "contact", revision, native, fields, None, "corr"))
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from isthmus.config.errors import ConfigError
-from isthmus.config.mapping import load_mappings
+from isthmus.config.mapping import ENTITIES, EntityMapping, Mappings, load_mappings
 
 LEAD = """
 entity: lead
@@ -40,6 +42,7 @@ systems:
         ("stewards: {tasks: chore}", "stewards: tasks: there is no entity 'chore'"),
         ("stewards: {tasks: lead}", "has quality rules or stewards of its own"),
         ("stewards: {tasks: lead, about: {name: sap}}", "there is no system 'sap'"),
+        ("stewards: {tasks: lead, regarding: {name: sap}}", "there is no system 'sap'"),
         ("stewards: {tasks: lead, subject: '{who}'}", "may name {entity} and {rule}"),
     ],
 )
@@ -48,3 +51,32 @@ def test_a_rule_that_cannot_be_judged_is_refused_by_file_and_entity(tmp_path: Pa
     with pytest.raises(ConfigError, match=r"lead\.yaml: entity lead") as caught:
         load_mappings(tmp_path)
     assert re.search(re.escape(words), str(caught.value))
+
+
+def with_tasks(folder: Path, account: str) -> Mappings:
+    shutil.copy(ENTITIES / "optional" / "dynamics" / "task.yaml", folder)
+    for name, more in (("account", account), ("contact", "")):
+        (folder / f"{name}.yaml").write_text((ENTITIES / f"{name}.yaml").read_text() + more)
+    return load_mappings(folder)
+
+
+def test_the_task_of_dynamics_may_be_about_an_account_or_a_contact(tmp_path: Path) -> None:
+    task = with_tasks(tmp_path, "stewards: {tasks: task, regarding: {account: dynamics}}\n").entities["task"]
+    assert task.references == {"account": "account", "contact": "contact"}
+    assert not task.systems["dynamics"].listened
+
+
+def test_a_task_regards_records_by_a_reference_to_their_entity(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="regarding: contact of the entity task is no reference to account"):
+        with_tasks(tmp_path, "stewards: {tasks: task, regarding: {contact: dynamics}}\n")
+
+
+def test_a_lookup_that_several_fields_share_is_only_written_and_by_a_property_each() -> None:
+    told = yaml.safe_load((ENTITIES / "optional" / "dynamics" / "task.yaml").read_text())
+    fields = told["systems"]["dynamics"]["fields"]
+    fields["contact"]["bind"] = fields["account"]["bind"]
+    with pytest.raises(ValueError, match="two fields share one column, regardingobjectid"):
+        EntityMapping.model_validate(told)
+    fields["contact"] |= {"bind": "regardingobjectid_contact_task", "direction": "both"}
+    with pytest.raises(ValueError, match="two fields share one column, regardingobjectid"):
+        EntityMapping.model_validate(told)

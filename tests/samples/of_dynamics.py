@@ -16,24 +16,12 @@ from isthmus.codecs import dynamics_webhook
 from isthmus.codecs.dynamics_batch import BatchAnswer, decode, decode_requests, encode
 from isthmus.codecs.dynamics_delta import decode_page
 from isthmus.config.errors import PermanentError
-from isthmus.simulators.dynamics import STANDARD_TABLES, Column, DynamicsEnvironment, serve_dynamics
+from isthmus.simulators.dynamics import STANDARD_TABLES, DynamicsEnvironment, serve_dynamics
 from isthmus.simulators.dynamics.schema import table, text
 from isthmus.systems.dynamics.errors import web_api_error
 from isthmus.systems.dynamics.webhook import hint
 
 ADDRESS = re.compile(rb"https://[^/\s]+(?=/api/)|\[Organization Uri\](?=/api/)", re.IGNORECASE)
-TASK = table(
-    "task",
-    "tasks",
-    "subject",
-    text("subject", 200),
-    Column(
-        "regardingobjectid",
-        "lookup",
-        targets={"regardingobjectid_account_task": "account"},
-        inverse={"Account_Tasks": "account"},
-    ),
-)
 EXAMPLE = table(
     "sample_example",
     "sample_examples",
@@ -61,7 +49,7 @@ class Here:
 
 @asynccontextmanager
 async def here() -> AsyncIterator[Here]:
-    environment = DynamicsEnvironment(seed=11, tables=[*STANDARD_TABLES, TASK, EXAMPLE])
+    environment = DynamicsEnvironment(seed=11, tables=[*STANDARD_TABLES, EXAMPLE])
     async with serve_dynamics(environment) as served, aiohttp.ClientSession() as http:
         login = {"client_id": environment.client_id, "client_secret": environment.client_secret}
         form = {"grant_type": "client_credentials", "scope": f"{served.http_url}/.default", **login}

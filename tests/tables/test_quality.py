@@ -190,3 +190,12 @@ def test_the_order_of_arrival_does_not_matter_for_what_is_broken(edits: list[Any
     assert (one.rejection.broken if one.rejection else {}) == (other.rejection.broken if other.rejection else {})
     if not one.rejected:
         assert one.values() == other.values()
+
+
+@pytest.mark.parametrize(("system", "regards"), [("salesforce", None), ("dynamics", "c1")])
+def test_a_task_regards_the_record_where_that_lives_in_the_tasks_system(system: str, regards: str | None) -> None:
+    told = ruled(RULES, stewards={"tasks": "task", "regarding": {"account": "dynamics"}})
+    (folded,) = play(told, change(1, {"employees": -1, "name": "Alder"}, system))
+    assert folded.asides is not None
+    (opened,) = folded.asides.tasks
+    assert opened.fields.get("account") == regards
