@@ -50,6 +50,7 @@ class Database:
         self.execute = self._db.execute
         self.stamp = stamp
         self.undone = 0
+        self._steps: list[list[tuple[dict[str, Any], str]]] = []
 
     def next(self) -> int:
         """The next number of the sequence."""
@@ -67,6 +68,7 @@ class Database:
     def all_or_none(self) -> Iterator[Step]:
         """What is done inside is undone where an exception leaves it, or where that is asked for."""
         step = Step()
+        self._steps.append([])
         self.execute("SAVEPOINT work")
         try:
             yield step
@@ -76,14 +78,28 @@ class Database:
         finally:
             if step.undone:
                 self.execute("ROLLBACK TO work")
-                self.undone += 1
             self.execute("RELEASE work")
+            self._leave(self._steps.pop(), undone=step.undone)
+
+    def wrote(self, told: dict[str, Any], key: str) -> None:
+        """A row is written: what was told of it is forgotten where that is undone."""
+        if self._steps:
+            self._steps[-1].append((told, key))
+
+    def _leave(self, written: list[tuple[dict[str, Any], str]], *, undone: bool) -> None:
+        if undone:
+            self.undone += 1
+            for told, key in written:
+                told.pop(key, None)
+        elif self._steps:
+            self._steps[-1] += written
 
 
 @dataclass
 class _Layout(Generic[R]):
     """`told` remembers what rows were read as, with the stamp that each had: reading all columns anew costs most of a
-    request. A stamp is never given twice, so a row that a rollback brings back is told right."""
+    request. A stamp is never given twice, so a row that a rollback brings back is told right; and what is told of is there,
+    so only a write of anything else, or a removal, can change which keys there are (`comings`)."""
 
     name: str
     key: str
@@ -91,6 +107,7 @@ class _Layout(Generic[R]):
     shape: Callable[[int, Values], R]
     told: dict[str, tuple[int, R]] = field(default_factory=dict)
     writes: int = 0
+    comings: int = 0
     indexed: set[str] = field(default_factory=set)
 
     @property
@@ -118,6 +135,7 @@ class Rows(Generic[R]):
         self._database, self._layout, self._among = database, layout, dict(among)
         self._table, self._key = quoted(layout.name), quoted(layout.key)
         self._where = " AND ".join(("TRUE", *(f"{quoted(name)} = {int(value)}" for name, value in among.items())))
+        self._keys: tuple[object, list[str]] = (None, [])
         self._found = f'SELECT {self._key}, "{STAMP}" FROM {self._table} WHERE {self._where}'
 
     def among(self, **values: bool) -> Rows[R]:
@@ -139,6 +157,8 @@ class Rows(Generic[R]):
         """Insert or replace, under the next stamp; a column that is not named is null."""
         values, stamp = {**values, **self._among} if self._among else values, self._database.next()
         self._layout.writes += 1
+        self._layout.comings += key not in self._layout.told
+        self._database.wrote(self._layout.told, key)
         kept = [_kept(form, values.get(name)) for name, form in self._layout.kept]
         self._database.execute(self._layout.write, (key, stamp, *kept))
         return stamp
@@ -147,6 +167,7 @@ class Rows(Generic[R]):
         """Take a row out."""
         row = self[key]
         self._layout.writes += 1
+        self._layout.comings += 1
         self._database.execute(f"DELETE FROM {self._table} WHERE {self._where} AND {self._key} = ?", (key,))
         self._layout.told.pop(key, None)
         return row
@@ -156,7 +177,15 @@ class Rows(Generic[R]):
         return found.fetchone() is not None
 
     def __iter__(self) -> Iterator[str]:
-        return (key for key, _ in self._database.execute(f"{self._found} ORDER BY rowid").fetchall())
+        return iter(self.keys())
+
+    def keys(self) -> list[str]:
+        """All keys, oldest first; asked for anew only where they may be others."""
+        now = (self._layout.comings, self._database.undone)
+        if self._keys[0] != now:
+            found = self._database.execute(f"SELECT {self._key} FROM {self._table} WHERE {self._where} ORDER BY rowid")
+            self._keys = (now, [key for (key,) in found.fetchall()])
+        return list(self._keys[1])
 
     def __len__(self) -> int:
         (number,) = self._database.execute(f"SELECT COUNT(*) FROM {self._table} WHERE {self._where}").fetchone()

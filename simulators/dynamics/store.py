@@ -96,7 +96,7 @@ class Store:
 
     def ids(self, table: str) -> list[str]:
         """The id of every row, oldest first."""
-        return list(self._rows[table])
+        return self._rows[table].keys()
 
     def changed(self, table: str, since: int) -> list[Row]:
         """The rows whose version is above this one, by version."""

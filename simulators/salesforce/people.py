@@ -117,7 +117,7 @@ class People(News):
 
     def ids(self, object: str) -> list[str]:
         """The ids of the live rows, oldest first."""
-        return list(self._rows[object])
+        return self._rows[object].keys()
 
     # -- what REST needs
 

@@ -72,6 +72,32 @@ def test_a_step_within_another_is_undone_alone_or_with_it(database: Database, ro
     assert list(rows) == ["a"]
 
 
+def test_the_keys_are_right_after_whatever_happened_to_them(database: Database, rows: Rows[Told]) -> None:
+    """They are not asked for at each call, so each way in which they change has to be seen."""
+    live, gone = rows.among(gone=False), rows.among(gone=True)
+    live.put("a", {})
+    assert live.keys() == ["a"]
+    live.put("b", {})
+    assert live.keys() == ["a", "b"]
+    with database.all_or_none() as step:
+        with database.all_or_none():
+            live.put("c", {})
+            assert live["c"]["id"] == "c", "read, and so remembered"
+        live.pop("a")
+        assert live.keys() == ["b", "c"]
+        step.undo()
+    assert live.keys() == ["a", "b"]
+    live.put("c", {})
+    assert live.keys() == ["a", "b", "c"], "what was remembered of it was never there"
+    gone.put("b", live.pop("b"))
+    assert (live.keys(), gone.keys()) == (["a", "c"], ["b"])
+    live.put("b", gone.pop("b"))
+    assert (live.keys(), gone.keys()) == (["a", "c", "b"], [])
+    keys = live.keys()
+    keys.clear()
+    assert live.keys() == ["a", "c", "b"], "whoever asked may do with the list what they like"
+
+
 def test_rows_among_others_are_found_and_counted_alone(rows: Rows[Told]) -> None:
     live, gone = rows.among(gone=False), rows.among(gone=True)
     live.put("a", {"name": "x"})
