@@ -8,7 +8,7 @@ from desk import Desk
 from msgspec.structs import replace
 
 from isthmus.agents import merge
-from isthmus.codecs.linked import Linked, Loaded
+from isthmus.codecs.linked import Linked, Loaded, Report
 from isthmus.config.mapping import EntityMapping, Mappings, load_mappings
 from isthmus.tables.stage import Batch
 from isthmus.tables.unit import Unit
@@ -81,6 +81,45 @@ async def test_a_task_is_received_like_a_change_and_written_like_any_record() ->
     assert [wish.fields["status"] for wish in sent(unit, "writes.salesforce")] == ["done"]
     assert desk.counts["steward/task"]["received"] == 2
     assert balanced(desk.counts, {"steward/task": 2})
+
+
+async def written(desk: Desk, items: list[Any]) -> list[tuple[str | None, Any]]:
+    """Whom deliver is asked to write in Salesforce, and with which status, once merge has taken these in; carried out."""
+    asked: list[tuple[str | None, Any]] = []
+    while items:
+        unit = await desk.work(Batch("merge", items))
+        items = sent(unit, "merge")
+        for wish in sent(unit, "writes.salesforce"):
+            if wish.entity == "task":
+                asked.append((wish.native_id, wish.fields.get("status")))
+                told = ("salesforce", wish.native_id or "00T1", wish.canonical, "task", wish.revision, "written", None)
+                items.append(Report(*told, wish.fields))
+    return asked
+
+
+def gone(task: Linked) -> Linked:
+    """Somebody deleted the task, as the next read of it finds."""
+    when = "2026-01-01T00:01:00Z"
+    told = ("salesforce", "00T1", "task", task.canonical, "delete", {}, (), f"{60:020d}", when, "gone", "corr")
+    return Linked(*told)
+
+
+async def test_a_task_is_told_only_when_its_rule_is_broken_or_repaired() -> None:
+    desk = Desk(merge.stage(Mappings([ACCOUNT, TASK])))
+    assert await written(desk, [change(1, credit_limit=-1)]) == [(None, "open")]
+    assert await written(desk, [change(2, credit_limit=-2)]) == []  # whoever completed it meanwhile is not contradicted
+    assert await written(desk, [change(3, credit_limit=3)]) == [("00T1", "done")]
+    assert await written(desk, [change(4, credit_limit=-4)]) == [("00T1", "open")]
+
+
+async def test_a_task_that_somebody_deleted_is_made_again_by_nothing() -> None:
+    desk = Desk(merge.stage(Mappings([ACCOUNT, TASK])))
+    unit = await desk.work(Batch("merge", [change(1, credit_limit=-1)]))
+    (opened,) = sent(unit, "merge")
+    assert await written(desk, [opened]) == [(None, "open")]
+    assert await written(desk, [gone(opened)]) == []
+    for number, limit in ((2, -2), (3, 3), (4, -4), (5, 5)):
+        assert await written(desk, [change(number, credit_limit=limit)]) == []
 
 
 async def test_rows_that_were_matched_wait_together_and_are_each_applied_by_the_repair() -> None:
