@@ -14,7 +14,7 @@ import structlog
 from isthmus.codecs.audit import CONTENT_TYPE, audit
 from isthmus.codecs.limits import Use
 from isthmus.systems.protocol import System, limits_of
-from isthmus.tables.budgets import Budget, Grant, Standing, State, grant, standings
+from isthmus.tables.budgets import LONGEST, Budget, Grant, Standing, State, grant, spacing, standings
 from isthmus.tables.letters import timestamp
 from isthmus.tables.unit import Record, Unit
 
@@ -33,10 +33,18 @@ class Allowance:
         self._budget = budget or Budget()
         self._states: dict[tuple[str, Use], State] = {}
         self._looked = 0.0
+        self._turns: dict[Use, float] = {}
 
     def ask(self, use: Use, wanted: int, now: float, taken: int = 0) -> Grant:
         """How many records may go now; `taken`: calls that were granted just before."""
         return grant(limits_of(self._system), self._budget, use, wanted, now, taken)
+
+    def turn(self, use: Use, until: float, now: float) -> float:
+        """When the next record that waits is to ask again, not before `until`: one after another, as room comes back, so
+        that many who wait do not all ask each time."""
+        at = max(until, min(self._turns.get(use, 0.0), until + LONGEST))
+        self._turns[use] = at + spacing(limits_of(self._system), self._budget, use, now)
+        return at
 
     async def enter(self, clock: Callable[[], float]) -> None:
         """Wait until an interactive call may be made."""

@@ -24,6 +24,7 @@ def afford(unit: Unit, target: Target, attempts: Sequence[Attempt], allowance: A
         given = allowance.ask(use, len(mine), now, taken)
         taken += cost(given.records)
         for one in mine[given.records :]:
-            park(unit, target, one, given.until, f"the {given.limit} limit has no room for {use} calls")
+            why = f"the {given.limit} limit has no room for {use} calls"
+            park(unit, target, one, allowance.turn(use, given.until, now), why)
             waiting.add(one.wish.canonical)
     return [one for one in attempts if one.wish.canonical not in waiting] if waiting else list(attempts)

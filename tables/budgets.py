@@ -98,6 +98,13 @@ def grant(limits: Sequence[Limit], budget: Budget, use: Use, wanted: int, now: f
     return Grant(records, min(until, now + LONGEST), latest.name)
 
 
+def spacing(limits: Iterable[Limit], budget: Budget, use: Use, now: float) -> float:
+    """Seconds in which the limits' windows give back what one record takes."""
+    share = max(budget.share(use, night=budget.is_night(now)), CLOSE)
+    given_back = (share * limit.allowed * RECORDS_A_CALL / limit.window for limit in limits if limit.allowed > 0)
+    return min(1.0, 1.0 / min(given_back, default=1.0))
+
+
 def cost(records: int) -> int:
     """Calls that so many records take, as far as a grant goes."""
     return -(-records // RECORDS_A_CALL)

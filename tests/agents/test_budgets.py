@@ -22,8 +22,8 @@ from isthmus.codecs.linked import Linked, Loaded, Tell
 from isthmus.config.errors import PlatformError
 from isthmus.config.mapping import load_mappings
 from isthmus.systems.protocol import Row, Write, Written
-from isthmus.tables.budgets import RECORDS_A_CALL, Budget
-from isthmus.tables.deliveries import Patience
+from isthmus.tables.budgets import LONGEST, RECORDS_A_CALL, Budget
+from isthmus.tables.deliveries import Parked, Patience
 from isthmus.tables.golden import DesiredWrite
 from isthmus.tables.stage import Batch
 from isthmus.tables.unit import Unit
@@ -77,7 +77,7 @@ async def test_batch_waits_while_interactive_goes_on_and_is_written_when_there_i
     assert here.counts["dynamics/account"]["delivery_parked"] == 2
     assert told(unit) == [("batch", "waits")]
     assert unit.due is not None
-    target.used, target.now = 20, unit.due
+    target.used, target.now = 20, unit.due + 1.0  # they ask one after another
     target.tell()
     unit = await here.work(Batch("tick", [target.now]))
     assert sorted(target.written) == ["b-1", "b-2", "i-1"]
@@ -101,6 +101,19 @@ async def test_nobody_asks_before_the_budget_has_room_and_waiting_counts_as_no_a
     assert "delivery_retries" not in here.counts["dynamics/account"]
 
 
+async def test_of_many_that_wait_few_ask_again_at_once() -> None:
+    target = Metered(used=60)
+    target.tell()
+    here = desk(target)
+    unit = await here.work(*[one for number in range(500) for one in wish(f"b-{number}", "batch")])
+    table = here.stage.tables[0]
+    dues = sorted(
+        one.due for _, raw in here.tables[table.name].scan(b"b-") if isinstance(one := table.decode(raw), Parked)
+    )
+    assert unit.due == dues[0] == NOON + LONGEST
+    assert dues[-1] - dues[0] == pytest.approx(499 * min(1.0, DAY / (45 * RECORDS_A_CALL)))
+
+
 async def test_at_the_reserve_interactive_waits_too_and_a_newer_wish_takes_its_place() -> None:
     target = Metered(used=90)
     target.tell()
@@ -108,7 +121,7 @@ async def test_at_the_reserve_interactive_waits_too_and_a_newer_wish_takes_its_p
     await here.work(*wish("i-1", revision=1))
     unit = await here.work(*wish("i-1", revision=2))
     assert target.written == []
-    target.used, target.now = 10, unit.due or 0.0
+    target.used, target.now = 10, (unit.due or 0.0) + 1.0
     target.tell()
     unit = await here.work(Batch("tick", [target.now]))
     assert [one["rev"] for one in sent(unit, "merge")] == [2]
