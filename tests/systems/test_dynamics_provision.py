@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import yaml
 
-from isthmus.config.mapping import load_mappings
+from isthmus.config.mapping import ENTITIES, EntityMapping, SystemMapping, load_mappings
 from isthmus.simulators.dynamics import STANDARD_TABLES, DynamicsEnvironment, Served, Table, serve_dynamics
 from isthmus.systems.dynamics.adapter import Dynamics, DynamicsConfig
 from isthmus.systems.dynamics.session import Webhook
@@ -46,10 +47,15 @@ async def provision(
         await system.close()
 
 
-def adapter(environment: DynamicsEnvironment, served: Served, webhook: Webhook | None = HOOK) -> Dynamics:
+def adapter(
+    environment: DynamicsEnvironment,
+    served: Served,
+    webhook: Webhook | None = HOOK,
+    objects: Mapping[str, SystemMapping] = OBJECTS,
+) -> Dynamics:
     here = served.http_url
     login = (here, here, environment.tenant, environment.client_id, environment.client_secret)
-    return Dynamics(DynamicsConfig(*login, webhook=webhook), OBJECTS)
+    return Dynamics(DynamicsConfig(*login, webhook=webhook), objects)
 
 
 def bad(findings: list[Finding]) -> list[str]:
@@ -229,3 +235,23 @@ async def test_a_role_of_another_name_may_give_the_rights(environment: DynamicsE
     found = await checked(environment, served)
     assert found["role"].ok
     assert "another one has to give the rights" in found["role"].message
+
+
+async def test_a_table_that_is_only_written_gets_a_key_and_rights_and_is_not_listened_to(
+    environment: DynamicsEnvironment, served: Served
+) -> None:
+    told = yaml.safe_load((ENTITIES / "optional" / "dynamics" / "task.yaml").read_text())
+    task = EntityMapping.model_validate(told).systems["dynamics"]
+    system = adapter(environment, served, objects={**OBJECTS, "task": task})
+    assert bad(await system.provision(apply=True)) == []
+    assert environment.tracked == {"account", "contact"}
+    assert [name for name in steps(environment) if "task" in name] == []
+    findings = await system.provision(apply=False)
+    assert [one.name for one in findings if one.name.startswith("task")] == [
+        "task column isthmus_id",
+        "task alternate key",
+    ]
+    names = {native: row["name"] for native, row in environment.rows("privilege").items()}
+    given = {names[row["privilegeid"]] for row in environment.rows("roleprivileges").values()}
+    assert {"prvCreateActivity", "prvReadActivity", "prvWriteActivity"} <= given
+    await system.close()
