@@ -17,7 +17,7 @@ from isthmus.config.mapping import ENTITIES, EntityMapping, Mappings, load_mappi
 from isthmus.simulators.dynamics import DynamicsEnvironment, serve_dynamics
 from isthmus.simulators.dynamics.schema import ACCOUNT as ACCOUNTS
 from isthmus.simulators.dynamics.schema import CONTACT as CONTACTS
-from isthmus.simulators.dynamics.schema import lookup
+from isthmus.simulators.dynamics.schema import TASK, lookup
 from isthmus.simulators.salesforce import SalesforceOrg, serve_salesforce
 from isthmus.simulators.salesforce.schema import ACCOUNT, STANDARD_OBJECTS, Field
 from isthmus.systems.dynamics.adapter import Dynamics, DynamicsConfig
@@ -81,7 +81,7 @@ async def salesforce(mappings: Mappings) -> AsyncIterator[Place]:
 @asynccontextmanager
 async def dynamics(mappings: Mappings) -> AsyncIterator[Place]:
     main = lookup("primarycontactid", primarycontactid="contact")
-    tables = (replace(ACCOUNTS, columns={**ACCOUNTS.columns, "primarycontactid": main}), CONTACTS)
+    tables = (replace(ACCOUNTS, columns={**ACCOUNTS.columns, "primarycontactid": main}), CONTACTS, TASK)
     environment = DynamicsEnvironment(seed=3, tables=tables)
     async with serve_dynamics(environment) as served:
         here = served.http_url
