@@ -7,6 +7,7 @@ golden records, events and writes, ids included. Every change gets exactly one o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -195,9 +196,12 @@ def _tell_stewards(unit: Unit, entity: str, asides: Asides) -> None:
 def _bury(unit: Unit, raw: bytes, fault: Exception) -> None:
     """A change that cannot be folded is counted as dead; a report never was a change."""
     told = described(raw)
-    context = {name: told[name] for name in ("system", "entity", "canonical", "correlation") if name in told}
+    names = ("system", "entity", "canonical", "correlation")
+    context: dict[str, Any] = {name: told[name] for name in names if name in told}
     system, entity = called(told.get("system")), called(told.get("entity"))
     counted = f"{system}/{entity}" if told.get("kind") == "change" else ""
     if counted:
         unit.count(system, entity, "dead")
+    if held := unit.get(IN_FORCE, entity.encode()):
+        context["mapping"] = held.version
     unit.bury(dead_letter(fault, stage="merge", original=raw, topic="merge", counted=counted, **context))

@@ -10,7 +10,7 @@ import hashlib
 import msgspec
 import orjson
 
-from isthmus.config.mapping import EntityMapping
+from isthmus.config.mapping import EntityMapping, Mappings
 
 VERSION_DIGITS = 12
 
@@ -45,3 +45,12 @@ def mapping_of(document: str) -> EntityMapping:
 def version_of(document: str) -> str:
     """What a document is called."""
     return hashlib.blake2b(document.encode(), digest_size=VERSION_DIGITS // 2).hexdigest()
+
+
+def versions_of(mappings: Mappings) -> dict[str, str]:
+    """What each entity's mapping is called; by its name, and by `system/object` for where only that is known."""
+    found: dict[str, str] = {}
+    for name, mapping in mappings.entities.items():
+        version = version_of(document_of(mapping))
+        found |= {name: version, **{f"{system}/{one.object}": version for system, one in mapping.systems.items()}}
+    return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,9 +24,9 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One dead letter. `context` says what it concerns: system, entity, record or canonical id, correlation. `topic`: the
-    one whose element it was, "" where it can be given back to none; `counted`: the ledger's subject under which it counts
-    as dead, "" where it never was received."""
+    """One dead letter. `context` says what it concerns: system, entity, record or canonical id, correlation, version of the
+    mapping. `topic`: the one whose element it was, "" where it can be given back to none; `counted`: the ledger's subject
+    under which it counts as dead, "" where it never was received."""
 
     stage: str
     code: str
@@ -40,6 +41,13 @@ class DeadLetter:
     def at(self, place: str) -> DeadLetter:
         """With the record that it came by (topic/partition/offset), where that is known."""
         return replace(self, context={**self.context, "at": place}) if place else self
+
+    def under(self, versions: Mapping[str, str]) -> DeadLetter:
+        """With the version of the mapping by which it was worked on, where that is known and not said yet. `versions`: by
+        entity, and by system and object."""
+        entity, system = self.context.get("entity"), self.context.get("system")
+        version = versions.get(str(entity)) or versions.get(f"{system}/{entity}")
+        return self if version is None else replace(self, context={"mapping": version, **self.context})
 
     def key(self) -> bytes:
         """The record it concerns where that is known, else a digest of the original."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from aiohttp import web
@@ -19,6 +19,7 @@ from isthmus.agents import activate, decide, deliver, identify, intake, merge, r
 from isthmus.agents import letters as dead
 from isthmus.agents.allowance import Allowance
 from isthmus.agents.ends import Most
+from isthmus.codecs.activation import versions_of
 from isthmus.config.mapping import Mappings
 from isthmus.config.settings import Settings
 from isthmus.node.features import advise
@@ -100,6 +101,17 @@ def stages(
     allowances: Mapping[str, Allowance] | None = None,
 ) -> list[Stage]:
     """Every stage of the way of a change, in its order. `allowances`: by system; None: by the default shares."""
+    versions = versions_of(mappings)
+    return [replace(one, mapped=versions) for one in _stages(settings, mappings, systems, faults, allowances or {})]
+
+
+def _stages(
+    settings: Settings,
+    mappings: Mappings,
+    systems: Sequence[System],
+    faults: dict[str, str],
+    allowances: Mapping[str, Allowance],
+) -> list[Stage]:
     named = {system.name: system for system in systems}
     pipeline = settings.pipeline
     most = Most(pipeline.ends_most, pipeline.ends_seconds)
@@ -111,7 +123,7 @@ def stages(
 
     return [
         source.stage(named, mappings, owner, faults),
-        *(_reread(system, mappings, (allowances or {}).get(system.name)) for system in systems),
+        *(_reread(system, mappings, allowances.get(system.name)) for system in systems),
         intake.stage(list(named), mappings, _tags(settings), MERGING & named.keys()),
         identify.stage(mappings),
         merge.stage(mappings),
@@ -123,7 +135,7 @@ def stages(
                 limits,
                 most,
                 hinted=hint_reader(system.name, mappings) is not None,
-                allowance=(allowances or {}).get(system.name),
+                allowance=allowances.get(system.name),
             )
             for system in systems
         ),

@@ -28,6 +28,20 @@ from isthmus.node.door import Door, NotDone, myself, printed, through
 PAGE = 500
 AT_ONCE = 100
 LINE = ("id", "state", "system", "entity", "record", "code", "died", "last", "error")
+HEAD = (
+    "id",
+    "state",
+    "stage",
+    "topic",
+    "system",
+    "entity",
+    "mapping",
+    "record",
+    "correlation",
+    "code",
+    "error",
+    "hint",
+)
 Asked = Mapping[str, str | None]
 
 
@@ -88,7 +102,7 @@ def show_letter(settings: Settings, letter: str, *, as_json: bool) -> int:
 
 def _tell(told: Mapping[str, Any]) -> None:
     screen = Console(soft_wrap=True, markup=False, highlight=False)
-    for name in ("id", "state", "stage", "topic", "system", "entity", "record", "correlation", "code", "error", "hint"):
+    for name in HEAD:
         if told[name]:
             screen.print(f"{name:>12}  {told[name]}")
     for one in told["attempts"]:

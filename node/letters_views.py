@@ -87,6 +87,7 @@ class LetterView(LetterLine):
         description="Of the original; reference: it was too large to keep, this is its digest."
     )
     change: dict[str, Any] | None = Field(description="The decoded change, where there is one.")
+    mapping: str = Field("", description="The version of the entity's mapping by which it was worked on when it died.")
     payload: str | None = Field(description="What a replay sends instead, where somebody edited it.")
     context: dict[str, Any]
     attempts: list[AttemptView]
@@ -147,7 +148,8 @@ def whole(view: View, letter: str) -> LetterView | None:
         return None
     told = msgspec.to_builtins(held)
     edits = [msgspec.to_builtins(edit) for edit in edits_of(view, letter)]
-    return LetterView.model_validate(told | {"edits": edits, "change": _change(held), "payload": held.payload})
+    more = {"change": _change(held), "payload": held.payload, "mapping": str(held.context.get("mapping", ""))}
+    return LetterView.model_validate(told | {"edits": edits} | more)
 
 
 def _change(letter: Letter) -> dict[str, Any] | None:

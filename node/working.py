@@ -43,7 +43,7 @@ class Working:
 
     def unit(self) -> Unit:
         """A unit with nothing in it."""
-        return Unit(self._stores, self._partitions, self._known)
+        return Unit(self._stores, self._partitions, self._known, self._stage.mapped)
 
     def encoded(self, unit: Unit) -> Encoded:
         """A unit in bytes; Oversized where a record of it would fit no topic."""

@@ -6,8 +6,8 @@ follow from the declaration.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from isthmus.codecs.frames import Elements
@@ -65,6 +65,7 @@ class Stage:
     that is fed from outside Kafka, runs on the owner of each partition until the partition is taken away. With `ticks`
     the stage gets a batch of topic "tick" when it starts and again whenever the time a unit named as `due` has come.
     `at_once`: its fold waits for nothing and nobody, so it may be done in the transaction of what feeds it.
+    `mapped`: the versions of the mappings that it works by, for its dead letters.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Stage:
     source: Callable[[Pen], Awaitable[None]] | None = None
     ticks: bool = False
     at_once: bool = False
+    mapped: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def topics(self) -> tuple[str, ...]:

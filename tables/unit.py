@@ -19,6 +19,7 @@ from isthmus.codecs.frames import encode
 
 Headers = list[tuple[str, bytes]]
 T = TypeVar("T")
+NOTHING: Mapping[str, str] = {}
 
 
 def partition_of(key: bytes, partitions: int) -> int:
@@ -67,14 +68,19 @@ class View(Protocol):
 class Unit:
     """`views`: the tables by name; `partitions`: of every topic; `known`: values that were read before (`as_bytes`: their
     bytes), by table and key. `due`: when (seconds) the stage wants its next tick; `place`: the record that is worked on
-    (topic/partition/offset), where it is only one."""
+    (topic/partition/offset), where it is only one; `mapped`: by which version of its mapping each entity is worked on."""
 
-    __slots__ = ("counts", "due", "frames", "known", "partitions", "place", "puts", "records", "views")
+    __slots__ = ("counts", "due", "frames", "known", "mapped", "partitions", "place", "puts", "records", "views")
 
     def __init__(
-        self, views: Mapping[str, View], partitions: int = 1, known: Mapping[str, dict[bytes, Any]] | None = None
+        self,
+        views: Mapping[str, View],
+        partitions: int = 1,
+        known: Mapping[str, dict[bytes, Any]] | None = None,
+        mapped: Mapping[str, str] = NOTHING,
     ) -> None:
         self.views = views
+        self.mapped = mapped
         self.known = known or {name: {} for name in views}
         self.partitions = partitions
         self.puts: dict[str, dict[bytes, Any]] = {name: {} for name in views}
@@ -127,7 +133,7 @@ class Unit:
 
     def bury(self, letter: DeadLetter) -> None:
         """Publish a dead letter."""
-        letter = letter.at(self.place)
+        letter = letter.at(self.place).under(self.mapped)
         self.publish(Record("dead", letter.key(), letter.value(), [("content-type", b"application/json")], True))
 
     def count(self, system: str, entity: str, outcome: str, number: int = 1) -> None:
@@ -148,7 +154,7 @@ class Unit:
 
     def trial(self) -> Unit:
         """A unit on top of this one, for work that may fail: nothing of it counts until it is adopted."""
-        return Unit({name: Above(self, name) for name in self.views}, self.partitions)
+        return Unit({name: Above(self, name) for name in self.views}, self.partitions, mapped=self.mapped)
 
     def adopt(self, trial: Unit) -> None:
         """Take over what a trial did."""

@@ -31,7 +31,7 @@ class Desk:
             return await self._work_apart(batches)
 
     async def _work_apart(self, batches: Sequence[Batch]) -> Unit:
-        unit = Unit(self.tables)
+        unit = Unit(self.tables, mapped=self.stage.mapped)
         for batch in batches:
             for element in self.decoded(batch):
                 trial = unit.trial()
@@ -58,7 +58,7 @@ class Desk:
             await result
 
     async def _work(self, batches: Sequence[Batch]) -> Unit:
-        unit = Unit(self.tables)
+        unit = Unit(self.tables, mapped=self.stage.mapped)
         result = self.stage.fold(unit, [Batch(batch.topic, self.decoded(batch)) for batch in batches])
         if inspect.isawaitable(result):
             await result

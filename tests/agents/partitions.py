@@ -142,7 +142,8 @@ class Partitions:
         taken = [log.popleft() for _ in range(min(len(log), self.chance.randint(1, MOST)))]
         elements = next(one.elements for one in stage.inputs if one.topic == topic)
         assert elements is not None
-        unit = Unit({table.name: self._tables[table.name, partition] for table in stage.tables}, self.partitions)
+        tables = {table.name: self._tables[table.name, partition] for table in stage.tables}
+        unit = Unit(tables, self.partitions, mapped=stage.mapped)
         result = stage.fold(unit, [Batch(topic, elements.decode(encode(taken), topic))])
         if inspect.isawaitable(result):
             await result

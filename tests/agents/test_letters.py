@@ -182,7 +182,7 @@ async def test_a_change_that_died_in_merge_goes_back_there_and_counts_for_no_mor
 ) -> None:
     merging = Desk(merge.stage(MAPPINGS))
     old = replace(LINKED, fields={"name": "old"}, version="0001", changed_at="2026-01-01T00:00:00Z")
-    dying = Unit(desk.tables)
+    dying = Unit(merging.tables)
     merging.stage.bury(dying, orjson.dumps({"kind": "change", **_told(old)}), RuntimeError("oh"))
     dying.count("salesforce", "account", "received")
     (letter,) = await died(desk, dying)
