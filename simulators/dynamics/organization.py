@@ -16,7 +16,8 @@ from isthmus.simulators.dynamics.authority import Application, Authority
 from isthmus.simulators.dynamics.context import NOBODY
 from isthmus.simulators.dynamics.graph import Graph
 from isthmus.simulators.dynamics.limits import Limits
-from isthmus.simulators.dynamics.schema import PLATFORM_TABLES, STANDARD_TABLES, Column, Table, copied
+from isthmus.simulators.dynamics.platform_tables import PLATFORM_TABLES
+from isthmus.simulators.dynamics.schema import STANDARD_TABLES, Column, Table, copied
 from isthmus.simulators.dynamics.store import Row, Store
 from isthmus.simulators.dynamics.trouble import Trouble
 from isthmus.simulators.dynamics.values import Reference, Value, parse, to_json
