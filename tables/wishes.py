@@ -52,6 +52,9 @@ def _wish(golden: Golden, mapping: EntityMapping, system: str, to: Turn, correla
     native = to.native
     intents: Intents = {} if native is None and to.must else golden.intents.setdefault(system, {})
     lacking = {} if to.ends else _lacking(golden, mapping, system, native, intents)
+    if not mapping.systems[system].listened:
+        # What people make of it there is never heard, and stays: each value is told once.
+        lacking = {n: v for n, v in lacking.items() if on_its_way(intents, n) or not asked(intents, n, v)}
     if not to.must and (not lacking or all(asked(intents, name, value) for name, value in lacking.items())):
         return None
     for parts in mapping.systems[system].joint:

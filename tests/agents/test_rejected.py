@@ -112,6 +112,14 @@ async def test_a_task_is_told_only_when_its_rule_is_broken_or_repaired() -> None
     assert await written(desk, [change(4, credit_limit=-4)]) == [("00T1", "open")]
 
 
+async def test_what_people_wrote_into_a_task_is_not_written_over_when_it_is_closed() -> None:
+    desk = Desk(merge.stage(Mappings([ACCOUNT, TASK])))
+    await written(desk, [change(1, credit_limit=-1)])
+    unit = await desk.work(Batch("merge", [change(2, credit_limit=2)]))
+    unit = await desk.work(Batch("merge", sent(unit, "merge")))
+    assert [wish.fields for wish in sent(unit, "writes.salesforce") if wish.entity == "task"] == [{"status": "done"}]
+
+
 async def test_a_task_that_somebody_deleted_is_made_again_by_nothing() -> None:
     desk = Desk(merge.stage(Mappings([ACCOUNT, TASK])))
     unit = await desk.work(Batch("merge", [change(1, credit_limit=-1)]))
