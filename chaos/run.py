@@ -24,6 +24,7 @@ from chaos.hand import KILLED, Hand
 from chaos.orders import open_gate
 
 TICK = 0.05
+LONGEST_TICK = 1.0  # a machine that stood still is not to be made up for at once
 SHARE_SECONDS = 40.0  # how long a fault may take until the next one's share of the changes is used up too
 CALM_SECONDS = 2.0
 SAID_SECONDS = 30.0
@@ -166,10 +167,13 @@ class Run:
 
     async def pump(self) -> None:
         """Open the gate at the run's rate up to the target, and slowly beyond it: no fault meets a quiet node."""
+        before = time.monotonic()
         while self.opened < self.each:
             await asyncio.sleep(TICK)
             rate = self.rate if self.opened < self.target else self.share / SHARE_SECONDS
-            self.opened = min(self.each, self.opened + rate * TICK)
+            now = time.monotonic()
+            self.opened = min(self.each, self.opened + rate * min(now - before, LONGEST_TICK))
+            before = now
             self.let_in(int(self.opened))
 
     def let_in(self, number: int) -> None:
