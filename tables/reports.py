@@ -1,7 +1,8 @@
 """Reports: what merge makes of what a write came to, and of an order to tell a system again.
 
-Promises: a value that a system was brought to is ours and no opinion; one that was overwritten meanwhile is not waited
-for; what was refused is wished for again as soon as it can be carried out. No clock, no chance, no I/O.
+Promises: a value that a system was brought to is ours and no opinion, unless that system had said it before; one that was
+overwritten meanwhile is not waited for; what was refused is wished for again as soon as it can be carried out. No clock, no
+chance, no I/O.
 """
 
 from __future__ import annotations
@@ -79,7 +80,12 @@ def _confirm(golden: Golden, report: Report, name: str, value: Value) -> None:
     confirm(intents, name, value, report.rev, current=report.version is not None)
     if known is not None and overwritten and not same(known.value, value):
         forget(intents, name, value)
-    if report.version is not None and not overwritten:
-        golden.keep_seen(name, report.system, report.native_id, known)
-        replaced(golden, name, known)
-        held.set(name, Register(value, report.version, known.when if known else "", "", True))
+    if report.version is None or overwritten:
+        return
+    if known is not None and not known.derived and same(known.value, value):
+        # It was said there before we wrote it, so it stays what that system says.
+        held.set(name, Register(known.value, report.version, known.when, known.change_id, False))
+        return
+    golden.keep_seen(name, report.system, report.native_id, known)
+    replaced(golden, name, known)
+    held.set(name, Register(value, report.version, known.when if known else "", "", True))
