@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import msgspec
 import structlog
@@ -121,10 +122,10 @@ def _replace(unit: Unit, target: Target, attempts: dict[str, Attempt], wish: Des
         attempts[wish.canonical] = Attempt(wish)
         return
     unit.count(target.system, known.wish.entity, "delivery_superseded")
-    newest = wish if wish.revision >= known.wish.revision else known.wish
+    newer = wish.revision >= known.wish.revision
+    newest = Attempt(wish, due=known.due) if newer else known
     use: Use = "batch" if wish.use == known.wish.use == "batch" else "interactive"
-    newest = newest if newest.use == use else msgspec.structs.replace(newest, use=use)
-    attempts[wish.canonical] = Attempt(newest, due=known.due) if newest.revision >= known.wish.revision else known
+    attempts[wish.canonical] = replace(newest, wish=msgspec.structs.replace(newest.wish, use=use))
 
 
 # -- the breaker

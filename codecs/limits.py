@@ -66,9 +66,9 @@ def dynamics(headers: Mapping[str, str], at: float) -> tuple[Limit, ...]:
 
 
 def heard(before: tuple[Limit, ...], told: tuple[Limit, ...]) -> tuple[Limit, ...]:
-    """What is known after an answer told this; one that told nothing changes nothing."""
+    """What is known after an answer told this; of what it told nothing, nothing changes."""
     known = {one.name: one for one in before}
-    return tuple(one.after(known.get(one.name)) for one in told) or before
+    return tuple({**known, **{one.name: one.after(known.get(one.name)) for one in told}}.values())
 
 
 def _number(headers: Mapping[str, str], name: str) -> float | None:

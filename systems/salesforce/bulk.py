@@ -1,7 +1,8 @@
 """Thousands of writes of one object as a Bulk API 2.0 ingest job (salesforce.md §4.7).
 
 Promises: one answer a record, found by its key, for results come in no order; a record that no result speaks of is a
-TransientError; a job that fails as a whole is no record's fault, so its records go by Collections instead.
+TransientError; a job that fails as a whole is no record's fault, so its records go by Collections instead; one that takes
+too long is given up, so whoever waits for other records is held up for no longer.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from isthmus.systems.salesforce.wish import Result, Wish, relationship
 
 # 150 MB is the limit after base64, of which 100 MB are left for the CSV (salesforce.md §4.7).
 UPLOAD_BYTES = 90_000_000
+# Jobs stand in a line of the org's own, while whoever asked holds its other writes back.
+LONGEST_SECONDS = 120.0
 NULL = "#N/A"
 
 Cells = Mapping[str, str]
@@ -39,6 +42,9 @@ async def _job(org: Session, wishes: Sequence[Wish]) -> list[Result]:
     except PermanentError:
         # What is wrong with the job says nothing of any record; Collections say it of each.
         return await collections.write(org, wishes)
+    except jobs.Unfinished as fault:
+        # The org is there: only these records come again, so few at once that they go by Collections.
+        return [TransientError(str(fault), code=fault.code, of_record=True)] * len(wishes)
     except PlatformError as fault:
         return [fault] * len(wishes)
 
@@ -48,7 +54,7 @@ async def _results(org: Session, wishes: Sequence[Wish]) -> list[Result]:
     try:
         await _upload(org, job, wishes)
         await jobs.move(org, "ingest", job, "UploadComplete")
-        info = await jobs.finished(org, "ingest", job)
+        info = await jobs.finished(org, "ingest", job, LONGEST_SECONDS)
     except BaseException:
         await jobs.give_up(org, "ingest", job)
         raise

@@ -105,6 +105,16 @@ async def test_a_newer_wish_takes_the_place_of_a_parked_one(desk: Desk, target: 
     assert desk.counts["dynamics/account"]["delivery_parked"] == 0
 
 
+async def test_an_older_wish_that_comes_late_takes_no_failed_attempt_back(desk: Desk, target: Target) -> None:
+    target.answers = [TransientError("busy")] * 3
+    await desk.work(*wish(2, name="new"))
+    await desk.work(Batch("tick", [LATER]))
+    unit = await desk.work(*wish(1, name="old"))
+    (letter,) = letters(unit)
+    assert (letter["context"]["attempts"], len(letter["context"]["tried"])) == (3, 2)
+    assert desk.counts["dynamics/account"]["delivery_superseded"] == 1
+
+
 async def test_a_platforms_own_word_is_the_least_wait(desk: Desk, target: Target) -> None:
     target.answers = [TransientError("throttled", retry_after=1000.0), TransientError("busy")]
     first, second = await desk.work(*wish()), await desk.work(*wish(canonical="c-2"))

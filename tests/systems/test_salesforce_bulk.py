@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from typing import Any
@@ -164,6 +165,21 @@ async def test_a_job_nobody_waits_for_is_aborted_and_writes_nothing(org: Salesfo
         with pytest.raises(PermanentError, match="aborted"):
             await jobs.finished(session, "ingest", job)
     assert org.rows("Account") == {}
+
+
+async def test_writes_whose_job_takes_too_long_come_again_and_say_nothing_against_the_org(
+    org: SalesforceOrg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "LONGEST_SECONDS", 0.05)
+    org.job_looks = 10**9
+    writes = [upsert(number) for number in range(20)]
+    async with joined(org) as salesforce:
+        answers = await asyncio.wait_for(salesforce.write(writes), 5)
+        assert set(outcomes(answers)) == {"JOB_UNFINISHED"}
+        assert all(isinstance(answer, TransientError) and answer.of_record for answer in answers)
+        info = await salesforce._org.get("/jobs/ingest/7505g0000000001AAA")
+        assert (info["state"], org.rows("Account")) == ("Aborted", {})
+        assert set(outcomes(await salesforce.write(writes[:9]))) == {"ok"}
 
 
 def test_an_upload_is_cut_before_it_is_too_large() -> None:

@@ -176,5 +176,7 @@ def test_the_pace_follows_what_answers_tell_and_an_answer_that_tells_nothing_cha
         known = limits.heard(known, (daily(minute * 6.0)._replace(at=NOON + minute * 60),))
     assert known[0].pace == pytest.approx(0.1, rel=0.01)
     assert limits.heard(known, ()) == known
+    two = (*known, Limit("execution", "seconds", 1.0, 1200.0, 300.0, NOON))
+    assert {one.name for one in limits.heard(two, known)} == {"daily", "execution"}
     together = limits.heard(known, known)
     assert together[0].pace == known[0].pace
