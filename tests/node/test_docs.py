@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,13 @@ def _is_section(path: tuple[str, ...]) -> bool:
     for name in path[:-1]:
         model = section_of(model.model_fields[name].annotation)  # type: ignore[assignment]
     return section_of(model.model_fields[path[-1]].annotation) is not None
+
+
+NAMED = re.compile(r"(tests/[\w/.]+\.(?:py|yaml))(?:::(test_\w+))?")
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/*.md")), ids=lambda page: page.name)
+def test_every_test_that_a_page_names_is_there(page: Path) -> None:
+    for file, name in set(NAMED.findall(page.read_text())):
+        assert (ROOT / file).is_file(), file
+        assert not name or f"def {name}(" in (ROOT / file).read_text(), name
