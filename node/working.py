@@ -1,8 +1,9 @@
 """Working: the unit of work that a stage makes of records, whatever is among them.
 
 Promises: a stage is given all records together; where it cannot do them, one by one, each on a copy of the state, so that
-one that cannot be worked on is a dead letter and stops no other. Nothing is written here, and nothing raised by a stage
-comes out; a store that cannot be read is nobody's fault who asked, so that does.
+one that cannot be worked on is a dead letter and stops no other, nor what waits in a table for its time. Nothing is
+written here, and nothing raised by a stage comes out; a store that cannot be read is nobody's fault who asked, so that
+does.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from isthmus.tables.unit import Unit
 
 TICK = "tick"
 KEPT = 8192
+# A stage that could not look at its table when it wanted to looks again after so long.
+AGAIN_SECONDS = 60.0
 
 log = structlog.get_logger()
 
@@ -93,6 +96,8 @@ class Working:
             raise
         except Exception as fault:
             self._stage.bury(unit, _raw(element), fault)
+            if self._stage.ticks:  # it did not come to saying when it has to look at what waits
+                unit.due = time.time() + (AGAIN_SECONDS if topic == TICK else 0.0)
         else:
             unit.adopt(trial)
 

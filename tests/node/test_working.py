@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -58,6 +59,24 @@ async def test_a_store_that_cannot_be_read_costs_no_element_but_ends_the_work(tm
     store.close()
     with pytest.raises(StoreError):
         await working.done(events, tick=False)
+
+
+@pytest.mark.parametrize(("numbers", "ticks", "most"), [([-1], False, 0.0), ([1, -1], False, 0.0), ([], True, 60.0)])
+async def test_an_element_that_cannot_be_worked_on_does_not_put_what_waits_to_sleep(
+    numbers: list[int], ticks: bool, most: float
+) -> None:
+    def wait(unit: Unit, batches: Sequence[Batch]) -> None:
+        if any(batch.topic == "tick" or min(batch.elements) < 0 for batch in batches):
+            raise RuntimeError("no")
+        unit.due = time.time() + 3600.0
+
+    stage = Stage("wait", (Input("numbers", Elements(int)),), (), wait, bury, ticks=True)
+    working = Working("wait-0", stage, Topics("", 1), {}, 1000)
+    message = SimpleNamespace(topic="numbers", partition=0, offset=0, value=orjson.dumps(numbers), headers=[])
+    unit, _ = await working.done([SimpleNamespace(message=message)] if numbers else [], tick=ticks)
+    assert len(unit.records) == 1
+    assert unit.due is not None
+    assert most - 5.0 < unit.due - time.time() <= most
 
 
 BOOKS: Table[list[int]] = Table("books", list[int], as_bytes=True)
