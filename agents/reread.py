@@ -145,8 +145,10 @@ def _passing(fault: Exception) -> bool:
 
 
 def _worth_answering(requests: Sequence[Reread]) -> list[Reread]:
-    """One answer for all plain hints at a record; each gap and each conflict gets its own."""
-    plain = {r.record_id: r for r in requests if r.answers is None and r.nonce is None}
+    """One answer for all plain hints at a record, interactive where one of them is; each gap and each conflict gets its
+    own."""
+    by_use = sorted(requests, key=lambda one: one.use == "interactive")
+    plain = {r.record_id: r for r in by_use if r.answers is None and r.nonce is None}
     return [*plain.values(), *(r for r in requests if r.answers is not None or r.nonce is not None)]
 
 

@@ -184,6 +184,13 @@ async def test_reads_in_bulk_wait_in_line_hold_up_no_others_and_what_they_lead_t
     assert (unit.due, here.counts["dynamics/account"]["rereads_waiting"]) == (None, 0)
 
 
+async def test_a_record_that_is_read_for_both_uses_at_once_is_read_for_those_who_wait_for_it() -> None:
+    system = Library(used=0)
+    unit = await reading(system).work(*ask("g1"), *ask("g1", "batch"), *ask("g2", "batch"))
+    uses = {one["change"]["record_id"]: one.get("use", "interactive") for one in sent(unit, "changes.dynamics")}
+    assert uses == {"g1": "interactive", "g2": "batch"}
+
+
 async def test_the_end_of_a_full_read_waits_behind_what_that_met_and_near_the_edge_few_are_read() -> None:
     system = Library(used=44)  # batch has room for one call more
     system.tell()
