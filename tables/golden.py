@@ -1,12 +1,13 @@
 """The golden record as a value: what each system said, what counts and why, what each system was told.
 
-Promises: it survives its JSON; the rules that change it are in tables/fold.py.
+Promises: it survives its JSON, and the form that it was stored in before is read too; the rules that change it are in
+tables/fold.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -15,7 +16,7 @@ from isthmus.codecs.limits import Use
 from isthmus.codecs.linked import Action
 from isthmus.tables.intents import Intents
 from isthmus.tables.pointers import Pointer
-from isthmus.tables.registers import Held, Register
+from isthmus.tables.registers import Held, Register, held_of
 from isthmus.tables.rejection import Rejection
 from isthmus.tables.unit import Table
 
@@ -264,4 +265,22 @@ def later(one: Mark | None, other: Mark | None) -> Mark | None:
     return other if other.version > one.version else one
 
 
-GOLDEN: Table[Golden] = Table("golden", Golden, as_bytes=True)
+class Former(msgspec.Struct):
+    """What of a golden record was stored otherwise, until registers were kept by the change that said them."""
+
+    registers: dict[str, dict[str, dict[str, Register]]] = {}
+    visible: dict[str, Visible] = {}
+
+
+def former(raw: bytes) -> Golden:
+    """A golden record that was stored like that. ValidationError where it was not."""
+    told, rest = msgspec.json.decode(raw, type=Former), msgspec.json.decode(raw, type=dict[str, Any])
+    golden = msgspec.convert(rest | {"registers": {}, "visible": {}}, Golden)
+    for system, natives in told.registers.items():
+        golden.registers[system] = {native: held_of(fields) for native, fields in natives.items()}
+    for name, why in told.visible.items():
+        golden.show(name, why.system, why.native_id, why.rule, why.own)
+    return golden
+
+
+GOLDEN: Table[Golden] = Table("golden", Golden, as_bytes=True, former=former)

@@ -29,17 +29,31 @@ def partition_of(key: bytes, partitions: int) -> int:
 
 class Table(Generic[T]):
     """A table's name and the type of its values. `as_bytes`: a value is so many objects that its bytes, in one place, are
-    quicker to read anew than the objects, scattered over memory, are to look at again."""
+    quicker to read anew than the objects, scattered over memory, are to look at again. `former`: reads values that were
+    stored in another form before."""
 
     __slots__ = ("as_bytes", "decode", "name")
 
-    def __init__(self, name: str, type_: Any, *, as_bytes: bool = False) -> None:
+    def __init__(
+        self, name: str, type_: Any, *, as_bytes: bool = False, former: Callable[[bytes], T] | None = None
+    ) -> None:
         self.name = name
         self.as_bytes = as_bytes
-        self.decode: Callable[[bytes], T] = msgspec.json.Decoder(type_).decode
+        decode: Callable[[bytes], T] = msgspec.json.Decoder(type_).decode
+        self.decode = decode if former is None else _either(decode, former)
 
     def __repr__(self) -> str:
         return f"Table({self.name})"
+
+
+def _either(decode: Callable[[bytes], T], former: Callable[[bytes], T]) -> Callable[[bytes], T]:
+    def read(raw: bytes) -> T:
+        try:
+            return decode(raw)
+        except msgspec.ValidationError:
+            return former(raw)
+
+    return read
 
 
 class Record(NamedTuple):
