@@ -47,6 +47,17 @@ def test_when_people_stop_so_do_the_writes(seed: int) -> None:
     assert world.asked <= 80  # 10 edits, two systems, refused ones asked again; a loop would never end
 
 
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 2**32))
+def test_of_two_edits_at_once_the_newer_one_counts_where_the_target_takes_a_condition(seed: int) -> None:
+    world = World(seed, 0)
+    world.run()
+    world.edited_at_once("phone", "4", "5", newer="dynamics")
+    assert world.disagreements() == []
+    assert world.golden is not None
+    assert world.golden.value("phone") == "5"
+
+
 def change(system: str, version: int, values: dict[str, object], when: int, record: int = 1) -> Linked:
     return Linked(
         system=system,

@@ -65,6 +65,17 @@ class World:
         """Until all is quiet."""
         first = {name: self.chance.choice([v for v in some if v is not None]) for name, some in VALUES.items()}
         self.chance.choice([self.salesforce, self.dynamics]).set(first, 0)
+        self._rest()
+
+    def edited_at_once(self, name: str, salesforce: Any, dynamics: Any, *, newer: str) -> None:
+        """At rest both sides change one field, one of them a moment later; until all is quiet again."""
+        self.now += 1
+        self.salesforce.set({name: salesforce}, self.now + (newer == "salesforce"))
+        self.dynamics.set({name: dynamics}, self.now + (newer == "dynamics"))
+        self.now += 1
+        self._rest()
+
+    def _rest(self) -> None:
         while steps := self._steps():
             self.now += 1
             self.chance.choice(steps)()
