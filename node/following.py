@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from isthmus.codecs.frames import Stamp, stamp_of
 from isthmus.node.packing import Encoded, Entry, Target
@@ -21,6 +22,7 @@ from isthmus.tables.unit import Headers, Unit
 if TYPE_CHECKING:
     from isthmus.node.lane import Lane
 
+NOWHERE = -1  # the offset of a record that is not on Kafka yet
 Batches = dict[Target, list[Entry]]
 
 
@@ -83,3 +85,11 @@ def _frames(batches: Batches, lane: Lane) -> Iterable[Frame]:
             stamp = stamp_of(headers)
             if stamp is not None and value is not None:
                 yield Frame(topic, stamp, value, headers)
+
+
+def brought(frames: Iterable[Frame], partition: int) -> list[Any]:
+    """Frames as the events that Faust would bring."""
+    return [
+        SimpleNamespace(message=SimpleNamespace(topic=topic, partition=partition, offset=NOWHERE, value=value))
+        for topic, _, value, _ in frames
+    ]

@@ -12,14 +12,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import structlog
 
 from isthmus.codecs.frames import FRAME_BYTES, TURN, Stamp
 from isthmus.node.ending import end
-from isthmus.node.following import Batches, Frame, Neighbours, following, nobody
+from isthmus.node.following import NOWHERE, Batches, Frame, Neighbours, brought, following, nobody
 from isthmus.node.order import Order, Seek
 from isthmus.node.owners import release
 from isthmus.node.packing import Encoded, Names, Sender, Target, addressed
@@ -33,7 +32,6 @@ from isthmus.tables.unit import Unit, View
 
 CATCH_UP_SECONDS = 5.0
 Then = Callable[[], Awaitable[None]]
-NOWHERE = -1  # the offset of a record that is not on Kafka yet
 
 log = structlog.get_logger()
 
@@ -78,7 +76,7 @@ class Lane:
         self._neighbours = neighbours
         self._coming: dict[tuple[str, str], int] = {}
         self._first: dict[str, int] = {}
-        self._then: Then = _nothing_more
+        self._then: Then | None = None
         self._whole = False
         self._working = False
         self._due: float | None = None
@@ -200,7 +198,8 @@ class Lane:
 
     async def _open_up(self) -> None:
         """Has all been done that comes first?"""
-        if self._first and all((self.marker.resume_at(topic) or 0) >= end for topic, end in self._first.items()):
+        done = all((self.marker.resume_at(topic) or 0) >= end for topic, end in self._first.items())
+        if self._then and self._first and done:
             self._first.clear()
             await self._then()
 
@@ -265,7 +264,7 @@ class Lane:
         if not self._is_ready() or not self._are_next(frames):
             return None
         try:
-            unit, parts = await self._does.together(_events(frames, self.partition))
+            unit, parts = await self._does.together(brought(frames, self.partition))
         except Exception:
             return None
         if any(record.topic == "dead" for record in unit.records):  # a dead letter names the place of what it was
@@ -296,15 +295,3 @@ class Lane:
         for frame in frames:
             first.setdefault((frame.topic, frame.stamp.origin), frame)
         return all(self.marker.judge(one.topic, NOWHERE, one.stamp) is Verdict.NEXT for one in first.values())
-
-
-async def _nothing_more() -> None:
-    """Nothing has to wait."""
-
-
-def _events(frames: Iterable[Frame], partition: int) -> list[Any]:
-    """Frames as the events that Faust would bring."""
-    return [
-        SimpleNamespace(message=SimpleNamespace(topic=topic, partition=partition, offset=NOWHERE, value=value))
-        for topic, _, value, _ in frames
-    ]
