@@ -132,7 +132,9 @@ def prepare(
     """Create the topic and write every change to it."""
     create_topic(bootstrap, topic, partitions)
     settings = {"bootstrap.servers": bootstrap, "compression.type": "lz4", "partitioner": "murmur2_random"}
-    producer = Producer({**settings, "linger.ms": 50, "queue.buffering.max.messages": 200_000})
+    producer = Producer(
+        {**settings, "linger.ms": 50, "enable.idempotence": True, "queue.buffering.max.messages": 200_000}
+    )
     for key, value in changes(total, records, seed):
         while True:
             try:

@@ -43,7 +43,9 @@ def prepare_frames(
 ) -> None:
     """Create the topic and write every change to it."""
     create_topic(bootstrap, topic, partitions)
-    producer = Producer({"bootstrap.servers": bootstrap, "compression.type": "lz4", "linger.ms": 50})
+    producer = Producer(
+        {"bootstrap.servers": bootstrap, "compression.type": "lz4", "linger.ms": 50, "enable.idempotence": True}
+    )
     for partition, frame, stamp in frames(total, records, seed, partitions):
         while True:
             try:
