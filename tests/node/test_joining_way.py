@@ -35,6 +35,7 @@ async def test_customers_that_get_their_number_late_end_as_one_and_nothing_is_cr
                 stage.environment.update("account", row, {"accountnumber": f"N-{one}"})
             for pair in pairs:
                 await joined(session, *pair)
+            await passed_on(session)
             stage.org.recover()
             stage.environment.recover()
             ledger = await settle(stage, Progress(), 90)
@@ -71,6 +72,16 @@ async def joined(session: aiohttp.ClientSession, account: str, row: str) -> None
     """Wait until both are one."""
     async with asyncio.timeout(60):
         while await who(session, "salesforce", account) != await who(session, "dynamics", row):
+            await asyncio.sleep(0.05)
+
+
+async def passed_on(session: aiohttp.ClientSession) -> None:
+    """Wait until deliver has heard all that identify knows: nothing is on its way between stages, seen twice."""
+    seen = 0
+    async with asyncio.timeout(60):
+        while seen < 2:
+            ledger = await told(session, "/v1/ledger")
+            seen = seen + 1 if ledger["complete"] and not ledger["frames"] and not ledger["totals"]["in_flight"] else 0
             await asyncio.sleep(0.05)
 
 
