@@ -86,7 +86,9 @@ async def run(bootstrap: str, topics: Topics, stages: Sequence[Stage], data: Pat
     await create(bootstrap, topics.declared(stages, ["events.account", "dead", "identify", "links", "merge"]))
     async with app:
         calm_the_collector()
+        watching = asyncio.create_task(runtime.watch(), name="watch")
         await watch.done.wait()
+        watching.cancel()
         await runtime.stop()
 
 
