@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from listening import listening
 
 from isthmus.codecs.frames import NUMBER, ORIGIN, Elements
 from isthmus.node.runtime import Runtime
 from isthmus.node.topics import Topics, create
-from isthmus.node.transport import App
 from isthmus.tables.stage import Batch, Input, Stage
 from isthmus.tables.unit import Table, Unit
 
@@ -30,17 +30,7 @@ class Listener:
         self.dropped = 0
         self.topics = Topics(namespace, 1)
         self.stage = Stage("listen", (Input("told", Elements(int)),), (HELD,), self._fold, self._bury)
-        self.app = App(
-            f"{namespace}listen",
-            broker=f"kafka://{kafka}",
-            store="memory://",
-            datadir=str(folder),
-            web_enabled=False,
-            consumer_auto_offset_reset="earliest",
-            topic_allow_declare=False,
-            topic_disable_leader=True,
-            stream_wait_empty=False,
-        )
+        self.app = listening(kafka, namespace, folder)
         self.runtime = Runtime(self.app, self.topics, kafka, folder, self._die)
         self.runtime.add(self.stage)
         self._offer, self.runtime._offer = self.runtime._offer, self._drop  # type: ignore[method-assign]

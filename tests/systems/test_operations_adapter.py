@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from mapped import mapped
 from one import write_one
 
 from isthmus.config.errors import ConflictError, PermanentError, TransientError
-from isthmus.config.mapping import SystemMapping
 from isthmus.simulators.operations import (
     CUSTOMER,
     INVOICE,
@@ -28,17 +28,6 @@ from isthmus.simulators.operations import (
 from isthmus.systems.operations.adapter import Operations, OperationsConfig
 from isthmus.systems.operations.records import URL_BYTES, conditions, query
 from isthmus.systems.protocol import Row, Write, Written
-
-
-def mapped(object: str, collection: str, key: str, reference: str, *columns: str) -> SystemMapping:
-    return SystemMapping(
-        object=object,
-        collection=collection,
-        primary_key=key,
-        external_id=reference,
-        fields={column.lower(): column for column in columns},
-    )
-
 
 OBJECTS = {
     one.object: one

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from mapped import mapped
 from one import write_one
 
 from isthmus.config.errors import ConflictError, PermanentError, PlatformError
-from isthmus.config.mapping import SystemMapping
 from isthmus.simulators.operations import (
     CUSTOMER,
     PRICE,
@@ -29,17 +29,6 @@ from isthmus.simulators.operations.drafts import (
 )
 from isthmus.systems.operations.adapter import Operations, OperationsConfig
 from isthmus.systems.protocol import Reference, Write, Written
-
-
-def mapped(object: str, collection: str, key: str, reference: str, *columns: str) -> SystemMapping:
-    return SystemMapping(
-        object=object,
-        collection=collection,
-        primary_key=key,
-        external_id=reference,
-        fields={column.lower(): column for column in columns},
-    )
-
 
 OBJECTS = {
     one.object: one
