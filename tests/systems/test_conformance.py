@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from one import write_one
-from worlds import WORLDS, World
+from worlds import World
 
 from isthmus.config.errors import AuthError, ConflictError, IsthmusError, PermanentError, TransientError
 from isthmus.config.mapping import SystemMapping
 from isthmus.systems.protocol import Write
 
 KEYS = ("can-1", "O'Neil", "ä b&c=d#e?f%g+h")
-
-
-@pytest.fixture(params=WORLDS)
-async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    async with WORLDS[request.param]() as one:
-        await one.system.open()
-        yield one
-        await one.system.close()
 
 
 # -- read

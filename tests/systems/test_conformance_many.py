@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from worlds import WORLDS, World
+from worlds import World
 
 from isthmus.config.errors import ConflictError, MissingReference, PermanentError, PlatformError, TransientError
 from isthmus.systems.protocol import System, Write, Written
@@ -15,14 +14,6 @@ from isthmus.systems.protocol import System, Write, Written
 TOO_LONG = "x" * 5000
 # Platforms that say when what a record points at is missing, and not only that something is.
 TOLD_APART = {"salesforce", "dynamics"}
-
-
-@pytest.fixture(params=WORLDS)
-async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    async with WORLDS[request.param]() as one:
-        await one.system.open()
-        yield one
-        await one.system.close()
 
 
 def test_the_protocol_stays_small() -> None:

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from worlds import WORLDS, World
+from worlds import World
 
 from isthmus.config.errors import PermanentError, PlatformError, TransientError
 from isthmus.systems.protocol import Write, Written
-
-
-@pytest.fixture(params=WORLDS)
-async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    async with WORLDS[request.param]() as one:
-        await one.system.open()
-        yield one
-        await one.system.close()
 
 
 def people(world: World) -> Any:
