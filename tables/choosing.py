@@ -14,7 +14,7 @@ from isthmus.codecs.linked import Linked
 from isthmus.codecs.reviews import PINS, STEWARD
 from isthmus.config.mapping import Choice, EntityMapping
 from isthmus.tables.golden import Golden
-from isthmus.tables.hearing import Heard
+from isthmus.tables.heard import Heard
 from isthmus.tables.pins import rule_of
 from isthmus.tables.precedence import choose, differ
 from isthmus.tables.registers import Register, Said

@@ -16,7 +16,7 @@ from isthmus.codecs.linked import Decide, Linked
 from isthmus.codecs.reviews import STEWARD, Review, Side
 from isthmus.config.mapping import Choice, EntityMapping
 from isthmus.tables.golden import Golden
-from isthmus.tables.hearing import Heard
+from isthmus.tables.heard import Heard
 from isthmus.tables.precedence import same
 from isthmus.tables.registers import Held, Once, Register
 

@@ -20,7 +20,8 @@ from isthmus.tables.dangling import answer, point
 from isthmus.tables.deletes import Records, living
 from isthmus.tables.folded import Folded, Outcome, changed_event
 from isthmus.tables.golden import Golden
-from isthmus.tables.hearing import Heard, learn, say
+from isthmus.tables.heard import Heard
+from isthmus.tables.hearing import learn, say
 from isthmus.tables.joining import absorb, differences, settle
 from isthmus.tables.pins import as_change
 from isthmus.tables.quality import judge

@@ -9,42 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
 from isthmus.codecs.change import Value
 from isthmus.codecs.linked import Linked
 from isthmus.codecs.reviews import PINS
 from isthmus.tables import echoes
 from isthmus.tables.deletes import by_us, hear
-from isthmus.tables.folded import Outcome
 from isthmus.tables.golden import Golden
+from isthmus.tables.heard import Heard
 from isthmus.tables.intents import Intents
 from isthmus.tables.pins import replaced
 from isthmus.tables.precedence import same
-from isthmus.tables.registers import Held, Once, Said
+from isthmus.tables.registers import Held, Said
 
 NOTHING: Intents = {}
-
-
-class Heard(msgspec.Struct, gc=False):
-    """What a change taught: fields whose register changed, with the golden value until then (`touched`) and with what their
-    record itself had said (`before`); `here`: the grounds until then that name what it says. `opinions`, `echoes`: how many
-    are, and by which layers that was known; `plain`: all is opinions of this change; `moved`: did a record live or die?"""
-
-    touched: dict[str, Value] = {}
-    before: dict[str, Once] = {}
-    here: dict[int, str] = {}
-    opinions: int = 0
-    echoes: int = 0
-    plain: bool = False
-    moved: bool = False
-    layers: dict[str, int] = {}
-
-    def outcome(self) -> Outcome:
-        """Its outcome in the ledger."""
-        if self.opinions:
-            return "applied"
-        return "echo" if self.echoes else "applied" if self.moved else "unchanged"
 
 
 def learn(golden: Golden, change: Linked) -> Heard:
