@@ -107,22 +107,23 @@ class Unit:
     def get(self, table: Table[T], key: bytes) -> T | None:
         """A table's value; None where there is none."""
         own = self.puts[table.name]
-        if key in own:
-            value: T | None = own[key]
-            return value
+        held: Any = own[key] if key in own else self._known(table, key)
+        value: T | None = table.decode(held) if table.as_bytes and held is not None else held
+        return value
+
+    def _known(self, table: Table[T], key: bytes) -> Any:
+        """What was known of a key before this unit; of a table that is kept as bytes, those."""
         known = self.known[table.name]
         held: Any = known.get(key)
         if held is None:
             raw = self.views[table.name].get(key)
-            if raw is None:
-                return None
-            held = known[key] = raw if table.as_bytes else table.decode(raw)
-        value = table.decode(held) if table.as_bytes else held
-        return value
+            if raw is not None:
+                held = known[key] = raw if table.as_bytes else table.decode(raw)
+        return held
 
     def put(self, table: Table[T], key: bytes, value: T | None) -> None:
-        """Set a table's value; None deletes the key."""
-        self.puts[table.name][key] = value
+        """Set a table's value; None deletes the key. What is kept as bytes is encoded while it is still at hand."""
+        self.puts[table.name][key] = encode(value) if table.as_bytes and value is not None else value
 
     def keys(self, table: str, prefix: bytes, start: bytes = b"") -> Iterator[bytes]:
         """A table's keys that begin with a prefix, from `start` on, in order, as the unit leaves them by now."""
@@ -160,11 +161,7 @@ class Unit:
 
     def encoded(self) -> dict[str, dict[bytes, bytes | None]]:
         """The puts as they are stored, by table; tables without any are left out."""
-        return {
-            name: {key: None if value is None else encode(value) for key, value in puts.items()}
-            for name, puts in self.puts.items()
-            if puts
-        }
+        return {name: {key: _stored(value) for key, value in puts.items()} for name, puts in self.puts.items() if puts}
 
     def trial(self) -> Unit:
         """A unit on top of this one, for work that may fail: nothing of it counts until it is adopted."""
@@ -184,6 +181,11 @@ class Unit:
                 self.count(system, entity, outcome, number)
 
 
+def _stored(value: Any) -> bytes | None:
+    """A put as it is stored."""
+    return value if value is None or isinstance(value, bytes) else encode(value)
+
+
 class Above:
     """A unit's table as a view for a trial on top of it: values are copies, so that a failure changes nothing."""
 
@@ -195,7 +197,7 @@ class Above:
         """The value of a key, with the unit's own puts."""
         own = self._unit.puts[self._table]
         if key in own:
-            return None if own[key] is None else encode(own[key])
+            return _stored(own[key])
         return self._unit.views[self._table].get(key)
 
     def scan(self, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
