@@ -82,6 +82,15 @@ async def test_a_record_that_we_made_of_one_of_them_is_no_news() -> None:
     assert len(*third.values()) == 4
 
 
+async def test_a_key_that_is_shared_once_links_nobody_of_a_third_system_either() -> None:
+    desk = Desk(identify.stage(MAPPINGS))
+    await asked(desk, says("salesforce", "s1"), says("salesforce", "s2"))
+    await asked(desk, says("dynamics", "d1", external=golden(desk, ("salesforce", "s1"))))
+    third = await asked(desk, says("operations", "o1"))
+    assert len(*third.values()) == 4
+    assert golden(desk, ("operations", "o1")) != golden(desk, ("salesforce", "s1"))
+
+
 async def test_whom_somebody_keeps_apart_nobody_asks_of() -> None:
     desk = Desk(identify.stage(MAPPINGS))
     await asked(desk, says("salesforce", "s1"), says("dynamics", "d1", "B-1"))
