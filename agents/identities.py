@@ -7,8 +7,10 @@ does no harm. A record that is held back is in the books as parked until it is l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+
+from msgspec.structs import replace
 
 from isthmus.codecs.arrival import EXTERNAL, Link, Unlinked, native_key
 from isthmus.codecs.audit import CONTENT_TYPE, Audit
@@ -32,7 +34,7 @@ from isthmus.tables.identity import (
     link,
     root,
 )
-from isthmus.tables.sharing import question
+from isthmus.tables.sharing import is_open, key_of, question
 from isthmus.tables.unit import Record, Unit
 
 TOPIC = "identities"
@@ -51,60 +53,78 @@ def hear(unit: Unit, word: Word, mappings: Mappings, identify: Identify) -> None
 
 
 def ask(unit: Unit, key: bytes, at: str) -> None:
-    """Ask whether those that share a match key are the same."""
-    review = question(_finder(unit), key, at)
-    unit.send("reviews", review.id.encode(), review)
+    """Ask whether those that share a match key are the same, unless that was said of all of them."""
+    if is_open(_finder(unit), key):
+        review = question(_finder(unit), key, at)
+        unit.send("reviews", review.id.encode(), review)
 
 
 def hold(unit: Unit, linked: Linked, held: Held) -> None:
     """A change of a record that is held back waits with it."""
     unit.count(linked.system, linked.entity, "parked")
-    later = Held(held.row, held.external, held.against, (*held.changes, linked))
+    later = replace(held, changes=(*held.changes, linked))
     unit.put(HELD, native_key(linked.system, linked.native_id), later)
 
 
 # -- before the first sync
 
 
-def _load(unit: Unit, word: Load, mappings: Mappings, evidence: Iterable[str] = (), *, answered: bool = False) -> str:
-    """Link records that are one, and hand them to merge at once; the canonical id that they have. `answered`: a person
-    has just said who they are, who is not asked again."""
+def _load(
+    unit: Unit, word: Load, mappings: Mappings, evidence: Iterable[str] = (), apart: Iterable[Native] = ()
+) -> None:
+    """Link records that are one, and hand them to merge at once. `evidence`: golden records that they are said to be;
+    `apart`: records that they are said not to be."""
     find, said = _finder(unit), list(evidence)
+    others = set(_golden(find, apart)) - set(said)
     losers: list[str] = []
+    shared: dict[bytes, str] = {}
     for row, external in zip(word.rows, word.externals, strict=True):
         mapping = mappings.entities[row.entity]
-        decided = link(find, mapping, row.system, row.native_id, row.values(), external, said)
-        for key, value in decided.keys.items():
-            unit.put(IDENTITY, key, value)
-        for key in () if answered else decided.shared:
-            ask(unit, key, row.changed_at)
+        decided = link(find, mapping, row.system, row.native_id, row.values(), external, said, others)
+        _keep(unit, decided.keys)
+        shared |= dict.fromkeys(decided.shared, row.changed_at)
         said, losers = [decided.canonical], [*losers, *decided.losers]
     canonical, first = said[0], word.rows[0]
     for loser in dict.fromkeys(losers):
         _yield(unit, loser, canonical, first)
-    rows = tuple(row.at(canonical) for row in word.rows)
+    for other in sorted(others):
+        _keep(unit, kept_apart(find, canonical, other))
+    for key, at in shared.items():
+        ask(unit, key, at)
+    _hand_over(unit, word, canonical)
+
+
+def _hand_over(unit: Unit, word: Load, canonical: str) -> None:
+    """To merge, and to intake's xref."""
+    first, rows = word.rows[0], tuple(row.at(canonical) for row in word.rows)
     unit.send("merge", canonical.encode(), Loaded(canonical, first.entity, rows, first.correlation))
     for row, external in zip(word.rows, word.externals, strict=True):
         key = native_key(row.system, row.native_id)
         known = unit.get(IDENTITY, key) or Claim(canonical)
         told = {**known.said, **({EXTERNAL: external} if external else {})}
         unit.send("links", key, Link(row.system, row.native_id, row.entity, canonical, told))
-    return canonical
 
 
 def _ask(unit: Unit, word: Ask) -> None:
-    """Hold both records back, unless they are known already, and ask."""
-    find, ids = _finder(unit), [(row.system, row.native_id) for row in word.rows]
-    known = [find(native_key(*native)) for native in ids]
-    roots = [root(find, one.canonical) for one in known if one]
-    if len(roots) == 2 and (roots[0] == roots[1] or barred(find, roots[0], roots[1])):
+    """Hold both records back, unless they are known already, and ask, unless that was answered."""
+    find, (one, other) = _finder(unit), [(row.system, row.native_id) for row in word.rows]
+    known = _golden(find, (one, other))
+    if len(known) == 2 and (known[0] == known[1] or barred(find, known[0], known[1])):
         return
-    for row, external, one, native, other in zip(word.rows, word.externals, known, ids, reversed(ids), strict=True):
-        if one is None:
-            held = unit.get(HELD, native_key(*native)) or Held(row, external, ())
-            against = tuple(dict.fromkeys((*held.against, other)))
-            unit.put(HELD, native_key(*native), Held(held.row, held.external, against, held.changes))
+    if _is_apart(unit, one, other) or _is_apart(unit, other, one):
+        return
+    for row, external, native, its in zip(word.rows, word.externals, (one, other), (other, one), strict=True):
+        key = native_key(*native)
+        if find(key) is None:
+            held = unit.get(HELD, key) or Held(row, external, ())
+            unit.put(HELD, key, replace(held, against=tuple(dict.fromkeys((*held.against, its)))))
     unit.send("reviews", word.review.id.encode(), word.review)
+
+
+def _is_apart(unit: Unit, native: Native, other: Native) -> bool:
+    """Has somebody said of a record that is held back that it is not the other?"""
+    held = unit.get(HELD, native_key(*native))
+    return held is not None and other in held.apart
 
 
 # -- what people say
@@ -140,7 +160,7 @@ def _fault(unit: Unit, word: Decision, mappings: Mappings) -> PlatformError | No
 
 def _link(unit: Unit, word: Decision, mappings: Mappings, identify: Identify) -> None:
     find = _finder(unit)
-    known = _known(find, word)
+    known = _golden(find, word.records)
     for canonical in known:  # the newest word counts
         if apart := find(apart_key(canonical)):
             others = tuple(other for other in apart.systems if root(find, other) not in known)
@@ -148,10 +168,9 @@ def _link(unit: Unit, word: Decision, mappings: Mappings, identify: Identify) ->
     held = [free for native in word.records if (free := _let_go(unit, native))]
     if held:
         load = Load(tuple(one.row for one in held), tuple(one.external for one in held))
-        _load(unit, load, mappings, known, answered=True)
+        _load(unit, load, mappings, known, [native for one in held for native in one.apart])
     elif len(set(known)) == 2:
-        for key, value in joined(find, known[0], known[1:]).items():
-            unit.put(IDENTITY, key, value)
+        _keep(unit, joined(find, known[0], known[1:]))
         _yield(unit, known[1], known[0], _as_change(word))
     _close(unit, word)
     _go_on(unit, held, mappings, identify)
@@ -161,11 +180,10 @@ def _apart(unit: Unit, word: Decision, mappings: Mappings, identify: Identify) -
     find, (one, other) = _finder(unit), word.records
     free = [held for native, its in ((one, other), (other, one)) if (held := _asked_less(unit, native, its))]
     for held in free:
-        _load(unit, Load((held.row,), (held.external,)), mappings, answered=True)
-    known = _known(find, word)
+        _load(unit, Load((held.row,), (held.external,)), mappings, apart=held.apart)
+    known = _golden(find, word.records)
     if len(set(known)) == 2:
-        for key, value in kept_apart(find, known[0], known[1]).items():
-            unit.put(IDENTITY, key, value)
+        _keep(unit, kept_apart(find, known[0], known[1]))
     _close(unit, word)
     _go_on(unit, free, mappings, identify)
 
@@ -178,8 +196,7 @@ def _unmerge(unit: Unit, word: Decision) -> None:
         return
     old, new = root(find, claim.canonical), canonical_id(system, f"{native}#{word.id}")
     unit.put(IDENTITY, key, Claim(new, (), claim.said))
-    for apart, value in kept_apart(find, old, new).items():
-        unit.put(IDENTITY, apart, value)
+    _keep(unit, kept_apart(find, old, new))
     cause = Source("steward", word.by, word.at, word.id)
     unit.send("merge", old.encode(), Part(old, new, system, native, word.entity, word.id, cause))
 
@@ -188,9 +205,14 @@ def _finder(unit: Unit) -> Find:
     return partial(unit.get, IDENTITY)
 
 
-def _known(find: Find, word: Decision) -> list[str]:
-    """The golden records of its records, of those that have one."""
-    claims = [find(native_key(*native)) for native in word.records]
+def _keep(unit: Unit, keys: Mapping[bytes, Claim]) -> None:
+    for key, claim in keys.items():
+        unit.put(IDENTITY, key, claim)
+
+
+def _golden(find: Find, records: Iterable[Native]) -> list[str]:
+    """The golden records of these records, of those that have one."""
+    claims = [find(native_key(*native)) for native in records]
     return [root(find, claim.canonical) for claim in claims if claim is not None]
 
 
@@ -213,8 +235,9 @@ def _asked_less(unit: Unit, native: Native, other: Native) -> Held | None:
     if held is None:
         return None
     against = tuple(one for one in held.against if one != other)
-    unit.put(HELD, key, Held(held.row, held.external, against, held.changes) if against else None)
-    return None if against else held
+    told = replace(held, against=against, apart=tuple(dict.fromkeys((*held.apart, other))))
+    unit.put(HELD, key, told if against else None)
+    return None if against else told
 
 
 def _go_on(unit: Unit, held: Iterable[Held], mappings: Mappings, identify: Identify) -> None:
@@ -226,7 +249,11 @@ def _go_on(unit: Unit, held: Iterable[Held], mappings: Mappings, identify: Ident
 
 
 def _close(unit: Unit, word: Decision) -> None:
+    """What it answers needs nobody any more; but of those that share a match key the others are still asked of."""
     for review in settled(word):
+        key = key_of(review.id)
+        if key is not None and is_open(_finder(unit), key):
+            review = replace(question(_finder(unit), key, word.at), decided=review.decided)
         unit.send("reviews", review.id.encode(), review)
 
 
@@ -251,8 +278,7 @@ def merged(unit: Unit, linked: Linked, master: str) -> None:
         return
     winner = root(find, theirs.canonical)
     if winner != loser and not barred(find, winner, loser):
-        for at, value in joined(find, winner, [loser]).items():
-            unit.put(IDENTITY, at, value)
+        _keep(unit, joined(find, winner, [loser]))
         _yield(unit, loser, winner, linked, ended=True)
 
 

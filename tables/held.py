@@ -13,12 +13,14 @@ from isthmus.tables.unit import Table
 
 
 class Held(msgspec.Struct, frozen=True, gc=False):
-    """A record as it was read, its own canonical id, the records it may be the same as, and the changes since then."""
+    """A record as it was read, its own canonical id, the records it may be the same as, the changes since then, and the
+    records of which a person has said that it is none of them (`apart`)."""
 
     row: Linked
     external: str | None
     against: tuple[Native, ...]
     changes: tuple[Linked, ...] = ()
+    apart: tuple[Native, ...] = ()
 
 
 HELD: Table[Held] = Table("held", Held)

@@ -10,7 +10,7 @@ record that is new follows from its native id alone, so that a replay names it t
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -98,16 +98,17 @@ def link(
     fields: Mapping[str, Value],
     external_id: str | None,
     evidence: Iterable[str] = (),
+    apart: Collection[str] = (),
 ) -> Linking:
     """Decide who a record is; `find` gives what a key holds, None where it holds nothing. `evidence`: golden records that
-    it is said to be by somebody else."""
+    it is said to be by somebody else; `apart`: those that it is said not to be."""
     native = native_key(system, native_id)
     known = find(native)
     said = _said(known, mapping, fields)
     claims = {key: find(key) for key in match_keys(mapping, said)}
     matched = [one.canonical for one in claims.values() if one and not one.contested and system not in one.systems]
-    named = [known.canonical] if known else []
-    named += [*([external_id] if external_id else ()), *evidence, *matched]
+    named = [*([external_id] if external_id else ()), *evidence, *matched]
+    named = [*([known.canonical] if known else ()), *(one for one in named if root(find, one) not in apart)]
     at = named[0] if named else canonical_id(system, native_id)
     canonical, losers = _union(find, at, named[1:])
     ours = (canonical, *losers)

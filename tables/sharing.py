@@ -1,15 +1,19 @@
 """Sharing: golden records that say the same of a match key and are not one, which a person has to compare.
 
-Promises: one question a match key, whoever comes last, with all records that say it side by side; pure.
+Promises: one question a match key, whoever comes last, with all records that say it side by side; it stays until it is
+said of each two of their golden records whether they are one; pure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 
 from isthmus.codecs.change import Value
 from isthmus.codecs.reviews import Review, Side
-from isthmus.tables.identity import Claim, Find
+from isthmus.tables.identity import Claim, Find, barred, root
+
+KIND = "shared"
 
 
 def question(find: Find, key: bytes, at: str) -> Review:
@@ -18,7 +22,22 @@ def question(find: Find, key: bytes, at: str) -> Review:
     _, entity, shared = key.decode().split(":", 2)
     sides = tuple(_side(record, find(record.encode())) for record in claim.records)
     why = f"they share {shared}, and some are of one system: it links nobody any more"
-    return Review(f"shared|{entity}|{shared}", "match", entity, "", at, "", sides, (why,))
+    return Review(f"{KIND}|{entity}|{shared}", "match", entity, "", at, "", sides, (why,))
+
+
+def key_of(question: str) -> bytes | None:
+    """The match key that a question by this id is about; None where it is another kind of question."""
+    kind, _, rest = question.partition("|")
+    entity, _, shared = rest.partition("|")
+    return f"match:{entity}:{shared}".encode() if kind == KIND else None
+
+
+def is_open(find: Find, key: bytes) -> bool:
+    """Are there two golden records that share this key and of which nobody has said that they are two?"""
+    claim = find(key) or Claim("")
+    claims = (find(record.encode()) for record in claim.records)
+    known = sorted({root(find, one.canonical) for one in claims if one is not None})
+    return any(not barred(find, one, other) for one, other in combinations(known, 2))
 
 
 def _side(record: str, claim: Claim | None) -> Side:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from isthmus.agents import identify
 from isthmus.codecs.arrival import Unlinked
-from isthmus.codecs.identities import Decision, Load
+from isthmus.codecs.identities import Action, Ask, Decision, Load, question_id
 from isthmus.codecs.linked import Linked
+from isthmus.codecs.reviews import Review
 from isthmus.config.mapping import load_mappings
 from isthmus.tables.identity import IDENTITY, STANDING, Claim, root
 
@@ -100,15 +101,68 @@ async def test_whom_somebody_keeps_apart_nobody_asks_of() -> None:
     assert len(await asked(desk, says("salesforce", "s3"))) == 1
 
 
+async def answer(desk: Desk, action: Action, *pair: Native, review: str = "") -> dict[str, Any]:
+    """What reviews hear of an answer, by the questions' ids."""
+    said = Decision(f"o{pair}", action, "account", pair, "ann", "2026-01-02T00:00:00Z", why="seen", review=review)
+    return {one["id"]: one for one in sent(await desk.work(*items("identities", said)), "reviews")}
+
+
 async def test_an_answer_closes_the_question_that_it_is_said_to_answer() -> None:
     desk = Desk(identify.stage(MAPPINGS))
-    ((id, _),) = (await asked(desk, *(says(*one) for one in RECORDS[:4]))).items()
-    pair = (("salesforce", "s0"), ("dynamics", "d0"))
-    answer = Decision("o1", "link", "account", pair, "ann", "", why="one house", review=id)
-    closed = {one["id"]: one for one in sent(await desk.work(*items("identities", answer)), "reviews")}
-    assert closed[id]["closed"]
-    assert [(deed["verb"], deed["by"], deed["why"]) for deed in closed[id]["decided"]] == [("link", "ann", "one house")]
-    assert len({golden(desk, native) for native in pair}) == 1
+    ((id, _),) = (await asked(desk, says("salesforce", "s0"), says("salesforce", "s1"))).items()
+    told = await answer(desk, "link", ("salesforce", "s0"), ("salesforce", "s1"), review=id)
+    assert told[id]["closed"]
+    assert [(deed["verb"], deed["by"], deed["why"]) for deed in told[id]["decided"]] == [("link", "ann", "seen")]
+    assert len({golden(desk, ("salesforce", one)) for one in ("s0", "s1")}) == 1
+
+
+async def test_a_question_about_four_stays_until_it_is_answered_of_all_of_them() -> None:
+    desk = Desk(identify.stage(MAPPINGS))
+    (id,) = await asked(desk, *(says(*one) for one in RECORDS[:4]))
+    s0, s1, s2, d0 = RECORDS[:4]
+    answers: list[tuple[Action, Native, Native]] = [("link", s0, d0), ("apart", s1, d0), ("apart", s2, s0)]
+    for action, *pair in answers:
+        told = (await answer(desk, action, *pair, review=id))[id]
+        assert not told.get("closed")
+        assert [(side["system"], side["native_id"]) for side in told["sides"]] == sorted(RECORDS[:4])
+        assert [deed["verb"] for deed in told["decided"]] == [action]
+    assert (await answer(desk, "apart", s1, s2, review=id))[id]["closed"]
+
+
+def maybe(one: Native, other: Native) -> Ask:
+    """Two records that a scan found, with one account number, may be one."""
+    review = Review(question_id("account", one, other), "match", "account", "")
+    return Ask((says(*one).linked, says(*other).linked), (None, None), review)
+
+
+async def test_a_pair_that_is_apart_is_not_linked_by_the_key_that_it_shares_and_nobody_is_asked_of_it() -> None:
+    desk = Desk(identify.stage(MAPPINGS))
+    pair = ("salesforce", "s0"), ("dynamics", "d0")
+    await desk.work(*items("identities", maybe(*pair)))
+    assert set(await answer(desk, "apart", *pair)) == {question_id("account", *pair)}
+    assert len({golden(desk, one) for one in pair}) == 2
+    assert await asked(desk, *(says(*one) for one in pair)) == {}
+    assert await asked(desk, maybe(*pair), topic="identities") == {}
+
+
+async def test_who_is_apart_from_a_record_that_is_still_held_back_stays_so_when_that_is_let_go() -> None:
+    desk = Desk(identify.stage(MAPPINGS))
+    s0, s1, d0 = ("salesforce", "s0"), ("salesforce", "s1"), ("dynamics", "d0")
+    await desk.work(*items("identities", maybe(s0, d0), maybe(s1, d0)))
+    await answer(desk, "apart", s0, d0)
+    assert await asked(desk, maybe(s0, d0), topic="identities") == {}
+    found = await answer(desk, "link", s1, d0)
+    assert golden(desk, s1) == golden(desk, d0) != golden(desk, s0)
+    assert set(found) == {question_id("account", s1, d0)}, "what was said of the others answers the shared key too"
+
+
+async def test_the_newest_word_counts_of_two_that_were_apart() -> None:
+    desk = Desk(identify.stage(MAPPINGS))
+    s0, s1, d0 = ("salesforce", "s0"), ("salesforce", "s1"), ("dynamics", "d0")
+    await desk.work(*items("identities", maybe(s0, d0), maybe(s1, d0)))
+    await answer(desk, "apart", s0, d0)
+    await answer(desk, "link", s0, d0)
+    assert golden(desk, s0) == golden(desk, d0)
 
 
 async def test_records_that_are_loaded_are_asked_of_too() -> None:
