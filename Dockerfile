@@ -1,5 +1,7 @@
 # A worker of an Isthmus node. Kafka and both platforms are elsewhere: see docs/reference/settings.md.
 FROM python:3.11-slim AS build
+# The hot modules are compiled (docs/adr/0009-compiled.md); what runs them needs no compiler.
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 RUN python -m venv /opt/isthmus
 WORKDIR /src
 COPY . .

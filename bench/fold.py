@@ -3,7 +3,8 @@
 The stage works on the changes of `changes.py` as intake hands them on, in frames; the second half of them is counted, in
 turns with the floor's work on the same changes (`work.py`, with its JSON in and out). Ends with one JSON line: CPU
 microseconds a change, medians of the rounds, and the bytes of a state and of an event. `digest` is that of every event and
-of what the states hold: it stays the same where a change of the code was to change nothing.
+of what the states hold: it stays the same where a change of the code was to change nothing. `compiled` says which form was
+measured: the checkout's, or with PYTHONPATH=../.compiled what users run (`make compiled`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from isthmus.agents.intake import canonical_change
 from isthmus.codecs.arrival import Arrival
 from isthmus.codecs.frames import encode
 from isthmus.config.mapping import Mappings, load_mappings
+from isthmus.node.form import COMPILED, form
 from isthmus.node.reading import golden_view
 from isthmus.node.worker import calm_the_collector
 from isthmus.tables.golden import GOLDEN
@@ -152,6 +154,7 @@ def told(stage: Merge) -> dict[str, object]:
     for state in states:
         digest.update(golden_view(GOLDEN.decode(state)).model_dump_json().encode())
     return {
+        "compiled": form() == COMPILED,
         "state_bytes": round(statistics.mean(map(len, states))),
         "event_bytes": round(stage.event_bytes / stage.events),
         "digest": digest.hexdigest()[:16],

@@ -32,6 +32,7 @@ from state import Filler
 from isthmus.agents import merge
 from isthmus.config.mapping import load_mappings
 from isthmus.node.broker import running_kafka
+from isthmus.node.form import COMPILED, form
 from isthmus.node.topics import Topics, create
 
 HERE = Path(__file__).parent
@@ -171,7 +172,8 @@ def main() -> None:
     for keys in map(int, asked.keys.split(",")):
         with running_kafka() as bootstrap:
             states.append(state(bootstrap, keys, asked.changes, asked.changes // 4))
-    found = {"spread": spreads, "state": states, "machine": machine(), "date": time.strftime("%Y-%m-%d")}
+    found = {"spread": spreads, "state": states, "compiled": form() == COMPILED, "machine": machine()}
+    found["date"] = time.strftime("%Y-%m-%d")
     if not asked.no_pages:
         write_growth(found)
     print(json.dumps(found), flush=True)

@@ -3,7 +3,8 @@
 `python bench/latency.py --rate 100 --seconds 30` starts a Kafka and a worker of its own, heats both with a flood (which
 tells the peak), feeds changes of known records one a frame at the rate, reads `events.account` (read committed) with
 librdkafka, and prints p50, p99 and the largest in milliseconds as its last line, JSON. Without `--rate` it measures at 100
-changes a second and at half of the peak.
+changes a second and at half of the peak. The worker is of the form that is imported here: PYTHONPATH=../.compiled for what
+users run (`make compiled`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from confluent_kafka import Consumer, Producer
 
 from isthmus.codecs.frames import Stamp
 from isthmus.node.broker import running_kafka
+from isthmus.node.form import COMPILED, form
 from isthmus.tables.unit import partition_of
 
 PARTITIONS, RECORDS = 4, 500
@@ -128,7 +130,7 @@ def main() -> None:
                 ear.close()
             finally:
                 worker.send_signal(signal.SIGKILL)
-    print(json.dumps({"peak": round(peak), "rates": found}))
+    print(json.dumps({"peak": round(peak), "rates": found, "compiled": form() == COMPILED}))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,12 @@ def table(found: dict[str, Any]) -> str:
             cpu, speed = found["cpu_us_per_change"][name], found["changes_per_second"][name]
             lines.append(f"| {told} | {cpu:.1f} | {speed:,} | {cpu / floor:.2f} |")
     rounds = f"Medians of {found['rounds']} rounds of {found['changes']:,} changes each, after as many to warm up."
-    return "\n".join([*lines, "", f"{rounds} {found['machine']}, {found['date']}."])
+    return "\n".join([*lines, "", f"{rounds} {_where(found)}"])
+
+
+def _where(found: dict[str, Any]) -> str:
+    form = "compiled, as in a wheel" if found["compiled"] else "interpreted, as in a checkout"
+    return f"Isthmus {form}. {found['machine']}, {found['date']}."
 
 
 def plot(found: dict[str, Any]) -> str:
@@ -76,7 +81,7 @@ def _renew(name: str, text: str, drawing: str) -> None:
 
 def write_growth(found: dict[str, Any]) -> None:
     """Renew the tables and the plot of docs/growth.md."""
-    text = "\n\n".join((_states(found["state"]), _spreads(found["spread"]), f"{found['machine']}, {found['date']}."))
+    text = "\n\n".join((_states(found["state"]), _spreads(found["spread"]), _where(found)))
     bars = [(_place(one), one["changes_per_second"], True) for one in found["spread"]]
     picture = "![Changes a second by partitions and workers](growth.svg)"
     _renew("growth", f"{text}\n\n{picture}", _bars(bars, "changes/s"))

@@ -26,6 +26,7 @@ from pages import write_pages
 from rich.console import Console
 
 from isthmus.node.broker import running_kafka
+from isthmus.node.form import COMPILED, form
 
 HERE = Path(__file__).parent
 STAGES = ("intake", "identify", "merge")
@@ -115,6 +116,7 @@ def summary(run: Run) -> dict[str, Any]:
         "times_plain_faust": round(cpu["plain_faust"] / worst, 1) if "plain_faust" in cpu else None,
         "rounds": run.rounds,
         "changes": run.total - run.warmup,
+        "compiled": form() == COMPILED,
         "machine": machine(),
         "date": time.strftime("%Y-%m-%d"),
     }

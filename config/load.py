@@ -22,7 +22,7 @@ from isthmus.config.settings import NESTED, PREFIX, Settings
 DEFAULT_FILE = Path("isthmus.yaml")
 # Pydantic's word for a default that was not computed because another field is at fault: no fault of its own.
 NO_CAUSE = "default_factory_not_called"
-OWN_VARIABLES = ("ISTHMUS_CONFIG", "ISTHMUS_SECRETS_DIR", "ISTHMUS_CACHE", "ISTHMUS_MAVEN_URL")
+OWN_VARIABLES = ("ISTHMUS_CONFIG", "ISTHMUS_SECRETS_DIR", "ISTHMUS_CACHE", "ISTHMUS_MAVEN_URL", "ISTHMUS_COMPILE")
 
 
 def load_settings(config: Path | None = None, **overrides: Any) -> Settings:

@@ -18,13 +18,14 @@ from isthmus.config.errors import ConfigError, IsthmusError
 from isthmus.node.cli_dead import dead
 from isthmus.node.cli_identity import identity
 from isthmus.node.cli_review import review
+from isthmus.node.form import form
 
 OK, FAILED, MISUSED = 0, 1, 2
 
 app = App(
     name="isthmus",
     help="Joins Salesforce and Dynamics 365 over Kafka.",
-    version=lambda: f"isthmus {version('isthmus')}",
+    version=lambda: f"isthmus {version('isthmus')} ({form()})",
     help_format="plaintext",
 )
 table = App(name="table", help="Look into the node's state.")

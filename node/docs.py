@@ -31,7 +31,7 @@ secret files, lists are JSON. A name that is not listed here is an error.
 
 Variables that are no settings: `KAFKA_URL` (the default of `kafka.url`; also keeps the demo and the tests from starting
 a Kafka of their own), `ISTHMUS_CACHE` (where the local Kafka's jars are kept), `ISTHMUS_MAVEN_URL` (where they are
-fetched from).
+fetched from), `ISTHMUS_COMPILE` (0 where a wheel is built: the interpreted form).
 
 | setting | variable | type | default | meaning |
 |---|---|---|---|---|

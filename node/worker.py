@@ -10,6 +10,7 @@ import asyncio
 import gc
 import logging
 import signal
+from importlib.metadata import version
 
 import structlog
 import uvloop
@@ -17,6 +18,7 @@ import uvloop
 from isthmus.config.mapping import ENTITIES, load_mappings
 from isthmus.config.settings import Settings
 from isthmus.node.app import Node, create_app
+from isthmus.node.form import form
 from isthmus.node.systems import open_systems
 
 log = structlog.get_logger()
@@ -25,6 +27,7 @@ log = structlog.get_logger()
 def run_worker(settings: Settings) -> int:
     """Run; the exit code."""
     _configure_logs(settings.log_level)
+    log.info("the worker starts", version=version("isthmus"), form=form())
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(settings))
 

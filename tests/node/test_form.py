@@ -1,0 +1,74 @@
+"""The compiled form: what is listed can be compiled, and the program says which form runs.
+
+Under `make test-compiled` (EXPECT_COMPILED) every listed module has to be the compiled one.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+import tomllib
+import traceback
+from pathlib import Path
+
+import pytest
+
+from isthmus.node import cli
+from isthmus.node.form import COMPILED, INTERPRETED, form
+from isthmus.tables.golden import GOLDEN
+from isthmus.tables.unit import Unit
+
+ROOT = Path(__file__).parents[2]
+DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text())
+LISTED: list[str] = DECLARED["tool"]["isthmus"]["compiled"]
+EXPECTED = os.environ.get("EXPECT_COMPILED") == "1"
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_every_listed_module_is_there(name: str) -> None:
+    assert (ROOT / f"{name}.py").is_file()
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_no_listed_module_declares_a_type_that_is_made_of_its_annotations(name: str) -> None:
+    """A compiled class has none: msgspec and pydantic would see no fields."""
+    tree = ast.parse((ROOT / f"{name}.py").read_text())
+    bases = {ast.unparse(base) for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for base in node.bases}
+    assert not bases & {"msgspec.Struct", "Struct", "BaseModel", "pydantic.BaseModel"}
+
+
+def test_the_list_has_an_order_and_names_nothing_twice() -> None:
+    assert sorted(set(LISTED)) == LISTED
+
+
+@pytest.mark.skipif(not EXPECTED, reason="make test-compiled asks for it")
+@pytest.mark.parametrize("name", LISTED)
+def test_every_listed_module_is_compiled(name: str) -> None:
+    assert form(f"isthmus.{name.replace('/', '.')}") == COMPILED
+
+
+def test_a_module_that_is_not_listed_is_interpreted() -> None:
+    assert form("isthmus.node.form") == INTERPRETED
+
+
+def test_a_process_that_the_tests_start_runs_the_same_form(tmp_path: Path) -> None:
+    code = "from isthmus.node.form import form; print(form())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == form()
+
+
+def test_the_version_says_the_form(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["--version"]) == 0
+    assert capsys.readouterr().out.strip().endswith(f"({form()})")
+
+
+def test_a_traceback_names_the_file_and_the_line() -> None:
+    with pytest.raises(KeyError) as raised:
+        Unit({}).get(GOLDEN, b"c-1")
+    last = traceback.extract_tb(raised.value.__traceback__)[-1]
+    assert last.filename.endswith("tables/unit.py")
+    assert last.lineno is not None
+    source = (ROOT / "tables" / "unit.py").read_text().splitlines()
+    assert source[last.lineno - 1].strip() == "own = self.puts[table.name]"
