@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,9 @@ class Watch:
 
 
 async def run(bootstrap: str, topics: Topics, stages: Sequence[Stage], data: Path, watch: Watch) -> None:
-    """Until all changes are done."""
+    """Until all changes are done, or SIGTERM."""
+    # Not a handler that raises: that may strike between any two steps of a lane, which then ends as in doubt.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, watch.done.set)
     app = App(
         f"{topics.namespace}bench",
         broker=f"kafka://{bootstrap}",

@@ -157,7 +157,10 @@ class Lane:
     async def _guard(self, work: Awaitable[None]) -> None:
         try:
             await work
-        except asyncio.CancelledError:
+        except (
+            asyncio.CancelledError,
+            GeneratorExit,
+        ):  # stopped, or thrown away with its loop: no doubt about our state
             raise
         except BaseException as fault:
             self._die(fault)

@@ -272,5 +272,16 @@ async def test_a_lane_that_never_was_whole_does_not_pass_over_what_others_commit
     store.close()
 
 
+async def test_a_lane_that_is_thrown_away_with_its_loop_is_in_no_doubt_of_its_state() -> None:
+    stage = Stage("count", (Input("numbers", Elements(int)),), (SEEN,), work, bury)
+    died: list[BaseException] = []
+    lane = Lane(stage, 0, Topics("n", 1), Writer("nowhere", "n"), {}, no_seek, died.append)
+    at_work = lane._guard(lane._work())
+    lane._working = True
+    at_work.send(None)  # it waits for its first record
+    at_work.close()
+    assert died == []
+
+
 async def no_seek(topic: str, partition: int, offset: int) -> None:
     """Nothing is read again here."""

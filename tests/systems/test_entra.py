@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography import x509
@@ -14,11 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from logins import log_in
 
 from isthmus.config.errors import AuthError, TransientError
 from isthmus.simulators.dynamics import DynamicsEnvironment, Served, serve_dynamics
-from isthmus.systems.entra import Credentials, login
-from isthmus.systems.http import Http, Token
 
 
 @pytest.fixture
@@ -30,23 +28,6 @@ def environment() -> DynamicsEnvironment:
 async def served(environment: DynamicsEnvironment) -> AsyncIterator[Served]:
     async with serve_dynamics(environment) as served:
         yield served
-
-
-async def log_in(environment: DynamicsEnvironment, served: Served, **more: Any) -> Token:
-    """A login over https, as in real life."""
-    http = Http(served.ca_file)
-    await http.open()
-    known: dict[str, Any] = {
-        "authority": served.https_url,
-        "tenant": environment.tenant,
-        "client_id": environment.client_id,
-        "client_secret": "",
-        "scope": f"{served.https_url}/.default",
-    }
-    try:
-        return await login(http, served.https_url, Credentials(**{**known, **more}))
-    finally:
-        await http.close()
 
 
 def pair(folder: Path, name: str, days: int = 10) -> Path:
