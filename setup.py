@@ -46,7 +46,7 @@ def compiler_fault() -> str:
             tried = subprocess.run(words, cwd=folder, capture_output=True, text=True)
         except OSError as fault:
             return str(fault)
-    return tried.stderr.strip().partition("\n")[0] if tried.returncode else ""
+    return f"{compiler}: {tried.stderr.strip().partition(chr(10))[0]}" if tried.returncode else ""
 
 
 def compiled() -> list[Extension]:

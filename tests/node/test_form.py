@@ -6,14 +6,19 @@ Under `make test-compiled` (EXPECT_COMPILED) every listed module has to be the c
 from __future__ import annotations
 
 import ast
+import importlib.util
+import json
 import os
 import subprocess
 import sys
 import tomllib
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+import setuptools
 
 from isthmus.node import cli
 from isthmus.node.form import COMPILED, INTERPRETED, form
@@ -49,6 +54,23 @@ def test_every_listed_module_is_compiled(name: str) -> None:
     assert form(f"isthmus.{name.replace('/', '.')}") == COMPILED
 
 
+@pytest.mark.skipif(not EXPECTED, reason="make test-compiled asks for it")
+@pytest.mark.parametrize("systems", [("salesforce",), ("salesforce", "dynamics")])
+def test_both_forms_give_the_same_events_and_golden_records(systems: tuple[str, ...]) -> None:
+    here, checkout = measured(systems, os.environ), measured(systems, {**os.environ, "PYTHONPATH": ""})
+    assert (here["compiled"], checkout["compiled"]) == (True, False)
+    assert here["digest"] == checkout["digest"]
+
+
+def measured(systems: tuple[str, ...], environ: Mapping[str, str]) -> dict[str, object]:
+    """Merge over some thousand changes, in memory."""
+    words = ["--total", "4000", "--records", "300", "--rounds", "1", "--systems", *systems]
+    command = [sys.executable, str(ROOT / "bench" / "fold.py"), *words]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+    told: dict[str, object] = json.loads(done.stdout)
+    return told
+
+
 def test_a_module_that_is_not_listed_is_interpreted() -> None:
     assert form("isthmus.node.form") == INTERPRETED
 
@@ -72,3 +94,45 @@ def test_a_traceback_names_the_file_and_the_line() -> None:
     assert last.lineno is not None
     source = (ROOT / "tables" / "unit.py").read_text().splitlines()
     assert source[last.lineno - 1].strip() == "own = self.puts[table.name]"
+
+
+@pytest.fixture
+def build(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """setup.py, of which nothing was built."""
+    monkeypatch.setattr(setuptools, "setup", lambda **_: None)
+    found = importlib.util.spec_from_file_location("isthmus_setup", ROOT / "setup.py")
+    assert found is not None
+    assert found.loader is not None
+    made = importlib.util.module_from_spec(found)
+    found.loader.exec_module(made)
+    return made
+
+
+@pytest.mark.parametrize("compiler", ["/nowhere/cc", "false"])
+def test_without_a_compiler_that_works_a_wheel_is_interpreted_and_one_line_says_why(
+    build: ModuleType, compiler: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["setup.py", "bdist_wheel"])
+    monkeypatch.setenv("CC", compiler)
+    assert not build.wanted()
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "the wheel is the interpreted one" in line
+    assert compiler in line
+
+
+@pytest.mark.parametrize("asked", ["editable_wheel", "egg_info", "dist_info", "sdist"])
+def test_only_a_wheel_is_compiled(build: ModuleType, asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ISTHMUS_COMPILE", raising=False)
+    monkeypatch.setattr(build, "compiler_fault", lambda: "")
+    monkeypatch.setattr(sys, "argv", ["setup.py", "bdist_wheel"])
+    assert build.wanted()
+    monkeypatch.setenv("ISTHMUS_COMPILE", "0")
+    assert not build.wanted()
+    monkeypatch.delenv("ISTHMUS_COMPILE")
+    monkeypatch.setattr(sys, "argv", ["setup.py", asked])
+    assert not build.wanted()
+
+
+def test_the_mypy_that_compiles_is_the_one_that_checks() -> None:
+    checks = {one for one in DECLARED["project"]["optional-dependencies"]["dev"] if one.startswith("mypy==")}
+    assert checks & {*DECLARED["build-system"]["requires"]}
