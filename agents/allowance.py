@@ -14,7 +14,18 @@ import structlog
 from isthmus.codecs.audit import CONTENT_TYPE, audit
 from isthmus.codecs.limits import Use
 from isthmus.systems.protocol import System, limits_of
-from isthmus.tables.budgets import LONGEST, Budget, Grant, Standing, State, grant, spacing, standings
+from isthmus.tables.budgets import (
+    LONGEST,
+    RECORDS_A_CALL,
+    SHORTEST,
+    Budget,
+    Grant,
+    Standing,
+    State,
+    grant,
+    spacing,
+    standings,
+)
 from isthmus.tables.letters import timestamp
 from isthmus.tables.unit import Record, Unit
 
@@ -40,11 +51,13 @@ class Allowance:
         return grant(limits_of(self._system), self._budget, use, wanted, now, taken)
 
     def turn(self, use: Use, until: float, now: float) -> float:
-        """When the next record that waits is to ask again, not before `until`: one after another, as room comes back, so
-        that many who wait do not all ask each time."""
+        """When the next record that waits is to ask again, not before `until`: one call's worth after another, as room
+        comes back, so that many who wait neither all ask each time nor each alone."""
         at = max(until, min(self._turns.get(use, 0.0), until + LONGEST))
-        self._turns[use] = at + spacing(limits_of(self._system), self._budget, use, now)
-        return at
+        gap = spacing(limits_of(self._system), self._budget, use, now)
+        self._turns[use] = at + gap
+        together = max(SHORTEST, RECORDS_A_CALL * gap)
+        return max(until, at // together * together)
 
     async def enter(self, clock: Callable[[], float]) -> None:
         """Wait until an interactive call may be made."""

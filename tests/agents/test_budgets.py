@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -77,7 +78,7 @@ async def test_batch_waits_while_interactive_goes_on_and_is_written_when_there_i
     assert here.counts["dynamics/account"]["delivery_parked"] == 2
     assert told(unit) == [("batch", "waits")]
     assert unit.due is not None
-    target.used, target.now = 20, unit.due + 1.0  # they ask one after another
+    target.used, target.now = 20, unit.due
     target.tell()
     unit = await here.work(Batch("tick", [target.now]))
     assert sorted(target.written) == ["b-1", "b-2", "i-1"]
@@ -111,7 +112,21 @@ async def test_of_many_that_wait_few_ask_again_at_once() -> None:
         one.due for _, raw in here.tables[table.name].scan(b"b-") if isinstance(one := table.decode(raw), Parked)
     )
     assert unit.due == dues[0] == NOON + LONGEST
-    assert dues[-1] - dues[0] == pytest.approx(499 * min(1.0, DAY / (45 * RECORDS_A_CALL)))
+    assert dues[-1] - dues[0] == pytest.approx(499 * min(1.0, DAY / (45 * RECORDS_A_CALL)), abs=RECORDS_A_CALL)
+    assert max(Counter(dues).values()) == RECORDS_A_CALL, "what one call takes asks together"
+
+
+async def test_while_a_budget_is_used_up_hundreds_who_wait_seldom_look() -> None:
+    target, hour = Metered(used=99), 3600.0
+    target.tell()
+    here = desk(target)
+    due = (await here.work(*[one for number in range(300) for one in wish(f"b-{number}", "batch")])).due
+    looks = 0
+    while due is not None and due < NOON + hour:
+        looks, target.now = looks + 1, due
+        due = (await here.work(Batch("tick", [target.now]))).due
+    assert target.written == []
+    assert looks <= hour / LONGEST * (300 / RECORDS_A_CALL + 1)
 
 
 async def test_at_the_reserve_interactive_waits_too_and_a_newer_wish_takes_its_place() -> None:
