@@ -6,8 +6,6 @@ anew, with the same result as if all were. No clock, no chance, no I/O.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from isthmus.codecs.change import Value
 from isthmus.codecs.events import Changed, Source
 from isthmus.codecs.linked import Linked
@@ -17,9 +15,11 @@ from isthmus.tables.golden import Golden
 from isthmus.tables.heard import Heard
 from isthmus.tables.pins import rule_of
 from isthmus.tables.precedence import choose, differ
-from isthmus.tables.registers import Register, Said
+from isthmus.tables.registering import find, show
+from isthmus.tables.registering import here as grounds_here
+from isthmus.tables.registers import Register, Said, Visible
 
-NOBODY: Mapping[str, Choice] = {}
+NOBODY: dict[str, Choice] = {}
 
 
 def look(golden: Golden, mapping: EntityMapping, change: Linked, heard: Heard) -> dict[str, Changed]:
@@ -27,22 +27,23 @@ def look(golden: Golden, mapping: EntityMapping, change: Linked, heard: Heard) -
     changed: dict[str, Changed] = {}
     system, native_id, visible, here = change.system, change.native_id, golden.visible, heard.here
     led, held = _led(golden, mapping, system), golden.registers[system][native_id]
-    newest = held.said[0] if heard.plain else None
+    newest, grounds = held.said[0] if heard.plain else None, golden.grounds
     done: set[str] = set()
     whole: set[str] = set()  # fields of groups that are taken from this record alone
     for name, before in heard.touched.items():
-        choice, said = led.get(name), newest or held.find(name)
+        choice, said = led.get(name), find(held, name) if newest is None else newest
         if said is None or name in done:
             continue
         if choice is None or said.derived or (choice.group and not _holds(golden, choice, here, whole)):
             done.update(_choose_one(golden, mapping, change, heard, name, changed))
-            here = golden.here(system, native_id)
+            here = grounds_here(grounds, system, native_id)
             continue
         if here.get(visible.get(name, -1)) != choice.rule:
-            golden.show(name, system, native_id, choice.rule, None)
-            here = golden.here(system, native_id)
+            show(visible, grounds, name, Visible(system, native_id, choice.rule))
+            here = grounds_here(grounds, system, native_id)
         if differ(before, value := said.values[name]):
-            changed[name] = Changed(value, before, choice.rule, _source(said, change, system, native_id))
+            source = None if newest is not None else _source(said, change, system, native_id)
+            changed[name] = Changed(value, before, choice.rule, source)
     return changed
 
 
@@ -59,19 +60,20 @@ def _choose_one(
     return choice.fields
 
 
-def _led(golden: Golden, mapping: EntityMapping, system: str) -> Mapping[str, Choice]:
+def _led(golden: Golden, mapping: EntityMapping, system: str) -> dict[str, Choice]:
     """The fields for which nobody is asked before or beside a system's one record, each with how it is chosen."""
     if len(golden.registers[system]) != 1 or STEWARD in golden.registers:
         return NOBODY
     return (mapping.heard if len(golden.registers) == 1 else mapping.led).get(system, NOBODY)
 
 
-def _holds(golden: Golden, choice: Choice, here: Mapping[int, str], whole: set[str]) -> bool:
+def _holds(golden: Golden, choice: Choice, here: dict[int, str], whole: set[str]) -> bool:
     """Are all fields of a group taken from what one record itself says of them (`here`)? `whole`: those that are."""
     if choice.fields[0] in whole:
         return True
+    visible = golden.visible
     for name in choice.fields:
-        if golden.visible.get(name, -1) not in here:
+        if visible.get(name, -1) not in here:
             return False
     whole.update(choice.fields)
     return True
@@ -81,9 +83,9 @@ def _choose(golden: Golden, choice: Choice, change: Linked, heard: Heard, change
     chosen = choose(choice, golden.registers)
     for name, system, native_id, register in chosen:
         before = heard.touched[name] if name in heard.touched else golden.value(name)
-        own = None if golden.registers[system][native_id].find(name) else register
+        own = None if find(golden.registers[system][native_id], name) else register
         rule = rule_of(register) if native_id == PINS else choice.rule
-        golden.show(name, system, native_id, rule, own)
+        show(golden.visible, golden.grounds, name, Visible(system, native_id, rule, own))
         _differs(changed, name, before, register, rule, change, system, native_id)
     if not chosen and change.native_id == PINS:
         _fall_back(golden, choice, change, heard, changed)

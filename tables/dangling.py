@@ -14,7 +14,8 @@ from isthmus.tables.golden import Golden
 from isthmus.tables.intents import on_its_way
 from isthmus.tables.pointers import Pointer
 from isthmus.tables.precedence import choose
-from isthmus.tables.registers import Held, Register, held_of
+from isthmus.tables.registering import held_of
+from isthmus.tables.registers import Held, Register
 
 
 def point(golden: Golden, change: Linked, mapping: EntityMapping) -> None:

@@ -15,8 +15,10 @@ from msgspec.structs import replace
 
 from isthmus.codecs.linked import Action, Linked, Report
 from isthmus.config.mapping import EntityMapping
-from isthmus.tables.golden import DesiredWrite, Ending, Golden, Liveness, Mark
+from isthmus.tables.alive import alive, primary
+from isthmus.tables.golden import DesiredWrite, Ending, Golden
 from isthmus.tables.intents import on_its_way
+from isthmus.tables.liveness import Liveness, Mark
 
 NEW = ""  # stands for the native id of a record that is to be made anew
 Records = frozenset[tuple[str, str]]
@@ -101,10 +103,10 @@ def _newest(known: Liveness) -> Mark | None:
 
 def living(golden: Golden, mapping: EntityMapping) -> Records:
     """The records in which it lives: once it has ended, those of systems that keep them."""
-    alive = golden.alive()
+    still = alive(golden.living)
     if not over(golden, mapping):
-        return alive
-    return frozenset(one for one in alive if one[0] not in mapping.systems or keeps(mapping, one[0]))
+        return still
+    return frozenset(one for one in still if one[0] not in mapping.systems or keeps(mapping, one[0]))
 
 
 def turned(
@@ -131,14 +133,14 @@ def turn(golden: Golden, mapping: EntityMapping, system: str, *, ended: bool) ->
     policy = mapping.systems[system].on_delete
     if ended and policy != "keep":
         return _end(natives, asked, policy)
-    primary = golden.primary(system)
-    if primary is None:
+    first = primary(golden.living, system)
+    if first is None:
         return None if ended else _anew(golden, mapping, system, asked.get(NEW))
     if not asked:
-        return Turn(primary)
+        return Turn(first)
     back = next((native for native, known in natives.items() if known.alive and native in asked), None)
     if back is None:
-        return Turn(primary)
+        return Turn(first)
     return Turn(back, "reactivate", asked[back].action != "reactivate" or asked[back].state == "refused")
 
 

@@ -7,8 +7,6 @@ contradicts. No clock, no chance, no I/O: the same input gives the same output, 
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from isthmus.codecs.events import Changed
 from isthmus.codecs.linked import Absorb, Folding, Linked, Loaded, Report, Resolved, Settled, Tell
 from isthmus.codecs.reviews import PINS
@@ -48,7 +46,8 @@ def fold(state: Golden | None, item: Folding, mapping: EntityMapping) -> Folded:
     if isinstance(item, Resolved):
         return _resolved(golden, item, mapping)
     decided = _fold_change(golden, as_change(golden, item), mapping)
-    return replace(decided, reviews=(settled(item),))
+    decided.reviews = (settled(item),)
+    return decided
 
 
 def _fold_change(golden: Golden, item: Linked, mapping: EntityMapping) -> Folded:

@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import msgspec
-
 from isthmus.codecs.events import CanonicalEvent, Changed, Source
 from isthmus.codecs.linked import Linked, Report
 from isthmus.codecs.reviews import Review
+from isthmus.tables.alive import links
 from isthmus.tables.deletes import Records
 from isthmus.tables.golden import DesiredWrite, Golden
 
@@ -30,17 +29,28 @@ class Asides:
     repaired: Mapping[str, int]
 
 
-class Folded(msgspec.Struct, gc=False):
+class Folded:
     """What one item did: the new state, its outcome in the ledger (None for a report), and what to tell the world.
     `echoes`: how often each layer of tables/echoes.py knew a value."""
 
-    state: Golden
-    outcome: Outcome | None
-    event: CanonicalEvent | None = None
-    writes: tuple[DesiredWrite, ...] = ()
-    reviews: tuple[Review, ...] = ()
-    asides: Asides | None = None
-    echoes: Mapping[str, int] | None = None
+    __slots__ = ("asides", "echoes", "event", "outcome", "reviews", "state", "writes")
+
+    def __init__(
+        self,
+        state: Golden,
+        outcome: Outcome | None,
+        event: CanonicalEvent | None = None,
+        writes: tuple[DesiredWrite, ...] = (),
+        reviews: tuple[Review, ...] = (),
+        asides: Asides | None = None,
+    ) -> None:
+        self.state = state
+        self.outcome = outcome
+        self.event = event
+        self.writes = writes
+        self.reviews = reviews
+        self.asides = asides
+        self.echoes: dict[str, int] | None = None
 
 
 def changed_event(
@@ -73,15 +83,8 @@ def canonical_event(
     golden: Golden, kind: str, correlation: str, cause: Source, changed: Mapping[str, Changed]
 ) -> CanonicalEvent:
     """An event of a golden record at its present revision; `kind` is one of codecs/events.py."""
+    canonical, revision, time = golden.canonical, golden.revision, cause.changed_at or None
+    id_, entity = f"{canonical}/{revision}", golden.entity
     return CanonicalEvent(
-        id=f"{golden.canonical}/{golden.revision}",
-        entity=golden.entity,
-        kind=kind,
-        canonical=golden.canonical,
-        revision=golden.revision,
-        time=cause.changed_at or None,
-        correlation=correlation,
-        cause=cause,
-        changed=changed,
-        links=golden.links,
+        id_, entity, kind, canonical, revision, time, correlation, cause, changed, links(golden.living)
     )

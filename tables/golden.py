@@ -14,39 +14,14 @@ import msgspec
 from isthmus.codecs.change import Value
 from isthmus.codecs.limits import Use
 from isthmus.codecs.linked import Action
+from isthmus.tables.alive import alive, links, primary
 from isthmus.tables.intents import Intents
+from isthmus.tables.liveness import Liveness, Mark, later
 from isthmus.tables.pointers import Pointer
-from isthmus.tables.registers import Held, Register, held_of
+from isthmus.tables.registering import drop, held_by, held_of, show, value_of
+from isthmus.tables.registers import Held, Register, Visible
 from isthmus.tables.rejection import Rejection
 from isthmus.tables.unit import Table
-
-
-class Visible(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """Why a golden value is what it is: the record it is taken from, and the rule. `own`: the register it was taken from,
-    where that record's own says something else by now, or says nothing of this field of a group."""
-
-    system: str
-    native_id: str
-    rule: str
-    own: Register | None = None
-
-
-class Mark(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """The version in which a record went or came back, when, and whether that was our own hand."""
-
-    version: str
-    when: str
-    ours: bool = False
-
-
-class Liveness(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """Does a native record still exist, and as of which of its versions? Its newest delete and undelete; `made`: by us."""
-
-    alive: bool
-    version: str
-    died: Mark | None = None
-    undone: Mark | None = None
-    made: bool = False
 
 
 class Ending(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -128,11 +103,7 @@ class Golden(msgspec.Struct, omit_defaults=True):
 
     def held(self, system: str, native_id: str) -> Held:
         """The registers of a record, to be changed in place."""
-        natives = self.registers.setdefault(system, {})
-        held = natives.get(native_id)
-        if held is None:
-            held = natives[native_id] = Held()
-        return held
+        return held_by(self.registers, system, native_id)
 
     def says(self, system: str, native_id: str, name: str) -> Register | None:
         """A record's register of a field; None where it has said nothing of it."""
@@ -157,53 +128,20 @@ class Golden(msgspec.Struct, omit_defaults=True):
 
     def value(self, name: str) -> Value:
         """A field's golden value."""
-        why = self.why(name)
-        if why is None:
-            return None
-        if why.own is not None:
-            return why.own.value
-        said = self.registers[why.system][why.native_id].find(name)
-        return None if said is None else said.values[name]
+        at = self.visible.get(name)
+        return None if at is None else value_of(self.registers, self.grounds[at], name)
 
     def values(self) -> dict[str, Value]:
         """The golden values."""
         return {name: self.value(name) for name in self.visible}
 
-    def here(self, system: str, native_id: str) -> dict[int, str]:
-        """Of the grounds, those that name what this record itself says, each with its rule."""
-        here: dict[int, str] = {}
-        for at, why in enumerate(self.grounds):
-            if why.native_id == native_id and why.system == system and why.own is None:
-                here[at] = why.rule
-        return here
-
-    def is_all(self, system: str, native_id: str) -> bool:
-        """Is every golden value what this record itself says?"""
-        return len(self.here(system, native_id)) == len(self.grounds)
-
     def show(self, name: str, system: str, native_id: str, rule: str, own: Register | None) -> None:
         """A field's golden value is taken from this record; `own` where the record says nothing of the field."""
-        before = self.visible.get(name)
-        if before is not None:
-            was = self.grounds[before]
-            known = (was.own, was.native_id, was.rule, was.system)
-            if known == (own, native_id, rule, system):
-                return
-        why = Visible(system, native_id, rule, own)
-        if why not in self.grounds:
-            self.grounds.append(why)
-        self.visible[name] = self.grounds.index(why)
-        self._drop(before)
+        show(self.visible, self.grounds, name, Visible(system, native_id, rule, own))
 
     def hide(self, name: str) -> None:
         """A field has no golden value any more."""
-        self._drop(self.visible.pop(name))
-
-    def _drop(self, at: int | None) -> None:
-        """Forget a ground that no field has any more."""
-        if at is not None and at not in self.visible.values():
-            del self.grounds[at]
-            self.visible.update({name: one - 1 for name, one in self.visible.items() if one > at})
+        drop(self.visible, self.grounds, self.visible.pop(name))
 
     def keep_seen(self, name: str, system: str, native_id: str, known: Register | None) -> None:
         """That record's register of a field is about to become another, and is no opinion any more."""
@@ -214,16 +152,11 @@ class Golden(msgspec.Struct, omit_defaults=True):
     @property
     def links(self) -> dict[str, dict[str, bool]]:
         """Per system, its records and whether each still exists."""
-        return {system: {n: known.alive for n, known in natives.items()} for system, natives in self.living.items()}
+        return links(self.living)
 
     def primary(self, system: str) -> str | None:
         """The record of a system that is kept equal to the golden one: of the living, the first known."""
-        natives = self.living.get(system)
-        if natives:
-            for native_id, known in natives.items():
-                if known.alive:
-                    return native_id
-        return None
+        return primary(self.living, system)
 
     def live(
         self,
@@ -251,18 +184,11 @@ class Golden(msgspec.Struct, omit_defaults=True):
 
     def alive(self) -> frozenset[tuple[str, str]]:
         """The records of it that still exist, each with its system."""
-        return frozenset((s, n) for s, natives in self.living.items() for n, known in natives.items() if known.alive)
+        return alive(self.living)
 
     def is_alive(self) -> bool:
         """Does any record of it still exist?"""
         return any(known.alive for natives in self.living.values() for known in natives.values())
-
-
-def later(one: Mark | None, other: Mark | None) -> Mark | None:
-    """The newer of two."""
-    if one is None or other is None:
-        return one or other
-    return other if other.version > one.version else one
 
 
 class Former(msgspec.Struct):

@@ -5,26 +5,27 @@ Promises: a value, with nothing of its own to decide but what the ledger is told
 
 from __future__ import annotations
 
-import msgspec
-
 from isthmus.codecs.change import Value
 from isthmus.tables.folded import Outcome
 from isthmus.tables.registers import Once
 
 
-class Heard(msgspec.Struct, gc=False):
+class Heard:
     """What a change taught: fields whose register changed, with the golden value until then (`touched`) and with what their
     record itself had said (`before`); `here`: the grounds until then that name what it says. `opinions`, `echoes`: how many
     are, and by which layers that was known; `plain`: all is opinions of this change; `moved`: did a record live or die?"""
 
-    touched: dict[str, Value] = {}
-    before: dict[str, Once] = {}
-    here: dict[int, str] = {}
-    opinions: int = 0
-    echoes: int = 0
-    plain: bool = False
-    moved: bool = False
-    layers: dict[str, int] = {}
+    __slots__ = ("before", "echoes", "here", "layers", "moved", "opinions", "plain", "touched")
+
+    def __init__(self) -> None:
+        self.touched: dict[str, Value] = {}
+        self.before: dict[str, Once] = {}
+        self.here: dict[int, str] = {}
+        self.opinions = 0
+        self.echoes = 0
+        self.plain = False
+        self.moved = False
+        self.layers: dict[str, int] = {}
 
     def outcome(self) -> Outcome:
         """Its outcome in the ledger."""

@@ -7,8 +7,6 @@ chance, no I/O.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from isthmus.codecs.change import Value
 from isthmus.codecs.linked import Linked
 from isthmus.codecs.reviews import PINS
@@ -19,6 +17,7 @@ from isthmus.tables.heard import Heard
 from isthmus.tables.intents import Intents
 from isthmus.tables.pins import replaced
 from isthmus.tables.precedence import same
+from isthmus.tables.registering import held_by, here, put, take_out, value_of
 from isthmus.tables.registers import Held, Said
 
 NOTHING: Intents = {}
@@ -37,8 +36,9 @@ def learn(golden: Golden, change: Linked) -> Heard:
 def say(golden: Golden, change: Linked, heard: Heard) -> Heard:
     """Take in what it says of the record's fields."""
     system, native_id = change.system, change.native_id
-    held, values, intents = golden.held(system, native_id), change.values(), golden.intents.get(system)
-    heard.here = golden.here(system, native_id)
+    held, intents = held_by(golden.registers, system, native_id), golden.intents.get(system)
+    values = dict(change.values() if change.cleared else change.fields)
+    heard.here = here(golden.grounds, system, native_id)
     row = change.row or change.operation == "undelete"  # which says again what the record held
     released = native_id == PINS and change.operation == "delete"
     ours = intents and not intents.keys().isdisjoint(values)
@@ -49,18 +49,24 @@ def say(golden: Golden, change: Linked, heard: Heard) -> Heard:
     return heard
 
 
-def _say_all(golden: Golden, held: Held, change: Linked, values: Mapping[str, Value], heard: Heard) -> None:
+def _say_all(golden: Golden, held: Held, change: Linked, values: dict[str, Value], heard: Heard) -> None:
     """The usual case: it is newer than all that its record has said, and nothing of it can be ours."""
-    before = heard.before = held.take_out(values)
-    held.said.insert(0, Said(change.version, change.changed_at, change.change_id, False, dict(values)))
-    here, visible, touched = heard.here, golden.visible, heard.touched
+    registers, grounds, visible, known = golden.registers, golden.grounds, golden.visible, heard.here
+    touched, before = heard.touched, take_out(held, values)
     for name in values:
-        touched[name] = before[name][1] if visible.get(name) in here else golden.value(name)
-    heard.opinions, heard.plain = len(values), True
+        at = visible.get(name)
+        if at is None:
+            touched[name] = None
+        elif at in known:
+            touched[name] = before[name][1]
+        else:
+            touched[name] = value_of(registers, grounds[at], name)
+    held.said.insert(0, Said(change.version, change.changed_at, change.change_id, False, values))
+    heard.before, heard.opinions, heard.plain = before, len(values), True
 
 
 def _say_each(
-    golden: Golden, held: Held, change: Linked, values: Mapping[str, Value], heard: Heard, *, row: bool, released: bool
+    golden: Golden, held: Held, change: Linked, values: dict[str, Value], heard: Heard, *, row: bool, released: bool
 ) -> None:
     version, change_id, when = change.version, change.change_id, change.changed_at
     intents, known = golden.intents.get(change.system, NOTHING), held.known(values)
@@ -92,4 +98,4 @@ def _say_each(
         elif not blank:
             heard.echoes += 1
     for meta, told in new.items():
-        held.put(Said(*meta, told))
+        put(held, Said(*meta, told))

@@ -23,11 +23,13 @@ from isthmus.config.mapping import EntityMapping
 from isthmus.tables import dangling
 from isthmus.tables.deletes import NEW, living
 from isthmus.tables.folded import Folded, canonical_event
-from isthmus.tables.golden import GOLDEN, DesiredWrite, Ending, Golden, Liveness, Visible, later
+from isthmus.tables.golden import GOLDEN, DesiredWrite, Ending, Golden
 from isthmus.tables.intents import KEPT, ON_ITS_WAY, REVISION, STATE, VALUE, Intents, refuse
+from isthmus.tables.liveness import Liveness, later
 from isthmus.tables.precedence import choose, rank, same
 from isthmus.tables.quality import inherited, judged_anew
-from isthmus.tables.registers import Held, Register, held_of
+from isthmus.tables.registering import find, held_of
+from isthmus.tables.registers import Held, Register, Visible
 from isthmus.tables.wishes import told, wishes
 
 
@@ -308,7 +310,7 @@ def choose_all(golden: Golden, mapping: EntityMapping, seen: Seen) -> None:
     for choice in dict.fromkeys(mapping.choices.values()):
         chosen = choose(choice, golden.registers)
         for name, system, native_id, register in chosen:
-            own = None if golden.registers[system][native_id].find(name) else register
+            own = None if find(golden.registers[system][native_id], name) else register
             golden.show(name, system, native_id, choice.rule, own)
         for name in () if chosen else choice.fields:
             if name in seen:

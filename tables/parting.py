@@ -20,7 +20,8 @@ from isthmus.tables.folded import Folded, canonical_event
 from isthmus.tables.golden import Golden
 from isthmus.tables.joining import cause_of, choose_all, differences, seen_of
 from isthmus.tables.quality import judged_anew
-from isthmus.tables.registers import Held, held_of
+from isthmus.tables.registering import held_of
+from isthmus.tables.registers import Held
 from isthmus.tables.wishes import told, wishes
 
 

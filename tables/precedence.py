@@ -73,12 +73,18 @@ def _asked(choice: Choice, registers: Registers) -> Sequence[Chosen]:
                 if native_id == PINS:
                     continue
                 for said in held.said:
-                    if not said.derived and not said.values.keys().isdisjoint(choice.fields):
+                    if not said.derived and _speaks(said, choice.fields):
                         opinion = (system, native_id, said)
                         best = opinion if best is None or rank(opinion) > rank(best) else best
         if best is not None:
             return _together(choice, best, registers)
     return ()
+
+
+def _speaks(said: Said, fields: tuple[str, ...]) -> bool:
+    """Was something said of any of these fields?"""
+    values = said.values
+    return any(name in values for name in fields)
 
 
 def _together(choice: Choice, best: Opinion, registers: Registers) -> Sequence[Chosen]:

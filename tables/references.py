@@ -13,6 +13,7 @@ from isthmus.codecs.arrival import native_key
 from isthmus.codecs.linked import Refer, Resolved
 from isthmus.tables.golden import Golden
 from isthmus.tables.intents import VALUE
+from isthmus.tables.registering import set_one
 from isthmus.tables.unit import Table, Unit
 from isthmus.tables.xref import XREF, Known
 
@@ -86,4 +87,4 @@ def rename(golden: Golden, item: Resolved) -> None:
     held = golden.registers.get(item.system, {}).get(item.native_id)
     known = held.get(item.field) if held else None
     if held and known is not None and known.version == item.version and known.derived and known.value == item.was:
-        held.set(item.field, replace(known, value=item.value, change_id=item.change_id))
+        set_one(held, item.field, replace(known, value=item.value, change_id=item.change_id))

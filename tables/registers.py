@@ -23,6 +23,16 @@ class Register(msgspec.Struct, frozen=True, gc=False, array_like=True):
     derived: bool
 
 
+class Visible(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Why a golden value is what it is: the record it is taken from, and the rule. `own`: the register it was taken from,
+    where that record's own says something else by now, or says nothing of this field of a group."""
+
+    system: str
+    native_id: str
+    rule: str
+    own: Register | None = None
+
+
 class Said(msgspec.Struct, gc=False, array_like=True):
     """What a record said with one change: the fields of which it has said nothing newer since."""
 
@@ -54,17 +64,12 @@ class Held(msgspec.Struct, gc=False, array_like=True):
     def __bool__(self) -> bool:
         return bool(self.said)
 
-    def find(self, name: str) -> Said | None:
-        """With what a field's register was said; None where the record has said nothing of it."""
-        for said in self.said:
-            if name in said.values:
-                return said
-        return None
-
     def get(self, name: str) -> Register | None:
         """A field's register; None where the record has said nothing of it."""
-        said = self.find(name)
-        return None if said is None else said.register(name)
+        for said in self.said:
+            if name in said.values:
+                return said.register(name)
+        return None
 
     def items(self) -> Iterator[tuple[str, Register]]:
         """Every field with its register."""
@@ -77,41 +82,3 @@ class Held(msgspec.Struct, gc=False, array_like=True):
     def is_older(self, version: str) -> bool:
         """Is everything that was said older than this version?"""
         return not self.said or self.said[0].version < version
-
-    def set(self, name: str, register: Register) -> None:
-        """Set one field's register, whatever it was before."""
-        one = register
-        self.put(Said(one.version, one.when, one.change_id, one.derived, {name: one.value}))
-
-    def put(self, new: Said) -> None:
-        """Set all registers that were said together, whatever they were before."""
-        self.take_out(new.values)
-        at, order = 0, new.order
-        while at < len(self.said) and self.said[at].order > order:
-            at += 1
-        if at < len(self.said) and self.said[at].order == order:
-            self.said[at].values.update(new.values)
-        else:
-            self.said.insert(at, new)
-
-    def take_out(self, names: Mapping[str, Value]) -> dict[str, Once]:
-        """Take these fields away; what was said of them."""
-        taken: dict[str, Once] = {}
-        for said in self.said:
-            rest: dict[str, Value] = {}
-            for name, value in said.values.items():
-                if name in names:
-                    taken[name] = said, value
-                else:
-                    rest[name] = value
-            said.values = rest
-        self.said = [said for said in self.said if said.values]
-        return taken
-
-
-def held_of(registers: Mapping[str, Register]) -> Held:
-    """These registers, by field."""
-    held = Held()
-    for name, register in registers.items():
-        held.set(name, register)
-    return held

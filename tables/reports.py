@@ -16,6 +16,7 @@ from isthmus.tables.golden import Golden
 from isthmus.tables.intents import confirm, forget, refuse, replace_before
 from isthmus.tables.pins import replaced
 from isthmus.tables.precedence import same
+from isthmus.tables.registering import set_one
 from isthmus.tables.registers import Register
 from isthmus.tables.wishes import signed, told, wishes
 
@@ -84,8 +85,8 @@ def _confirm(golden: Golden, report: Report, name: str, value: Value) -> None:
         return
     if known is not None and not known.derived and same(known.value, value):
         # It was said there before we wrote it, so it stays what that system says.
-        held.set(name, Register(known.value, report.version, known.when, known.change_id, False))
+        set_one(held, name, Register(known.value, report.version, known.when, known.change_id, False))
         return
     golden.keep_seen(name, report.system, report.native_id, known)
     replaced(golden, name, known)
-    held.set(name, Register(value, report.version, known.when if known else "", "", True))
+    set_one(held, name, Register(value, report.version, known.when if known else "", "", True))

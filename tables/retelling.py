@@ -17,7 +17,8 @@ from isthmus.config.mapping import EntityMapping
 from isthmus.tables.golden import Golden
 from isthmus.tables.pins import rule_of
 from isthmus.tables.precedence import choose, same
-from isthmus.tables.registers import Held, Register, held_of
+from isthmus.tables.registering import held_of, set_one
+from isthmus.tables.registers import Held, Register
 
 Registers = dict[str, dict[str, Held]]
 
@@ -80,9 +81,9 @@ def _take(held: Held, change: Change, values: Mapping[str, Value]) -> None:
     for name, value in values.items():
         known = held.get(name)
         if known is None or version > known.version:
-            held.set(name, Register(value, version, change.changed_at or "", change.change_id, False))
+            set_one(held, name, Register(value, version, change.changed_at or "", change.change_id, False))
         elif version == known.version:
-            held.set(name, Register(value, version, known.when, known.change_id, known.derived))
+            set_one(held, name, Register(value, version, known.when, known.change_id, known.derived))
 
 
 def _differences(golden: Golden, held: Registers, mapping: EntityMapping) -> Iterable[Difference]:

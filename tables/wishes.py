@@ -12,10 +12,12 @@ from msgspec.structs import replace
 
 from isthmus.codecs.change import Value
 from isthmus.config.mapping import EntityMapping
+from isthmus.tables.alive import primary
 from isthmus.tables.deletes import Turn, note, over, turn
 from isthmus.tables.golden import DesiredWrite, Golden
 from isthmus.tables.intents import Intents, asked, intend, on_its_way
 from isthmus.tables.precedence import same
+from isthmus.tables.registering import find, here, is_all, value_of
 
 
 def wishes(
@@ -23,7 +25,7 @@ def wishes(
 ) -> list[DesiredWrite]:
     """What each of these systems lacks, or is to do with its record once that was deleted elsewhere; nothing where no
     record lives any more, or it breaks a rule. `released`: a person said that it may be done."""
-    if golden.rejected:
+    if (rejection := golden.rejection) is not None and rejection.broken:
         return []
     ended = over(golden, mapping)
     found: list[DesiredWrite] = []
@@ -44,8 +46,8 @@ def _says_it_all(golden: Golden, system: str) -> bool:
     """Was a system told nothing, since every value is what its record itself says?"""
     if golden.intents.get(system) or system in golden.endings:
         return False
-    native = golden.primary(system)
-    return native is not None and golden.is_all(system, native)
+    native = primary(golden.living, system)
+    return native is not None and is_all(golden.grounds, system, native)
 
 
 def _wish(golden: Golden, mapping: EntityMapping, system: str, to: Turn, correlation: str) -> DesiredWrite | None:
@@ -83,14 +85,16 @@ def _lacking(
     golden: Golden, mapping: EntityMapping, system: str, native: str | None, intents: Intents
 ) -> dict[str, Value]:
     """What a write has to carry: where the system differs, and what earlier writes, which it replaces, still carry."""
-    known = golden.registers.get(system, {}).get(native or "")
-    here = golden.here(system, native or "")
+    registers, grounds = golden.registers, golden.grounds
+    known = registers.get(system, {}).get(native or "")
+    sources = here(grounds, system, native or "")
     lacking: dict[str, Value] = {}
     names = mapping.systems[system].outward
     for name, at in golden.visible.items():
-        if name not in names or (at in here and name not in intents):
+        if name not in names or (at in sources and name not in intents):
             continue  # it is not to be told, or it is the source of the value
-        said, value = known.find(name) if known else None, golden.value(name)
+        said = None if known is None else find(known, name)
+        value = value_of(registers, grounds[at], name)
         if said is not None and said.values[name] == value and name not in intents:
             continue
         if on_its_way(intents, name) or not same(said.values[name] if said else None, value):

@@ -23,6 +23,7 @@ from isthmus.systems.protocol import Reference, Write
 from isthmus.tables.golden import GOLDEN, DesiredWrite, Golden
 from isthmus.tables.identity import canonical_id
 from isthmus.tables.references import REFERS
+from isthmus.tables.registering import set_one
 from isthmus.tables.registers import Register
 from isthmus.tables.stage import Batch
 from isthmus.tables.xref import XREF
@@ -123,7 +124,7 @@ async def test_what_a_system_says_because_we_wrote_it_is_no_opinion_under_anothe
     held = golden.registers["salesforce"][CHILD]
     register = held.get("account")
     assert register is not None
-    held.set("account", Register(register.value, register.version, "", "", True))
+    set_one(held, "account", Register(register.value, register.version, "", "", True))
     way.desks[2].tables["golden"].values[golden.canonical.encode()] = encode(golden)
     await way.take("links", Link("salesforce", A, "account", "winner"))
     register = way.golden(CHILD).registers["salesforce"][CHILD].get("account")

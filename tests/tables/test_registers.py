@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.tables.golden import Golden
-from isthmus.tables.registers import Held, Register, Said, held_of
+from isthmus.tables.registering import find, held_of, put, set_one
+from isthmus.tables.registers import Held, Register, Said
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])
 TOLD = st.tuples(NAMES, st.integers(0, 9), st.integers(1, 4), st.booleans())
@@ -24,9 +25,9 @@ def test_they_hold_what_a_plain_mapping_of_registers_would(wanted: list[tuple[st
     held, plain = Held(), dict[str, Register]()
     for name, value, number, derived in wanted:
         plain[name] = register(value, number, derived)
-        held.set(name, plain[name])
+        set_one(held, name, plain[name])
     assert dict(held.items()) == plain
-    assert {name: held.get(name) for name in "abcd" if held.find(name)} == plain
+    assert {name: held.get(name) for name in "abcd" if find(held, name)} == plain
 
 
 @given(REGISTERS, st.randoms(use_true_random=False))
@@ -43,7 +44,7 @@ def test_the_same_registers_are_the_same_value_in_whatever_order_they_came(
 
 def test_what_nothing_is_left_of_is_forgotten() -> None:
     held = held_of({"a": register(1, 1, False), "b": register(2, 1, False)})
-    held.put(Said("002", "2026-01-02", "change 2", False, {"a": 5, "b": 6}))
+    put(held, Said("002", "2026-01-02", "change 2", False, {"a": 5, "b": 6}))
     assert [said.change_id for said in held.said] == ["change 2"]
 
 
