@@ -7,8 +7,7 @@ transform fits its field (config/soundness.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,56 +17,11 @@ from pydantic import Field, ValidationError, model_validator
 
 from isthmus.config.errors import ConfigError
 from isthmus.config.quality import Exists, QualityRule, Stewards
-from isthmus.config.soundness import problems, task_problems
+from isthmus.config.rules import Choice, Rule, choice
+from isthmus.config.soundness import problems, problems_between
 from isthmus.config.transforms import AnyColumn, Declared, NamePart
 
 ENTITIES = Path(__file__).parent / "entities"
-
-
-class Owner(Declared):
-    """One system is the system of record; what the others say never becomes the golden value."""
-
-    owner: str = Field(description="The system of record.")
-
-    @property
-    def systems(self) -> tuple[str, ...]:
-        """Whose word counts."""
-        return (self.owner,)
-
-
-class Precedence(Declared):
-    """The first system of the list that has an opinion decides."""
-
-    precedence: tuple[str, ...] = Field(min_length=1, description="Systems, strongest first.")
-
-    @property
-    def systems(self) -> tuple[str, ...]:
-        """Whose word counts."""
-        return self.precedence
-
-
-Rule = Owner | Precedence | Literal["last_writer"]
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Fields that are chosen together: those of a group, or one alone. `turns`: who may speak, strongest first; None
-    is anyone. `group`: they come from one record. `rule`: the rule as people read it."""
-
-    fields: tuple[str, ...]
-    turns: tuple[str | None, ...]
-    rule: str
-    group: bool
-
-
-def choice(fields: tuple[str, ...], rule: Rule, *, group: bool) -> Choice:
-    """How these fields are chosen by a rule."""
-    match rule:
-        case Owner(owner=system):
-            return Choice(fields, (system,), f"owner {system}", group)
-        case Precedence(precedence=systems):
-            return Choice(fields, systems, f"precedence {' > '.join(systems)}", group)
-    return Choice(fields, (None,), "last_writer", group)
 
 
 class FieldMapping(Declared):
@@ -309,42 +263,9 @@ def load_mappings(folder: Path = ENTITIES) -> Mappings:
     if not files:
         raise ConfigError(f"{folder}: no entity files", hint="put one YAML file an entity there")
     loaded = {file.name: _load(file) for file in files}
-    _apart(loaded)
-    _pointing(loaded)
-    _tasks(loaded)
+    for problem, hint in problems_between(loaded):
+        raise ConfigError(problem, hint=hint)
     return Mappings(loaded.values())
-
-
-def _apart(loaded: Mapping[str, EntityMapping]) -> None:
-    """No two files may speak of the same entity, nor of the same object of a system."""
-    taken: dict[str, str] = {}
-    for file, entity in loaded.items():
-        objects = [f"{system} {one.object}" for system, one in entity.systems.items()]
-        for subject in (f"entity {entity.entity}", *objects):
-            if subject in taken:
-                raise ConfigError(f"{file}: {subject} is mapped in {taken[subject]} already", hint="keep one of them")
-            taken[subject] = file
-
-
-def _pointing(loaded: Mapping[str, EntityMapping]) -> None:
-    """A reference points at an entity that there is, and is mapped only where that is mapped too."""
-    entities = {one.entity: one for one in loaded.values()}
-    for file, entity in loaded.items():
-        for name, to in entity.references.items():
-            if to not in entities:
-                raise ConfigError(f"{file}: fields.{name}.to: there is no entity {to!r}")
-            for system, one in entity.systems.items():
-                if name in one.declared and system not in entities[to].systems:
-                    raise ConfigError(f"{file}: systems.{system}.fields.{name}: {to} is not mapped there")
-
-
-def _tasks(loaded: Mapping[str, EntityMapping]) -> None:
-    """Tasks for stewards are records of an entity that is there and has what a task says."""
-    entities = {entity.entity: entity for entity in loaded.values()}
-    for file, entity in loaded.items():
-        to = entity.stewards
-        for problem in () if to is None else task_problems(entity.entity, to, entities.get(to.tasks)):
-            raise ConfigError(f"{file}: entity {entity.entity}: stewards: {problem}", hint="see docs/quality.md")
 
 
 class _Once(yaml.SafeLoader):

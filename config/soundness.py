@@ -6,7 +6,7 @@ Promises: pure; finds everything that is wrong, not the first alone.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from isthmus.config.quality import Exists
@@ -62,7 +62,7 @@ def _quality(entity: EntityMapping) -> Iterator[str]:
                 yield f"stewards.{name}: there is no system {system!r}"
 
 
-def task_problems(of: str, to: Stewards, tasks: EntityMapping | None) -> Iterator[str]:
+def _task_problems(of: str, to: Stewards, tasks: EntityMapping | None) -> Iterator[str]:
     """What keeps tasks about records `of` an entity from being records of theirs (None: there is none of that name)."""
     if tasks is None:
         yield f"tasks: there is no entity {to.tasks!r}"
@@ -237,3 +237,46 @@ def _states(place: str, mapping: SystemMapping) -> Iterator[str]:
     for column in mapping.inactive:
         if column in (*mapping.fields.values(), mapping.external_id):
             yield f"{place}.inactive: {column} is mapped already, and can be no field as well"
+
+
+# -- several files
+
+
+def problems_between(loaded: Mapping[str, EntityMapping]) -> Iterator[tuple[str, str | None]]:
+    """Problems of entities beside each other, by their files, each with a hint where there is one."""
+    yield from _apart(loaded)
+    yield from _pointing(loaded)
+    yield from _tasks(loaded)
+
+
+def _apart(loaded: Mapping[str, EntityMapping]) -> Iterator[tuple[str, str | None]]:
+    """No two files may speak of the same entity, nor of the same object of a system."""
+    taken: dict[str, str] = {}
+    for file, entity in loaded.items():
+        objects = [f"{system} {one.object}" for system, one in entity.systems.items()]
+        for subject in (f"entity {entity.entity}", *objects):
+            if subject in taken:
+                yield f"{file}: {subject} is mapped in {taken[subject]} already", "keep one of them"
+            taken[subject] = file
+
+
+def _pointing(loaded: Mapping[str, EntityMapping]) -> Iterator[tuple[str, str | None]]:
+    """A reference points at an entity that there is, and is mapped only where that is mapped too."""
+    entities = {one.entity: one for one in loaded.values()}
+    for file, entity in loaded.items():
+        for name, to in entity.references.items():
+            if to not in entities:
+                yield f"{file}: fields.{name}.to: there is no entity {to!r}", None
+                continue
+            for system, one in entity.systems.items():
+                if name in one.declared and system not in entities[to].systems:
+                    yield f"{file}: systems.{system}.fields.{name}: {to} is not mapped there", None
+
+
+def _tasks(loaded: Mapping[str, EntityMapping]) -> Iterator[tuple[str, str | None]]:
+    """Tasks for stewards are records of an entity that is there and has what a task says."""
+    entities = {entity.entity: entity for entity in loaded.values()}
+    for file, entity in loaded.items():
+        to = entity.stewards
+        for problem in () if to is None else _task_problems(entity.entity, to, entities.get(to.tasks)):
+            yield f"{file}: entity {entity.entity}: stewards: {problem}", "see docs/quality.md"

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from isthmus.config.errors import IsthmusError
-from isthmus.config.settings import EntraSettings, Settings
+from isthmus.config.platforms import EntraSettings
+from isthmus.config.settings import Settings
 from isthmus.node.check import SOON_DAYS, Answer, State, report
 from isthmus.systems.entra import Credentials
 from isthmus.systems.entra_renewal import Renewed, renew, valid_until

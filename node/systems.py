@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from isthmus.config.mapping import Mappings
-from isthmus.config.settings import (
-    DynamicsSettings,
-    OperationsSettings,
-    SalesforceSettings,
-    Settings,
-    WebhookSettings,
-)
+from isthmus.config.platforms import DynamicsSettings, OperationsSettings, SalesforceSettings, WebhookSettings
+from isthmus.config.settings import Settings
 from isthmus.node.platforms import further
 from isthmus.systems.dynamics.adapter import Dynamics, DynamicsConfig
 from isthmus.systems.dynamics.session import Webhook

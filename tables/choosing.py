@@ -10,7 +10,8 @@ from isthmus.codecs.change import Value
 from isthmus.codecs.events import Changed, Source
 from isthmus.codecs.linked import Linked
 from isthmus.codecs.reviews import PINS, STEWARD
-from isthmus.config.mapping import Choice, EntityMapping
+from isthmus.config.mapping import EntityMapping
+from isthmus.config.rules import Choice
 from isthmus.tables.golden import Golden
 from isthmus.tables.heard import Heard
 from isthmus.tables.pins import rule_of

@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 
 from isthmus.codecs.change import Value
 from isthmus.codecs.reviews import PINS, STEWARD
-from isthmus.config.mapping import Choice
+from isthmus.config.rules import Choice
 from isthmus.tables.registers import Held, Register, Said
 
 # A field, and the register that counts for it, with its system and native id.
