@@ -12,7 +12,7 @@ from isthmus.codecs.linked import Absorb, Folding, Leaving, Linked, Part, Yield
 from isthmus.config.mapping import EntityMapping
 from isthmus.tables.folded import Folded
 from isthmus.tables.golden import GOLDEN, Golden
-from isthmus.tables.joining import forwarded, hand_over
+from isthmus.tables.handover import forwarded, hand_over
 from isthmus.tables.parting import part
 from isthmus.tables.unit import Record, Unit
 

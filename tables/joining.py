@@ -1,4 +1,4 @@
-"""Joining: two golden records turn out to be one: what the loser hands over, and what the winner makes of it.
+"""Joining: two golden records turn out to be one: what the winner makes of what the loser handed over (tables/handover.py).
 
 Promises: registers and liveness join by version, so it does not matter in which order losers, changes and reports arrive,
 nor how often; a system is told nothing of the winner while a wish of the loser may still be under way there, so that
@@ -7,106 +7,28 @@ nothing older is written after something newer and nothing is created twice. No 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
-import msgspec
 from msgspec.structs import replace
 
 from isthmus.codecs.change import Value
-from isthmus.codecs.events import CanonicalEvent, Changed, Source
-from isthmus.codecs.frames import encode
+from isthmus.codecs.events import Changed, Source
 from isthmus.codecs.identities import question_id
-from isthmus.codecs.linked import Absorb, Folding, Linked, Loaded, Part, Report, Settled, Yield
+from isthmus.codecs.linked import Absorb, Linked, Part, Settled
 from isthmus.codecs.reviews import Review, Side
 from isthmus.config.mapping import EntityMapping
 from isthmus.tables import dangling
 from isthmus.tables.deletes import NEW, living
 from isthmus.tables.folded import Folded, canonical_event
 from isthmus.tables.golden import GOLDEN, DesiredWrite, Ending, Golden
-from isthmus.tables.intents import KEPT, ON_ITS_WAY, REVISION, STATE, VALUE, Intents, refuse
+from isthmus.tables.handover import busy, withdraw
+from isthmus.tables.intents import KEPT, REVISION, VALUE, Intents, refuse
 from isthmus.tables.liveness import Liveness, later
 from isthmus.tables.precedence import choose, rank, same
 from isthmus.tables.quality import inherited, judged_anew
 from isthmus.tables.registering import find, held_of
 from isthmus.tables.registers import Held, Register, Visible
 from isthmus.tables.wishes import told, wishes
-
-
-@dataclass(frozen=True, slots=True)
-class Handed:
-    """What a loser does: what is left of it, what it sends the winner, what it takes back, and what it tells the world."""
-
-    state: Golden
-    absorb: Absorb | None
-    withdrawn: tuple[DesiredWrite, ...] = ()
-    event: CanonicalEvent | None = None
-
-
-# -- the loser
-
-
-def hand_over(golden: Golden | None, order: Yield, mapping: EntityMapping) -> Handed | None:
-    """All that a golden record has goes to the winner; None where it may not: it is another entity's, or went before."""
-    if golden is None:
-        return Handed(Golden(order.canonical, order.entity, 1, redirect=order.winner), None)
-    if golden.redirect is not None or golden.entity != order.entity or order.winner == order.canonical:
-        return None
-    rev = golden.revision + 1
-    withdrawn = tuple(_withdraw(golden, _busy(golden, mapping.systems), rev, order.correlation))
-    _shift(golden, rev)
-    state = msgspec.Raw(encode(golden))
-    absorb = Absorb(
-        order.winner, golden.canonical, golden.entity, order.correlation, order.cause, state, False, order.ended
-    )
-    left = Golden(golden.canonical, golden.entity, rev, redirect=order.winner)
-    event = canonical_event(left, "redirected", order.correlation, order.cause, {})
-    return Handed(left, absorb, withdrawn, replace(event, redirect=order.winner))
-
-
-def forwarded(golden: Golden, item: Folding | Part) -> Folding | Part:
-    """An item that arrives at a loser, as it is for the winner; revisions of the loser sort before all of the winner's."""
-    winner = golden.redirect or golden.canonical
-    if isinstance(item, Report | Settled):
-        return replace(item, canonical=winner, rev=item.rev - golden.revision)
-    if isinstance(item, Absorb):
-        held = GOLDEN.decode(bytes(item.state))
-        _shift(held, golden.revision)
-        return replace(item, canonical=winner, state=msgspec.Raw(encode(held)))
-    if isinstance(item, Loaded):
-        return replace(item, canonical=winner, rows=tuple(row.at(winner) for row in item.rows))
-    return replace(item, canonical=winner)
-
-
-def _busy(golden: Golden, systems: Iterable[str]) -> Iterator[str]:
-    """Systems where a wish of it may be under way."""
-    for system in systems:
-        told = golden.intents.get(system, {}).values()
-        ends = golden.endings.get(system, {}).values()
-        if any(intent[STATE] == ON_ITS_WAY and intent[REVISION] > 0 for some in told for intent in some) or any(
-            one.state == "asked" and one.revision > 0 for one in ends
-        ):
-            yield system
-
-
-def _withdraw(golden: Golden, systems: Iterable[str], rev: int, correlation: str) -> Iterator[DesiredWrite]:
-    """Take back what is under way; nothing is told there until it is known what became of it."""
-    for system in systems:
-        golden.awaits.setdefault(system, []).append(golden.canonical)
-        native = golden.primary(system)
-        yield DesiredWrite(system, golden.canonical, golden.entity, rev, native, {}, None, correlation, withdrawn=True)
-
-
-def _shift(golden: Golden, rev: int) -> None:
-    for intents in golden.intents.values():
-        for some in intents.values():
-            for intent in some:
-                intent[REVISION] -= rev
-    for endings in golden.endings.values():
-        endings.update({native: replace(one, revision=one.revision - rev) for native, one in endings.items()})
-
-
-# -- the winner
 
 
 def absorb(golden: Golden, item: Absorb, mapping: EntityMapping) -> Folded:
@@ -131,7 +53,7 @@ def absorb(golden: Golden, item: Absorb, mapping: EntityMapping) -> Folded:
     asides = inherited(golden, other, cause, mapping, asides)
     golden.revision += 1
     settled = [system for system in homeless if golden.primary(system) is not None]
-    back = tuple(_withdraw(golden, _busy(golden, settled), golden.revision, item.correlation))
+    back = tuple(withdraw(golden, busy(golden, settled), golden.revision, item.correlation))
     lacking = wishes(golden, mapping, mapping.systems, item.correlation)
     event = canonical_event(golden, "merged", item.correlation, item.cause, changed)
     doubles = list(_doubles(golden, other, item, mapping))

@@ -32,7 +32,7 @@ def wishes(
     for system in systems:
         if not ended and _says_it_all(golden, system):
             continue
-        # What a system was told by another name may still be under way (tables/joining.py).
+        # What a system was told by another name may still be under way (tables/handover.py).
         one = None if system in golden.awaits else turn(golden, mapping, system, ended=ended)
         wish = None if one is None else _wish(golden, mapping, system, one, correlation)
         if wish is not None:

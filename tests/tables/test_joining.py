@@ -11,7 +11,7 @@ from isthmus.codecs.linked import Absorb, Linked, Report, Settled, Yield
 from isthmus.config.mapping import load_mappings
 from isthmus.tables.fold import fold
 from isthmus.tables.golden import GOLDEN, DesiredWrite, Golden
-from isthmus.tables.joining import Handed, forwarded, hand_over
+from isthmus.tables.handover import Handed, forwarded, hand_over
 
 ACCOUNT = load_mappings().entities["account"]
 CAUSE = Source("salesforce", "S1", "2026-01-01T00:00:00Z", "S1@1")
