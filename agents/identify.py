@@ -9,6 +9,7 @@ once and only to one that has not yielded itself, so redirects have no circles.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from isthmus.agents.identities import TOPIC, ask, hear, hold, merged
 from isthmus.codecs.arrival import EXTERNAL, Link, Unlinked, native_key
@@ -53,7 +54,7 @@ def identify(unit: Unit, unlinked: Unlinked, mappings: Mappings) -> None:
         unit.count(linked.system, linked.entity, "unchanged")
         return
     mapping = mappings.entities[linked.entity]
-    find = lambda key: unit.get(IDENTITY, key)  # noqa: E731
+    find = partial(unit.get, IDENTITY)
     decided = link(find, mapping, linked.system, linked.native_id, linked.values(), unlinked.external_id)
     for key, value in decided.keys.items():
         unit.put(IDENTITY, key, value)

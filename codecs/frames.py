@@ -18,6 +18,7 @@ import msgspec
 from isthmus.config.errors import DecodeError
 
 FRAME_BYTES = 512 * 1024
+AT_ONCE = 250  # elements that are encoded in one go
 ORIGIN, NUMBER, TURN = "origin", "number", "turn"
 
 # What msgspec raises of bytes that it cannot read: besides its own also of text that is no UTF-8 and of endless nesting.
@@ -85,13 +86,32 @@ def in_turn(records: Iterable[R], turns: Container[int]) -> Iterator[R]:
 
 def frames_of(elements: Sequence[Any], limit: int = FRAME_BYTES) -> Iterator[bytes]:
     """JSON arrays of at most `limit` bytes that hold these elements in order; one that is larger stands alone."""
+    frame = b""
+    for piece in _arrays(elements, limit):
+        if not frame:
+            frame = piece
+        elif len(frame) + len(piece) - 1 <= limit:
+            frame = b"%b,%b" % (frame[:-1], piece[1:])
+        else:
+            yield frame
+            frame = piece
+    yield frame
+
+
+def _arrays(elements: Sequence[Any], limit: int) -> Iterator[bytes]:
+    """The same, small ones not yet put together: so hardly an element is encoded twice."""
+    for at in range(0, len(elements) or 1, AT_ONCE):
+        yield from _halved(elements[at : at + AT_ONCE], limit)
+
+
+def _halved(elements: Sequence[Any], limit: int) -> Iterator[bytes]:
     frame = encode(elements)
-    if len(frame) <= limit or len(elements) == 1:
+    if len(frame) <= limit or len(elements) <= 1:
         yield frame
         return
     middle = len(elements) // 2
-    yield from frames_of(elements[:middle], limit)
-    yield from frames_of(elements[middle:], limit)
+    yield from _halved(elements[:middle], limit)
+    yield from _halved(elements[middle:], limit)
 
 
 @dataclass(frozen=True, slots=True)

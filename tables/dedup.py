@@ -27,18 +27,15 @@ class Recent(msgspec.Struct, array_like=True):
 
     def note(self, change_id: str) -> bool:
         """Note a change id, forgetting the oldest; False where it was here before."""
-        if self.noted(change_id):
+        digest = _digest(change_id)
+        if _among(self.ids, digest):
             return False
-        self.ids = (self.ids + _digest(change_id))[-KEPT * DIGEST :]
+        self.ids = (self.ids + digest)[-KEPT * DIGEST :]
         return True
 
     def noted(self, change_id: str) -> bool:
         """Is a change id among the last?"""
-        digest = _digest(change_id)
-        at = self.ids.find(digest)
-        while at >= 0 and at % DIGEST != 0:
-            at = self.ids.find(digest, at + 1)  # it was found across two digests
-        return at >= 0
+        return _among(self.ids, _digest(change_id))
 
     def open_gap(self, change_id: str) -> None:
         """A gap that waits for its re-read."""
@@ -50,6 +47,13 @@ class Recent(msgspec.Struct, array_like=True):
             return False
         self.gaps = tuple(gap for gap in self.gaps if gap != change_id)
         return True
+
+
+def _among(ids: bytes, digest: bytes) -> bool:
+    at = ids.find(digest)
+    while at >= 0 and at % DIGEST != 0:
+        at = ids.find(digest, at + 1)  # it was found across two digests
+    return at >= 0
 
 
 def _digest(change_id: str) -> bytes:

@@ -10,7 +10,7 @@ record that is new follows from its native id alone, so that a replay names it t
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -79,15 +79,14 @@ def root(find: Find, canonical: str) -> str:
     return canonical
 
 
-def match_keys(mapping: EntityMapping, fields: Mapping[str, Value]) -> Iterator[bytes]:
+def match_keys(mapping: EntityMapping, fields: Mapping[str, Value]) -> list[bytes]:
     """One key per set of match fields that is wholly present; case and outer blanks do not count."""
+    keys = []
     for names in mapping.matching.keys:
-        values = [fields.get(name) for name in names]
-        if all(value not in (None, "") for value in values):
-            text = "|".join(
-                f"{name}={str(value).strip().casefold()}" for name, value in zip(names, values, strict=True)
-            )
-            yield f"match:{mapping.entity}:{text}".encode()
+        parts = [f"{n}={str(fields[n]).strip().casefold()}" for n in names if fields.get(n) not in (None, "")]
+        if len(parts) == len(names):
+            keys.append(f"match:{mapping.entity}:{'|'.join(parts)}".encode())
+    return keys
 
 
 def link(
@@ -113,14 +112,18 @@ def link(
     canonical, losers = _union(find, at, named[1:])
     ours = (canonical, *losers)
     claimed = _claimed(find, claims, system, native.decode(), ours)
-    shared = tuple(key for key, one in claimed.items() if one.contested and _is_news(find, claims[key], ours))
-    keys = {native: Claim(at, (), said), **claimed, **joined(find, canonical, losers)}
-    return Linking(at, canonical, keys, losers, known is None, shared)
+    shared = [key for key, one in claimed.items() if one.contested and _is_news(find, claims[key], ours)]
+    mine = Claim(at, (), said)
+    keys = claimed if mine == known else {native: mine, **claimed}  # most changes say nothing new of who they are
+    if losers:
+        keys |= joined(find, canonical, losers)
+    return Linking(at, canonical, keys, losers, known is None, tuple(shared))
 
 
 def _said(known: Claim | None, mapping: EntityMapping, fields: Mapping[str, Value]) -> Mapping[str, Value]:
     """What a record says of its match fields, with what it said before."""
-    return {**(known.said if known else {}), **{name: fields[name] for name in mapping.linking if name in fields}}
+    now = {name: fields[name] for name in mapping.linking if name in fields}
+    return {**known.said, **now} if known else now
 
 
 def _union(find: Find, at: str, others: Iterable[str]) -> tuple[str, tuple[str, ...]]:
@@ -165,9 +168,12 @@ def _claimed(
     claimed: dict[bytes, Claim] = {}
     for key, claim in claims.items():
         known = claim or Claim(ours[0])
-        mine = root(find, known.canonical) in ours
-        records = known.records if native in known.records else tuple(sorted((*known.records, native))[:STANDING])
+        mine = known.canonical in ours or root(find, known.canonical) in ours
+        stands = native in known.records
+        records = known.records if stands else tuple(sorted((*known.records, native))[:STANDING])
         if known.contested or (mine and system in known.systems):
+            if stands:
+                continue
             found = replace(known, records=records)
         elif mine:
             found = Claim(ours[0], (*known.systems, system), records=records)

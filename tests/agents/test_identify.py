@@ -44,6 +44,14 @@ async def test_the_other_systems_record_with_the_same_match_key_is_the_same(desk
     assert other == canonical_id("dynamics", "g2")
 
 
+async def test_a_record_that_says_nothing_new_is_not_written_down_again(desk: Desk) -> None:
+    first = await desk.work(*seen("salesforce", "001a", account_number="A-1"))
+    again = await desk.work(*seen("salesforce", "001a", account_number="A-1", name="Alder"))
+    other = await desk.work(*seen("salesforce", "001a", account_number="A-2"))
+    assert [len(unit.puts["identity"]) for unit in (first, again, other)] == [2, 0, 2]
+    assert len(sent(again, "merge")) == 1
+
+
 async def test_an_external_id_counts_more_than_a_match(desk: Desk) -> None:
     await desk.work(*seen("salesforce", "001a", account_number="A-1"))
     unit = await desk.work(*seen("dynamics", "g1", external="c-9", account_number="A-1"))

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from isthmus.codecs import frames
 from isthmus.codecs.frames import Broken, Elements, Stamp, encode, frames_of, in_turn, stamp_of, turn_of
 from isthmus.config.errors import DecodeError
 
@@ -18,6 +19,16 @@ def test_framing_loses_and_reorders_nothing_and_keeps_the_limit(texts: list[str]
     frames = list(frames_of(texts, limit))
     assert [element for frame in frames for element in Elements(str).decode(frame, "here")] == texts
     assert all(len(frame) <= max(limit, 2 + max(len(encode(text)) for text in texts)) for frame in frames)
+
+
+def test_many_elements_fill_the_frames_and_hardly_one_is_encoded_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[int] = []
+    monkeypatch.setattr(frames, "encode", lambda elements: encoded.append(len(elements)) or encode(elements))
+    texts = [f"{number:098d}" for number in range(5_000)]
+    sizes = [len(frame) for frame in frames_of(texts, 200_000)]
+    assert sizes[0] > 150_000
+    assert len(sizes) == 3
+    assert sum(encoded) == len(texts)
 
 
 def test_one_broken_element_does_not_take_its_neighbours_along() -> None:
