@@ -71,7 +71,7 @@ def encoded(unit: Unit, frame_bytes: int) -> Encoded:
         [record.value for record in unit.records],
         *(held.values() for held in puts.values()),
     ):
-        longest = max((len(value) for value in values if value is not None), default=0)
+        longest = max(map(len, filter(None, values)), default=0)
         if longest > RECORD_BYTES:
             raise Oversized(f"a record of {longest} bytes, {RECORD_BYTES} at most")
     return Encoded(frames, unit.records, puts)
@@ -83,10 +83,14 @@ def addressed(unit: Encoded, sender: Sender, names: Names, marker: Marker) -> di
     for (name, partition), frames in unit.frames.items():
         target = (names.topic(name), partition)
         batches[target] = [(None, frame, Stamp(sender.name, marker.next_number(*target)).headers()) for frame in frames]
-    for one in unit.records:
-        target = (names.topic(one.topic), partition_of(one.key, names.partitions))
-        stamp = Stamp(sender.name, marker.next_number(*target)).headers() if one.numbered else []
-        batches.setdefault(target, []).append((one.key, one.value, [*one.headers, *stamp]))
+    topics = {name: names.topic(name) for name in {record.topic for record in unit.records}}
+    for topic, key, value, headers, numbered in unit.records:
+        target = (topics[topic], partition_of(key, names.partitions))
+        stamped = [*headers, *Stamp(sender.name, marker.next_number(*target)).headers()] if numbered else headers
+        if target in batches:
+            batches[target].append((key, value, stamped))
+        else:
+            batches[target] = [(key, value, stamped)]
     unit.puts.setdefault(sender.first_table, {})[MARKER_KEY] = marker.dump()
     for table, values in unit.puts.items():
         batches[names.changelog(table), sender.partition] = [(key, value, []) for key, value in values.items()]

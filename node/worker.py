@@ -57,7 +57,7 @@ def calm_the_collector() -> None:
     """What is here now stays, and our values hold no cycles: looking for some after every 700 of them took a third of a
     worker's time (docs/performance.md)."""
     gc.freeze()
-    gc.set_threshold(200_000, 20, 100)
+    gc.set_threshold(1_000_000, 20, 100)
 
 
 async def _until_stopped(node: Node, stop: asyncio.Event) -> None:

@@ -66,15 +66,23 @@ class Working:
     async def together(self, events: Sequence[Any], *, tick: bool = False) -> tuple[Unit, Encoded]:
         """The same, or what the stage raises; then nothing has happened."""
         unit = self.unit()
-        batches = list(self._batches(events, unit))
-        if tick:
-            batches.append(Batch(TICK, [time.time()]))
         try:
-            await self._run(unit, batches)
+            for batches in self._portions(events, unit, tick=tick):
+                await self._run(unit, batches)
             return unit, self.encoded(unit)
         except Exception:
             self.forget()
             raise
+
+    def _portions(self, events: Sequence[Any], unit: Unit, *, tick: bool) -> Iterator[Sequence[Batch]]:
+        """What a stage is given at once: all, so that it can ask others for it together; of one that asks nobody, frame
+        after frame, so that what was decoded is forgotten while it is still at hand."""
+        ticks = [Batch(TICK, [time.time()])] if tick else []
+        batches = itertools.chain(self._batches(events, unit), ticks)
+        if self._stage.at_once:
+            yield from ([batch] for batch in batches)
+        else:
+            yield list(batches)
 
     async def _apart(self, events: Sequence[Any], *, tick: bool) -> Unit:
         unit = self.unit()

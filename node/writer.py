@@ -13,6 +13,7 @@ import contextlib
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from isthmus.node.ending import end
 from isthmus.node.packing import Entry, Target
@@ -21,6 +22,7 @@ from isthmus.tables.stage import Step, no_step
 
 TOGETHER_BYTES = 8 << 20
 HANDS = 2
+VALUE = itemgetter(1)
 Batches = Mapping[Target, Sequence[Entry]]
 
 
@@ -33,7 +35,7 @@ class Wish:
     size: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.size = sum(len(value or b"") for entries in self.batches.values() for _, value, _ in entries)
+        self.size = sum(sum(map(len, filter(None, map(VALUE, entries)))) for entries in self.batches.values())
 
 
 class Writer:
