@@ -10,11 +10,9 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 from faust.types import TP
@@ -22,13 +20,13 @@ from faust.types import TP
 from isthmus.codecs.frames import FRAME_BYTES, Stamp
 from isthmus.config.errors import IsthmusError
 from isthmus.node.ending import end
+from isthmus.node.feeding import Feed
 from isthmus.node.following import Neighbours
 from isthmus.node.lane import Lane
 from isthmus.node.owners import take
 from isthmus.node.recovery import extents, recover
 from isthmus.node.standby import Copies, Standby
 from isthmus.node.topics import Topics
-from isthmus.node.transport import STRANGE
 from isthmus.node.writer import Writer
 from isthmus.tables.stage import Stage, Step, no_step
 from isthmus.tables.store import Store, shared_cache
@@ -44,25 +42,6 @@ class StuckError(IsthmusError):
     code = "STUCK"
     retryable = True
     hint = "the supervisor's restart is the cure; if it comes again, look at Kafka's own log"
-
-
-class Brought(NamedTuple):
-    """A record that Faust brought, and how to say that it is done with."""
-
-    message: Any
-    ack: Callable[[], Any]
-
-
-@dataclass(slots=True)
-class Course:
-    """How a partition is read: since which seek, and up to which record it was handed over."""
-
-    seek: int
-    newest: int | None = None
-
-
-def _nothing() -> None:
-    """Nobody waits to hear of it."""
 
 
 class Runtime:
@@ -101,8 +80,7 @@ class Runtime:
         self._opening: asyncio.Task[None] | None = None
         self._stalled: dict[tuple[str, int], int] = {}
         self._positions: dict[TP, tuple[int, float]] = {}
-        self._courses: dict[TP, Course] = {}
-        self._seeks = count()
+        self._feed = Feed(app, lambda stage, partition: self.lanes.get((stage, partition)))
         app.on_partitions_assigned.connect(self._assigned)
         app.on_partitions_revoked.connect(self._revoked)
 
@@ -115,45 +93,9 @@ class Runtime:
 
         async def drive(stream: Any) -> None:
             async for event in stream.noack().events():
-                await self._offer(stage, event)
+                await self._feed.offer(stage, event)
 
         self._app.agent(channel, name=stage.name)(drive)
-
-    async def _offer(self, stage: Stage, event: Any) -> None:
-        """Hand a lane what a fetch brought of its partition (node/transport.py)."""
-        if not await self._follows(stage, event.message):
-            event.ack()
-            return
-        *before, last = event.message.value
-        for record in before:
-            await self._hand(stage, Brought(record, _nothing))
-        await self._hand(stage, Brought(last, event.ack))
-
-    async def _follows(self, stage: Stage, message: Any) -> bool:
-        """Is it what comes next since we last sought? What was fetched before that is passed over, it comes again; where
-        something between was dropped, or somebody else sought, the partition is read again from the marker. Frames show
-        that by their numbers, but not what strangers write between them."""
-        where, fetched = TP(message.topic, message.partition), message.value
-        lane, course = self.lanes.get((stage.name, message.partition)), self._courses.get(where)
-        if lane is None or lane.alarm is not None or course is None:
-            return False
-        if (fetched.seek, fetched.after) == (course.seek, course.newest):
-            course.newest = fetched[-1].offset
-            return True
-        if fetched.seek in (course.seek, STRANGE):
-            log.warning("records were dropped beneath us: reading again", topic=where.topic, partition=where.partition)
-            await self._seek(where.topic, where.partition, lane.marker.resume_at(where.topic) or 0)
-        return False
-
-    async def _hand(self, stage: Stage, brought: Brought) -> None:
-        message = brought.message
-        lane = self.lanes.get((stage.name, message.partition))
-        if lane is None or lane.alarm is not None:
-            return
-        where, consumer = TP(message.topic, message.partition), self._app.consumer
-        if lane.queue.high(partial(consumer.on_buffer_drop, where)):
-            consumer.on_buffer_full(where)
-        await lane.queue.put(brought)
 
     # -- partitions come and go
 
@@ -189,7 +131,7 @@ class Runtime:
         if self._standby is not None:
             await self._standby.stop()
         lanes, self.lanes = self.lanes, {}
-        self._courses.clear()
+        self._feed.forget()
         await asyncio.gather(*(lane.stop() for lane in lanes.values()))
 
     async def stop(self) -> None:
@@ -200,17 +142,9 @@ class Runtime:
     def _lane(self, stage: Stage, partition: int) -> Lane:
         stores = {table.name: Store(self._folder(table.name, partition), self._cache) for table in stage.tables}
         return Lane(
-            stage,
-            partition,
-            self.topics,
-            self._writer,
-            stores,
-            self._seek,
-            self._die,
-            self._frame_bytes,
-            self._at,
+            stage, partition, self.topics, self._writer, stores, self._feed.seek, self._die, self._frame_bytes, self._at,
             self._neighbours,
-        )
+        )  # fmt: skip
 
     def _neighbours(self, lane: Lane) -> Neighbours:
         """Lanes follow each other where this worker has every lane there is: it knows of every frame under way."""
@@ -304,16 +238,10 @@ class Runtime:
     async def _resume(self, lane: Lane, topics: Iterable[str]) -> None:
         """Let these topics come; what was fetched of them before is passed over."""
         for topic in topics:
-            await self._seek(topic, lane.partition, lane.marker.resume_at(topic) or 0)
+            await self._feed.seek(topic, lane.partition, lane.marker.resume_at(topic) or 0)
 
     def _inputs(self, lanes: Iterable[Lane]) -> list[tuple[str, int]]:
         return [(self.topics.topic(name), lane.partition) for lane in lanes for name in lane.stage.topics]
-
-    async def _seek(self, topic: str, partition: int, offset: int) -> None:
-        consumer, where = self._app.consumer, TP(topic, partition)
-        if where in consumer.assignment():
-            course = self._courses[where] = Course(next(self._seeks))
-            await consumer.seek_as(where, offset, course.seek)
 
     async def watch(self) -> None:
         """Read again where Kafka has more for an idle lane than arrived: the last frame may have been dropped. End the
@@ -344,7 +272,7 @@ class Runtime:
         position = await consumer.position(where) or 0
         if at is not None and position > at and self._stalled.get((topic, lane.partition)) != end:
             self._stalled[topic, lane.partition] = end
-            await self._seek(topic, lane.partition, at)
+            await self._feed.seek(topic, lane.partition, at)
         self._watch_position(where, position, end)
 
     def _watch_position(self, where: TP, position: int, end: int) -> None:

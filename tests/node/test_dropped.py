@@ -33,7 +33,8 @@ class Listener:
         self.app = listening(kafka, namespace, folder)
         self.runtime = Runtime(self.app, self.topics, kafka, folder, self._die)
         self.runtime.add(self.stage)
-        self._offer, self.runtime._offer = self.runtime._offer, self._drop  # type: ignore[method-assign]
+        feed = self.runtime._feed
+        self._offer, feed.offer = feed.offer, self._drop  # type: ignore[method-assign]
 
     def _fold(self, unit: Unit, batches: Sequence[Batch]) -> None:
         self.heard += [element for batch in batches for element in batch.elements]

@@ -32,7 +32,8 @@ class Listener:
         self.app = listening(kafka, namespace, folder)
         self.runtime = Runtime(self.app, self.topics, kafka, folder, _die)
         self.runtime.add(self.stage)
-        self._offer, self.runtime._offer = self.runtime._offer, self._bring  # type: ignore[method-assign]
+        feed = self.runtime._feed
+        self._offer, feed.offer = feed.offer, self._bring  # type: ignore[method-assign]
         self._late: list[asyncio.Task[None]] = []
 
     def _fold(self, unit: Unit, batches: Sequence[Batch]) -> None:
