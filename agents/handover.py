@@ -7,7 +7,7 @@ echo is taken for news; intake is told where the loser's records belong now.
 from __future__ import annotations
 
 from isthmus.codecs.arrival import Link, native_key
-from isthmus.codecs.events import to_kafka
+from isthmus.codecs.cloud_events import to_kafka
 from isthmus.codecs.linked import Absorb, Folding, Leaving, Linked, Part, Yield
 from isthmus.config.mapping import EntityMapping
 from isthmus.tables.folded import Folded

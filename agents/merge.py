@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from isthmus.agents.handover import forward, give_way, leave
 from isthmus.codecs.arrival import native_key
+from isthmus.codecs.cloud_events import to_kafka
 from isthmus.codecs.dead import called, dead_letter, described
-from isthmus.codecs.events import to_kafka
 from isthmus.codecs.frames import Elements
 from isthmus.codecs.limits import Use
 from isthmus.codecs.linked import (
@@ -110,8 +110,9 @@ def _change(unit: Unit, state: Golden | None, item: Linked, mapping: EntityMappi
         _refer(unit, item, mapping)
     if folded.outcome is not None:
         unit.count(item.system, item.entity, folded.outcome)
-    for layer, number in (folded.echoes or {}).items():
-        unit.count(item.system, item.entity, layer, number)
+    if folded.echoes:
+        for layer, number in folded.echoes.items():
+            unit.count(item.system, item.entity, layer, number)
 
 
 def _read(unit: Unit, item: Linked, mapping: EntityMapping) -> None:
@@ -170,7 +171,8 @@ def _tell(unit: Unit, folded: Folded, use: Use = "interactive") -> None:
     key = folded.state.canonical.encode()
     unit.put(GOLDEN, key, folded.state)
     if folded.event is not None:
-        unit.publish(Record(f"events.{folded.state.entity}", *to_kafka(folded.event)))
+        _, value, headers = to_kafka(folded.event)
+        unit.publish(Record(f"events.{folded.state.entity}", key, value, headers))
     for write in folded.writes:
         if not write.withdrawn:
             unit.count(write.system, write.entity, "delivery_intended")

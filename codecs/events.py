@@ -13,11 +13,9 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from isthmus.codecs.change import Value
-from isthmus.codecs.frames import encode
 
 SOURCE = "/isthmus"
 KINDS = ("created", "updated", "deleted", "restored", "linked", "unlinked", "merged", "redirected")
-Headers = list[tuple[str, bytes]]
 
 
 class Source(msgspec.Struct, frozen=True, gc=False):
@@ -114,7 +112,7 @@ class EventHeaders(BaseModel):
     ce_correlationid: str = Field(description="Begins at the source: its transaction, or its request.")
 
 
-class _Body(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+class Body(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """`EventData` as it is written."""
 
     entity: str
@@ -125,27 +123,3 @@ class _Body(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     links: Mapping[str, Mapping[str, bool]]
     absorbed: str | None = None
     redirect: str | None = None
-
-
-SPECVERSION = ("ce_specversion", b"1.0")
-SOURCE_HEADER = ("ce_source", SOURCE.encode())
-JSON = ("content-type", b"application/json")
-
-
-def to_kafka(event: CanonicalEvent) -> tuple[bytes, bytes, Headers]:
-    """Key, value and headers of the event's record."""
-    key = event.canonical.encode()
-    headers = [
-        SPECVERSION,
-        ("ce_id", event.id.encode()),
-        SOURCE_HEADER,
-        ("ce_type", event.type.encode()),
-        ("ce_subject", key),
-        ("ce_correlationid", event.correlation.encode()),
-        JSON,
-    ]
-    if event.time:
-        headers.append(("ce_time", event.time.encode()))
-    links, absorbed, redirect = event.links, event.absorbed, event.redirect
-    body = _Body(event.entity, event.canonical, event.revision, event.cause, event.changed, links, absorbed, redirect)
-    return key, encode(body), headers

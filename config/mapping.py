@@ -15,9 +15,10 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from isthmus.config.choices import Choice
 from isthmus.config.errors import ConfigError
 from isthmus.config.quality import Exists, QualityRule, Stewards
-from isthmus.config.rules import Choice, Rule, choice
+from isthmus.config.rules import Rule, choice
 from isthmus.config.soundness import problems, problems_between
 from isthmus.config.transforms import AnyColumn, Declared, NamePart
 

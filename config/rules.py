@@ -5,11 +5,11 @@ Promises: pure; a rule says in which order systems are asked, and nothing of wha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field
 
+from isthmus.config.choices import Choice
 from isthmus.config.transforms import Declared
 
 
@@ -36,17 +36,6 @@ class Precedence(Declared):
 
 
 Rule = Owner | Precedence | Literal["last_writer"]
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Fields that are chosen together: those of a group, or one alone. `turns`: who may speak, strongest first; None
-    is anyone. `group`: they come from one record. `rule`: the rule as people read it."""
-
-    fields: tuple[str, ...]
-    turns: tuple[str | None, ...]
-    rule: str
-    group: bool
 
 
 def choice(fields: tuple[str, ...], rule: Rule, *, group: bool) -> Choice:

@@ -6,16 +6,18 @@ anew, with the same result as if all were. No clock, no chance, no I/O.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from isthmus.codecs.change import Value
 from isthmus.codecs.events import Changed, Source
 from isthmus.codecs.linked import Linked
 from isthmus.codecs.reviews import PINS, STEWARD
+from isthmus.config.choices import Choice
 from isthmus.config.mapping import EntityMapping
-from isthmus.config.rules import Choice
 from isthmus.tables.golden import Golden
 from isthmus.tables.heard import Heard
 from isthmus.tables.pins import rule_of
-from isthmus.tables.precedence import choose, differ
+from isthmus.tables.precedence import Chosen, asked_alone, choose, differ
 from isthmus.tables.registering import find, show
 from isthmus.tables.registering import here as grounds_here
 from isthmus.tables.registers import Register, Said, Visible
@@ -35,8 +37,14 @@ def look(golden: Golden, mapping: EntityMapping, change: Linked, heard: Heard) -
         choice, said = led.get(name), find(held, name) if newest is None else newest
         if said is None or name in done:
             continue
-        if choice is None or said.derived or (choice.group and not _holds(golden, choice, here, whole)):
+        if choice is None or said.derived:
             done.update(_choose_one(golden, mapping, change, heard, name, changed))
+            here = grounds_here(grounds, system, native_id)
+            continue
+        if choice.group and not _holds(golden, choice, here, whole):
+            chosen = asked_alone(choice, system, native_id, held)
+            _take(golden, choice, chosen, change, heard, changed)
+            done.update(choice.fields)
             here = grounds_here(grounds, system, native_id)
             continue
         if here.get(visible.get(name, -1)) != choice.rule:
@@ -82,16 +90,28 @@ def _holds(golden: Golden, choice: Choice, here: dict[int, str], whole: set[str]
 
 def _choose(golden: Golden, choice: Choice, change: Linked, heard: Heard, changed: dict[str, Changed]) -> None:
     chosen = choose(choice, golden.registers)
+    _take(golden, choice, chosen, change, heard, changed)
+    if not chosen and change.native_id == PINS:
+        _fall_back(golden, choice, change, heard, changed)
+    elif not chosen:
+        _keep(golden, choice, change, heard)
+
+
+def _take(
+    golden: Golden,
+    choice: Choice,
+    chosen: Sequence[Chosen],
+    change: Linked,
+    heard: Heard,
+    changed: dict[str, Changed],
+) -> None:
+    """Show what was chosen."""
     for name, system, native_id, register in chosen:
         before = heard.touched[name] if name in heard.touched else golden.value(name)
         own = None if find(golden.registers[system][native_id], name) else register
         rule = rule_of(register) if native_id == PINS else choice.rule
         show(golden.visible, golden.grounds, name, Visible(system, native_id, rule, own))
         _differs(changed, name, before, register, rule, change, system, native_id)
-    if not chosen and change.native_id == PINS:
-        _fall_back(golden, choice, change, heard, changed)
-    elif not chosen:
-        _keep(golden, choice, change, heard)
 
 
 def _fall_back(golden: Golden, choice: Choice, change: Linked, heard: Heard, changed: dict[str, Changed]) -> None:

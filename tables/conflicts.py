@@ -14,8 +14,8 @@ from datetime import datetime
 from isthmus.codecs.change import Value
 from isthmus.codecs.linked import Decide, Linked
 from isthmus.codecs.reviews import STEWARD, Review, Side
+from isthmus.config.choices import Choice
 from isthmus.config.mapping import EntityMapping
-from isthmus.config.rules import Choice
 from isthmus.tables.golden import Golden
 from isthmus.tables.heard import Heard
 from isthmus.tables.precedence import same

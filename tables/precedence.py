@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 
 from isthmus.codecs.change import Value
 from isthmus.codecs.reviews import PINS, STEWARD
-from isthmus.config.rules import Choice
+from isthmus.config.choices import Choice
 from isthmus.tables.registers import Held, Register, Said
 
 # A field, and the register that counts for it, with its system and native id.
@@ -70,15 +70,26 @@ def _asked(choice: Choice, registers: Registers) -> Sequence[Chosen]:
         best: Opinion | None = None
         for system in registers if wanted is None else (wanted,):
             for native_id, held in registers.get(system, NOTHING).items():
-                if native_id == PINS:
-                    continue
-                for said in held.said:
-                    if not said.derived and _speaks(said, choice.fields):
-                        opinion = (system, native_id, said)
-                        best = opinion if best is None or rank(opinion) > rank(best) else best
+                if native_id != PINS:
+                    best = _newest(choice, system, native_id, held, best)
         if best is not None:
-            return _together(choice, best, registers)
+            return _together(choice, best, registers[best[0]][best[1]])
     return ()
+
+
+def asked_alone(choice: Choice, system: str, native_id: str, held: Held) -> Sequence[Chosen]:
+    """The same where nobody is asked before or beside this record."""
+    best = _newest(choice, system, native_id, held, None)
+    return () if best is None else _together(choice, best, held)
+
+
+def _newest(choice: Choice, system: str, native_id: str, held: Held, best: Opinion | None) -> Opinion | None:
+    """The newest of what a record says of a choice and the best opinion so far."""
+    for said in held.said:
+        if not said.derived and _speaks(said, choice.fields):
+            opinion = (system, native_id, said)
+            best = opinion if best is None or rank(opinion) > rank(best) else best
+    return best
 
 
 def _speaks(said: Said, fields: tuple[str, ...]) -> bool:
@@ -87,10 +98,9 @@ def _speaks(said: Said, fields: tuple[str, ...]) -> bool:
     return any(name in values for name in fields)
 
 
-def _together(choice: Choice, best: Opinion, registers: Registers) -> Sequence[Chosen]:
+def _together(choice: Choice, best: Opinion, held: Held) -> Sequence[Chosen]:
     """All fields of a choice, from the record that has the newest opinion of any."""
     system, native_id, said = best
-    held = registers[system][native_id]
     empty = Register(None, said.version, said.when, said.change_id, False)
     return [(name, system, native_id, held.get(name) or empty) for name in choice.fields]
 

@@ -9,7 +9,8 @@ from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event
 from cloudevents.core.formats.json import JSONFormat
 
 from isthmus.codecs.asyncapi import asyncapi
-from isthmus.codecs.events import KINDS, CanonicalEvent, Changed, EventData, EventHeaders, Source, to_kafka
+from isthmus.codecs.cloud_events import to_kafka
+from isthmus.codecs.events import KINDS, CanonicalEvent, Changed, EventData, EventHeaders, Source
 
 CAUSE = Source("salesforce", "001S", "2026-01-01T00:00:00Z", "x")
 EVENT = CanonicalEvent(

@@ -20,7 +20,8 @@ import pytest
 import yaml
 from policies import by_policy
 
-from isthmus.codecs.events import EventData, to_kafka
+from isthmus.codecs.cloud_events import to_kafka
+from isthmus.codecs.events import EventData
 from isthmus.codecs.linked import Decide, Linked, Report, Resolved
 from isthmus.codecs.reviews import Review
 from isthmus.config.mapping import load_mappings

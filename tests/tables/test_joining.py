@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from isthmus.codecs.events import EventData, Source, to_kafka
+from isthmus.codecs.cloud_events import to_kafka
+from isthmus.codecs.events import EventData, Source
 from isthmus.codecs.frames import encode
 from isthmus.codecs.linked import Absorb, Linked, Report, Settled, Yield
 from isthmus.config.mapping import load_mappings
