@@ -53,9 +53,10 @@ class Watch:
         """The stage, counted."""
 
         def fold(unit: Unit, batches: Sequence[Batch]) -> None:
+            before = len(unit.records)
             stage.fold(unit, batches)
             changes = sum(len(batch.elements) for batch in batches if batch.topic != "links")
-            self._all = self._meter.processed(changes, len(unit.records))
+            self._all |= self._meter.processed(changes, len(unit.records) - before)
 
         return dataclasses.replace(stage, fold=fold)
 
