@@ -10,8 +10,8 @@ COMPILED := .compiled/.ready
 AS_USERS := PYTHONPATH=$(CURDIR)/.compiled
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo compiled test test-compiled test-again strangers lint types imports docs stubs bench bench-growth \
-	chaos check clean
+.PHONY: help setup demo compiled test test-compiled test-again strangers lint types imports docs stubs bench \
+	bench-latency bench-growth chaos check clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ stubs: $(READY) ## The messages of codecs/pubsub anew, from the published proto
 
 bench: $(COMPILED) ## Isthmus beside its peers; docs/performance.md anew; ARGS="--rounds 1"
 	@cd bench && $(AS_USERS) ../$(BIN)/python run.py $(ARGS)
+
+bench-latency: $(COMPILED) ## From a change to its committed event: p50, p99; ARGS="--rate 100"
+	@cd bench && $(AS_USERS) ../$(BIN)/python latency.py $(ARGS)
 
 bench-growth: $(COMPILED) ## More state, partitions, workers; docs/growth.md anew; ARGS="--keys 10000,1000000"
 	@cd bench && $(AS_USERS) ../$(BIN)/python growth.py $(ARGS)
