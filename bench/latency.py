@@ -3,8 +3,8 @@
 `python bench/latency.py --rate 100 --seconds 30` starts a Kafka and a worker of its own, heats both with a flood (which
 tells the peak), feeds changes of known records one a frame at the rate, reads `events.account` (read committed) with
 librdkafka, and prints p50, p99 and the largest in milliseconds as its last line, JSON. Without `--rate` it measures at 100
-changes a second and at half of the peak. `make bench-latency` measures
-the form that users run; the program alone what is imported.
+changes a second and at half of the peak. `make bench-latency` measures the form that users run; the
+program alone what is imported.
 """
 
 from __future__ import annotations
