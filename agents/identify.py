@@ -19,8 +19,9 @@ from isthmus.codecs.frames import Elements
 from isthmus.codecs.identities import Word
 from isthmus.codecs.linked import Linked, Yield
 from isthmus.config.mapping import Mappings
+from isthmus.tables.claims import IDENTITY
 from isthmus.tables.held import HELD
-from isthmus.tables.identity import IDENTITY, Linking, link
+from isthmus.tables.identity import Linking, link
 from isthmus.tables.stage import Batch, Input, Stage
 from isthmus.tables.unit import Unit
 

@@ -21,10 +21,9 @@ from isthmus.codecs.identities import Ask, Decision, Load, Native, Word, settled
 from isthmus.codecs.linked import Linked, Loaded, Part, Yield
 from isthmus.config.errors import PlatformError
 from isthmus.config.mapping import Mappings
+from isthmus.tables.claims import IDENTITY, Claim
 from isthmus.tables.held import HELD, Held
 from isthmus.tables.identity import (
-    IDENTITY,
-    Claim,
     Find,
     apart_key,
     barred,

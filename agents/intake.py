@@ -23,10 +23,11 @@ from isthmus.codecs.translation import Told, Translation, Translations
 from isthmus.config.errors import PlatformError
 from isthmus.config.mapping import EntityMapping, Mappings
 from isthmus.tables.dedup import DEDUP, Recent
+from isthmus.tables.news import news
 from isthmus.tables.references import REFERS, refer, relinked
 from isthmus.tables.stage import Batch, Input, Stage
 from isthmus.tables.unit import Unit
-from isthmus.tables.xref import XREF, Known, news
+from isthmus.tables.xref import XREF, Known
 
 LINKS, REFERRED = "links", "refers"
 

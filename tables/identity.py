@@ -13,33 +13,17 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-import msgspec
 from msgspec.structs import replace
 
 from isthmus.codecs.arrival import native_key
 from isthmus.codecs.change import Value
 from isthmus.config.mapping import EntityMapping
-from isthmus.tables.unit import Table
+from isthmus.tables.claims import Claim
 
 STANDING = 20
 NAMESPACE = uuid.UUID("6f1c1d1e-5a0c-5f0e-9b1e-1a57b0d0c0de")
 
 
-class Claim(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """What leads by a key to a golden record: a native record's own key, with what it `said` of its match fields; a match
-    key, under which one record of each of these `systems` stands (`contested`: two of one system share it, so it leads
-    nowhere any more), with the native keys of the `records` that say it, the first so many in their order; the id of a
-    golden record that became another; or, under `apart_key`, the ids of those (`systems`) with which a golden record is
-    never to become one."""
-
-    canonical: str
-    systems: tuple[str, ...] = ()
-    said: Mapping[str, Value] = {}
-    contested: bool = False
-    records: tuple[str, ...] = ()
-
-
-IDENTITY: Table[Claim] = Table("identity", Claim)
 Find = Callable[[bytes], Claim | None]
 
 

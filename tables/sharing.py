@@ -11,7 +11,8 @@ from itertools import combinations
 
 from isthmus.codecs.change import Value
 from isthmus.codecs.reviews import Review, Side
-from isthmus.tables.identity import Claim, Find, barred, root
+from isthmus.tables.claims import Claim
+from isthmus.tables.identity import Find, barred, root
 
 KIND = "shared"
 

@@ -1,6 +1,6 @@
 """The xref table: which golden record a native record is, as identify said; a cache of it in intake's partitions.
 
-Promises: `news` tells whether a record says anything by which it may turn out to be another golden record.
+Promises: it is what `links` said, and nothing else.
 """
 
 from __future__ import annotations
@@ -9,10 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from isthmus.codecs.arrival import EXTERNAL
 from isthmus.codecs.change import Value
-from isthmus.codecs.linked import Linked
-from isthmus.config.mapping import EntityMapping
 from isthmus.tables.unit import Table
 
 
@@ -24,26 +21,6 @@ class Known(msgspec.Struct, frozen=True, gc=False):
     entity: str
     said: Mapping[str, Value] = {}
     turns: int = 0
-
-
-def news(known: Known, mapping: EntityMapping, external: Value, linked: Linked) -> Mapping[str, Value] | None:
-    """What a record says by which it is linked, where that is not what it said before; None where it is."""
-    said, fields = known.said, linked.fields
-    if external is not None and external != said.get(EXTERNAL):
-        return _now(said, mapping, external, linked)
-    for name in mapping.linking:
-        if name in fields and fields[name] != said.get(name):
-            return _now(said, mapping, external, linked)
-    for name in linked.cleared:
-        if name in said and said[name] is not None:
-            return _now(said, mapping, external, linked)
-    return None
-
-
-def _now(said: Mapping[str, Value], mapping: EntityMapping, external: Value, linked: Linked) -> Mapping[str, Value]:
-    values = linked.values()
-    now = {**said, **{name: values[name] for name in mapping.linking if name in values}}
-    return now if external is None else {**now, EXTERNAL: external}
 
 
 XREF: Table[Known] = Table("xref", Known)

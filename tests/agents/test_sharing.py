@@ -15,7 +15,8 @@ from isthmus.codecs.identities import Action, Ask, Decision, Load, question_id
 from isthmus.codecs.linked import Linked
 from isthmus.codecs.reviews import Review
 from isthmus.config.mapping import load_mappings
-from isthmus.tables.identity import IDENTITY, STANDING, Claim, root
+from isthmus.tables.claims import IDENTITY, Claim
+from isthmus.tables.identity import STANDING, root
 
 MAPPINGS = load_mappings()
 RECORDS = [(system, f"{system[0]}{number}") for system in ("salesforce", "dynamics") for number in range(3)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from isthmus.config.mapping import load_mappings
-from isthmus.tables.identity import Claim, Linking, canonical_id, link
+from isthmus.tables.claims import Claim
+from isthmus.tables.identity import Linking, canonical_id, link
 
 ACCOUNT = load_mappings().entities["account"]
 
