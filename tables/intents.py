@@ -30,7 +30,10 @@ def intend(intents: Intents, name: str, value: Value, revision: int) -> None:
 def asked(intents: Intents, name: str, value: Value) -> bool:
     """Is this what was told last? What a golden record told that has become one with this one (its revisions are below
     zero) was told another record."""
-    for intent in reversed(intents.get(name, ())):
+    told = intents.get(name)
+    if not told:
+        return False
+    for intent in reversed(told):
         if intent[STATE] != REPLACED and intent[REVISION] >= 0:
             return same(intent[VALUE], value)
     return False
@@ -38,8 +41,11 @@ def asked(intents: Intents, name: str, value: Value) -> bool:
 
 def on_its_way(intents: Intents, name: str) -> bool:
     """Was something told of this field that was neither heard nor reported yet?"""
+    told = intents.get(name)
+    if not told:
+        return False
     # The newest first, since it most likely is.
-    return any(intent[STATE] == ON_ITS_WAY for intent in reversed(intents.get(name, ())))
+    return any(intent[STATE] == ON_ITS_WAY for intent in reversed(told))
 
 
 def resolve(intents: Intents, name: str, value: Value, *, tagged: bool | None) -> bool:

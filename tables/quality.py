@@ -107,7 +107,7 @@ def breaks(golden: Golden, mapping: EntityMapping, names: AbstractSet[str] | Non
     known = golden.rejection.broken if golden.rejection is not None else {}
     found: dict[str, str] = {}
     for rule in mapping.quality:
-        if names is None or rule.name in known or not names.isdisjoint(rule.watched):
+        if names is None or not names.isdisjoint(rule.watched) or (known and rule.name in known):
             fault = _fault(golden, rule, mapping) if _counts(golden, rule) else ""
             if fault:
                 found[rule.name] = (rule.message if fault != ASKED else "") or fault

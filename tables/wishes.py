@@ -51,15 +51,15 @@ def _says_it_all(golden: Golden, system: str) -> bool:
 
 
 def _wish(golden: Golden, mapping: EntityMapping, system: str, to: Turn, correlation: str) -> DesiredWrite | None:
-    native = to.native
+    native, there = to.native, mapping.systems[system]
     intents: Intents = {} if native is None and to.must else golden.intents.setdefault(system, {})
     lacking = {} if to.ends else _lacking(golden, mapping, system, native, intents)
-    if not mapping.systems[system].listened:
+    if not there.listened:
         # What people make of it there is never heard, and stays: each value is told once.
         lacking = {n: v for n, v in lacking.items() if on_its_way(intents, n) or not asked(intents, n, v)}
     if not to.must and (not lacking or all(asked(intents, name, value) for name, value in lacking.items())):
         return None
-    for parts in mapping.systems[system].joint:
+    for parts in there.joint:
         if not lacking.keys().isdisjoint(parts):
             lacking |= {name: golden.value(name) for name in parts if name in golden.visible}
     version = golden.living[system][native].version if native is not None else None
@@ -107,6 +107,8 @@ def told(golden: Golden, writes: Iterable[DesiredWrite]) -> tuple[DesiredWrite, 
     told = tuple(replace(write, revision=golden.revision) for write in writes)
     for write in told:
         note(golden, write)
-        for name, value in write.fields.items():
-            intend(golden.intents[write.system], name, value, golden.revision)
+        if write.fields:
+            intents = golden.intents[write.system]
+            for name, value in write.fields.items():
+                intend(intents, name, value, write.revision)
     return told
