@@ -50,7 +50,8 @@ def hear(golden: Golden, change: Linked) -> bool:
     known = natives.get(native) if natives else None
     if known is not None and known.alive and change.operation in ("update", "create"):
         if natives and version > known.version:
-            natives[native] = Liveness(True, version, known.died, known.undone, known.made)
+            left = known.left if known.left > version else ""
+            natives[native] = Liveness(True, version, known.died, known.undone, known.made, left)
         return False
     made = _made(golden, change)
     if change.operation == "delete":
@@ -216,7 +217,7 @@ def report(golden: Golden, told: Report) -> None:
     if told.outcome == "written" and told.action == "delete":
         # No later than what was known when it was wished: an undelete may have been heard since.
         known = golden.living.get(told.system, NOBODY).get(told.native_id)
-        version = f"{told.version or (known.version if known else '')}.deleted"
+        version = f"{told.version or (known.newest if known else '')}.deleted"
         golden.live(told.system, told.native_id, False, version, died=Mark(version, "", True))
     held = golden.endings[told.system]
     if told.outcome != "written":

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from isthmus.codecs.change import Value
 from isthmus.codecs.limits import Use
@@ -175,12 +176,21 @@ class Golden(msgspec.Struct, omit_defaults=True):
         if known is None:
             natives[native_id] = Liveness(alive, version, died, undone, made)
             return not alive
-        newer = version > known.version
-        if newer or died is not None or undone is not None or made:
+        told = died is not None or undone is not None
+        newer = version > (known.version if told else known.newest)
+        if newer or told or made:
             now, as_of = (alive, version) if newer else (known.alive, known.version)
             marks = (later(known.died, died), later(known.undone, undone))
-            natives[native_id] = Liveness(now, as_of, *marks, known.made or made)
+            left = known.left if known.left > as_of else ""
+            natives[native_id] = Liveness(now, as_of, *marks, known.made or made, left)
         return newer and known.alive != alive
+
+    def wrote(self, system: str, native_id: str, version: str) -> None:
+        """A write of ours left a record in this version. Of its life that says nothing newer than what is told: who reads
+        that it is gone may never have read this version."""
+        known = self.living[system][native_id]
+        if version > known.newest:
+            self.living[system][native_id] = replace(known, left=version)
 
     def alive(self) -> frozenset[tuple[str, str]]:
         """The records of it that still exist, each with its system."""

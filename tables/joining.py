@@ -87,7 +87,7 @@ def _end(golden: Golden, item: Absorb, mapping: EntityMapping, system: str, nati
     """Make a second record inactive, or part of the first one, by the policy; under the loser's name, so that no wish for
     the first one takes its place."""
     policy = mapping.systems[system].on_merge
-    version = golden.living[system][native].version or None
+    version = golden.living[system][native].newest or None
     end = DesiredWrite(system, item.loser, golden.entity, golden.revision, native, {}, version, item.correlation)
     if policy == "deactivate":
         return replace(end, action="deactivate")
@@ -178,7 +178,9 @@ def _join(golden: Golden, other: Golden) -> None:
 def _lived(one: Liveness, two: Liveness) -> Liveness:
     newest = max(one, two, key=lambda known: (known.version, not known.alive))
     died, undone = later(one.died, two.died), later(one.undone, two.undone)
-    return replace(newest, died=died, undone=undone, made=one.made or two.made)
+    left = max(one.left, two.left)
+    left = left if left > newest.version else ""
+    return replace(newest, died=died, undone=undone, made=one.made or two.made, left=left)
 
 
 def _newer(one: Held, two: Held) -> Held:

@@ -17,13 +17,20 @@ class Mark(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 class Liveness(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """Does a native record still exist, and as of which of its versions? Its newest delete and undelete; `made`: by us."""
+    """Does a native record still exist, and as of which of the versions that its system told of? Its newest delete and
+    undelete; `made`: by us. `left`: the version in which our own write left it, where nothing newer was told of it."""
 
     alive: bool
     version: str
     died: Mark | None = None
     undone: Mark | None = None
     made: bool = False
+    left: str = ""
+
+    @property
+    def newest(self) -> str:
+        """The newest version that is known of it, told or left."""
+        return max(self.version, self.left)
 
 
 def later(one: Mark | None, other: Mark | None) -> Mark | None:

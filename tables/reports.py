@@ -34,7 +34,7 @@ def fold_report(golden: Golden, report: Report, mapping: EntityMapping) -> Folde
     if report.native_id not in golden.living.get(report.system, {}):
         golden.live(report.system, report.native_id, True, report.version or "", made=True)
     elif report.version is not None and golden.living[report.system][report.native_id].alive:
-        golden.live(report.system, report.native_id, True, report.version)
+        golden.wrote(report.system, report.native_id, report.version)
     for name, value in report.fields.items():
         _confirm(golden, report, name, value)
     replace_before(intents, report.rev)
@@ -44,7 +44,7 @@ def fold_report(golden: Golden, report: Report, mapping: EntityMapping) -> Folde
 def _look_again(golden: Golden, report: Report, mapping: EntityMapping) -> Folded:
     """After a refusal: where the version that stood in the way is known already, nothing else will make us ask again."""
     known = golden.living.get(report.system, {}).get(report.native_id)
-    if report.version is None or known is None or known.version <= report.version:
+    if report.version is None or known is None or known.newest <= report.version:
         return Folded(golden, None)
     return _again(golden, report, mapping, deletes.living(golden, mapping))
 

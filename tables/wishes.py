@@ -62,7 +62,7 @@ def _wish(golden: Golden, mapping: EntityMapping, system: str, to: Turn, correla
     for parts in there.joint:
         if not lacking.keys().isdisjoint(parts):
             lacking |= {name: golden.value(name) for name in parts if name in golden.visible}
-    version = golden.living[system][native].version if native is not None else None
+    version = golden.living[system][native].newest if native is not None else None
     return DesiredWrite(
         system, golden.canonical, golden.entity, 0, native, lacking, version or None, correlation, to.action
     )

@@ -38,7 +38,7 @@ class Book:
         return folded
 
     def said(self, system: str, version: int, operation: Any = "update", native: str = "", **more: Any) -> Folded:
-        tagged = more.pop("tagged", None)
+        tagged, suffix = more.pop("tagged", None), more.pop("suffix", "")
         return self.take(
             Linked(
                 system=system,
@@ -48,18 +48,18 @@ class Book:
                 operation=operation,
                 fields=more,
                 cleared=(),
-                version=f"{version:020d}",
+                version=f"{version:020d}{suffix}",
                 changed_at=f"2026-01-01T00:00:{version:02d}Z",
-                change_id=f"{system}{version}",
+                change_id=f"{system}{version}{suffix}",
                 correlation="c",
                 tagged=tagged,
             )
         )
 
-    def wrote(self, outcome: Any = "written", native: str = "dynamics-1") -> Folded:
-        last = self.writes[-1]
+    def wrote(self, outcome: Any = "written", native: str = "dynamics-1", version: int | None = None) -> Folded:
+        last, left = self.writes[-1], None if version is None else f"{version:020d}"
         return self.take(
-            Report(last.system, native, "c1", "account", last.revision, outcome, None, last.fields, last.action)
+            Report(last.system, native, "c1", "account", last.revision, outcome, left, last.fields, last.action)
         )
 
 
@@ -193,3 +193,18 @@ def test_a_policy_that_is_put_in_force_ends_what_was_deleted_before_and_one_that
     assert [write.action for write in back.writes] == ["reactivate"]
     assert back.event is not None
     assert back.event.kind == "restored"
+
+
+def test_a_delete_counts_though_our_own_write_left_a_newer_version_than_was_ever_read() -> None:
+    book = Book()
+    book.said("salesforce", 1, name="A")
+    book.said("dynamics", 2, name="A")
+    book.said("salesforce", 3, name="B")
+    book.wrote(version=9)
+    assert book.golden is not None
+    assert book.golden.living["dynamics"]["dynamics-1"].newest == f"{9:020d}"
+    gone = book.said("dynamics", 2, "delete", suffix=".deleted")
+    assert gone.state.links == {"salesforce": {"salesforce-1": True}, "dynamics": {"dynamics-1": False}}
+    # A read of before it went, that comes late, brings nothing back; who says that it was restored does.
+    assert not book.said("dynamics", 9, name="B").state.links["dynamics"]["dynamics-1"]
+    assert book.said("dynamics", 9, "undelete", name="B").state.links["dynamics"]["dynamics-1"]
