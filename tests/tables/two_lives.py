@@ -28,6 +28,7 @@ class Row:
     active: bool = True
     linked: bool = False
     at: int = 0
+    read: int = 0  # the version that was read last, or that we made
 
 
 class Lives:
@@ -130,7 +131,8 @@ class Lives:
 
     def _read(self) -> None:
         row = self.rows["dynamics"][self.hints.pop(0)]
-        version = f"{row.version:020d}" + (".deleted" if row.gone else "")
+        row.read = row.read if row.gone else row.version  # who reads that it is gone knows of no newer version
+        version = f"{row.read:020d}" + (".deleted" if row.gone else "")
         operation = "delete" if row.gone else "update"
         self._take(self._change("dynamics", row, dict(row.values), version, operation, tagged=None))
 
@@ -178,6 +180,7 @@ class Lives:
         row.active = {"deactivate": False, "reactivate": True}.get(write.action, row.active)
         row.linked = write.action != "unlink"
         self._set(system, row, dict(write.fields), "update", ours=True)
+        row.read = row.read or row.version
         self._answer(write, row.native, f"{row.version:020d}" if system == "dynamics" else None)
 
     def _answer(self, write: DesiredWrite, native: str | None, version: str | None, outcome: Any = "written") -> None:
