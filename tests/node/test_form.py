@@ -9,11 +9,12 @@ import ast
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -26,6 +27,7 @@ from isthmus.tables.golden import GOLDEN
 from isthmus.tables.unit import Unit
 
 ROOT = Path(__file__).parents[2]
+STUBS = {"yaml": "types-PyYAML"}
 DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LISTED: list[str] = DECLARED["tool"]["isthmus"]["compiled"]
 EXPECTED = os.environ.get("EXPECT_COMPILED") == "1"
@@ -136,3 +138,37 @@ def test_only_a_wheel_is_compiled(build: ModuleType, asked: str, monkeypatch: py
 def test_the_mypy_that_compiles_is_the_one_that_checks() -> None:
     checks = {one for one in DECLARED["project"]["optional-dependencies"]["dev"] if one.startswith("mypy==")}
     assert checks & {*DECLARED["build-system"]["requires"]}
+
+
+def test_what_is_compiled_can_be_seen_with_its_types_where_only_the_build_is_installed() -> None:
+    """A checkout's own environment has everything, and mypy would look into it; a clean machine has not."""
+    told = {re.split("[<>=]", one)[0] for one in DECLARED["build-system"]["requires"]}
+    assert {STUBS.get(name, name) for name in strangers(LISTED)} <= told
+
+
+def strangers(modules: Sequence[str]) -> set[str]:
+    """The packages of others that these modules import, and those that they import."""
+    files, found, todo = set[Path](), set[str](), [ROOT / name for name in modules]
+    while todo:
+        at = todo.pop()
+        file = at / "__init__.py" if at.is_dir() else at.with_suffix(".py")
+        if file in files or not file.is_file():
+            continue
+        files.add(file)
+        for name in imported(ast.parse(file.read_text())):
+            first, *rest = name.split(".")
+            if first == "isthmus":
+                todo.append(ROOT.joinpath(*rest))
+            elif first not in sys.stdlib_module_names:
+                found.add(first)
+    return found
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Every name that is imported anywhere, a module's or one in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (one.name for one in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+            yield from (f"{node.module}.{one.name}" for one in node.names)
