@@ -73,7 +73,7 @@ def link() -> None:
     for package, folder in DECLARED["setuptools"]["package-dir"].items():
         place = LINKED / package.replace(".", "/")
         if package.count(".") == 1 and not place.is_symlink():
-            place.symlink_to(ROOT / folder)
+            place.symlink_to(os.path.relpath(ROOT / folder, place.parent))  # a folder that is copied takes it along
 
 
 @contextlib.contextmanager

@@ -157,11 +157,8 @@ class Lane:
     async def _guard(self, work: Awaitable[None]) -> None:
         try:
             await work
-        except (
-            asyncio.CancelledError,
-            GeneratorExit,
-        ):  # stopped, or thrown away with its loop: no doubt about our state
-            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            raise  # stopped, or thrown away with its loop: no doubt about our state
         except BaseException as fault:
             self._die(fault)
 

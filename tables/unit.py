@@ -165,7 +165,9 @@ class Unit:
 
     def trial(self) -> Unit:
         """A unit on top of this one, for work that may fail: nothing of it counts until it is adopted."""
-        return Unit({name: Above(self, name) for name in self.views}, self.partitions, mapped=self.mapped)
+        trial = Unit({name: Above(self, name) for name in self.views}, self.partitions, mapped=self.mapped)
+        trial.place = self.place
+        return trial
 
     def adopt(self, trial: Unit) -> None:
         """Take over what a trial did."""

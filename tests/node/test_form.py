@@ -135,6 +135,18 @@ def test_only_a_wheel_is_compiled(build: ModuleType, asked: str, monkeypatch: py
     assert not build.wanted()
 
 
+def test_a_folder_that_was_moved_compiles_what_is_in_it_and_nothing_elsewhere(
+    build: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    (before / "tables").mkdir(parents=True)
+    monkeypatch.setattr(build, "ROOT", before)
+    monkeypatch.chdir(before)
+    build.link()
+    before.rename(after)
+    assert (after / "build/linked/isthmus/tables").resolve() == after / "tables"
+
+
 def test_the_mypy_that_compiles_is_the_one_that_checks() -> None:
     checks = {one for one in DECLARED["project"]["optional-dependencies"]["dev"] if one.startswith("mypy==")}
     assert checks & {*DECLARED["build-system"]["requires"]}

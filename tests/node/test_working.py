@@ -61,6 +61,26 @@ async def test_a_store_that_cannot_be_read_costs_no_element_but_ends_the_work(tm
         await working.done(events, tick=False)
 
 
+async def test_a_dead_letter_names_its_record_also_where_a_stage_writes_it_beside_an_element_that_stops_it() -> None:
+    def write(unit: Unit, batches: Sequence[Batch]) -> None:
+        for number in (number for batch in batches for number in batch.elements):
+            if number < 0:
+                raise RuntimeError("no")
+            bury(unit, b"%d" % number, RuntimeError("refused"))
+
+    stage = Stage("write", (Input("numbers", Elements(int)),), (), write, bury, at_once=True)
+    working = Working("write-0", stage, Topics("", 1), {}, 1000)
+    messages = [
+        SimpleNamespace(topic="numbers", partition=0, offset=offset, value=orjson.dumps(numbers), headers=[])
+        for offset, numbers in enumerate([[1], [2, -1]])
+    ]
+    unit, _ = await working.done([SimpleNamespace(message=message) for message in messages], tick=False)
+    told = [orjson.loads(record.value) for record in unit.records]
+    assert [(letter["original"], letter["context"].get("at")) for letter in told] == [
+        ("1", "numbers/0/0"), ("2", "numbers/0/1"), ("-1", "numbers/0/1"),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(("numbers", "ticks", "most"), [([-1], False, 0.0), ([1, -1], False, 0.0), ([], True, 60.0)])
 async def test_an_element_that_cannot_be_worked_on_does_not_put_what_waits_to_sleep(
     numbers: list[int], ticks: bool, most: float
