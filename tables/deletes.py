@@ -192,6 +192,9 @@ def note(golden: Golden, write: DesiredWrite) -> None:
             golden.intents[write.system] = {}  # of the record that is gone
             asked[NEW] = Ending("upsert", write.revision)
         return
+    if (new := asked.get(NEW)) is not None and new.state == "asked":
+        # This takes the place of that wish, so no report of it may ever come; it is asked for again where it is lacking.
+        asked[NEW] = replace(new, state="refused")
     deleting = write.action == "delete" or (known is not None and known.deleting)
     asked[write.native_id] = Ending(write.action, write.revision, "asked", deleting)
 

@@ -57,9 +57,12 @@ class Book:
         )
 
     def wrote(self, outcome: Any = "written", native: str = "dynamics-1", version: int | None = None) -> Folded:
-        last, left = self.writes[-1], None if version is None else f"{version:020d}"
+        return self.came_of(self.writes[-1], native, outcome, version)
+
+    def came_of(self, write: DesiredWrite, native: str, outcome: Any = "written", version: int | None = None) -> Folded:
+        left = None if version is None else f"{version:020d}"
         return self.take(
-            Report(last.system, native, "c1", "account", last.revision, outcome, left, last.fields, last.action)
+            Report(write.system, native, "c1", "account", write.revision, outcome, left, write.fields, write.action)
         )
 
 
@@ -143,6 +146,25 @@ def test_an_undelete_that_meets_a_delete_done_meanwhile_makes_the_record_anew(bo
     assert book.golden is not None
     assert book.golden.links["dynamics"] == {"dynamics-1": False, "dynamics-2": True}
     assert book.events == ["created", "linked", "deleted", "restored", "unlinked", "linked"]
+
+
+def test_what_was_to_be_made_anew_is_asked_for_again_where_the_end_of_its_twin_took_its_place() -> None:
+    book = Book(by_policy(ACCOUNT, {"from": ["salesforce", "dynamics"], "salesforce": "delete", "dynamics": "delete"}))
+    book.said("salesforce", 1, "create", name="Alder")
+    first = book.writes[-1]
+    book.said("salesforce", 2, name="Birch")
+    twin = book.writes[-1]
+    book.came_of(first, "dynamics-1", version=1)
+    book.said("dynamics", 3, "delete", tagged=False)
+    book.wrote(native="salesforce-1")
+    assert book.said("salesforce", 6, "undelete", name="Birch").writes[-1].native_id is None
+    book.came_of(twin, "dynamics-2", version=1)
+    book.said("salesforce", 7, "delete", tagged=False)
+    assert (book.writes[-1].action, book.writes[-1].native_id) == ("delete", "dynamics-2")
+    book.wrote(native="dynamics-2")
+    (anew,) = book.said("salesforce", 8, "undelete", name="Birch").writes
+    assert (anew.system, anew.native_id, dict(anew.fields)) == ("dynamics", None, {"name": "Birch"})
+    assert book.said("dynamics", 9, "delete", native="dynamics-2").writes == (), "and once"
 
 
 def test_an_undelete_that_is_heard_before_its_delete_ends_nothing(book: Book) -> None:
