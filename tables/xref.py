@@ -1,6 +1,6 @@
 """The xref table: which golden record a native record is, as identify said; a cache of it in intake's partitions.
 
-Promises: it is what `links` said, and nothing else.
+Promises: who a record is stands here as `links` said it last; what it says of itself, as intake heard it last.
 """
 
 from __future__ import annotations

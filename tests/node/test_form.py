@@ -147,6 +147,27 @@ def test_a_folder_that_was_moved_compiles_what_is_in_it_and_nothing_elsewhere(
     assert (after / "build/linked/isthmus/tables").resolve() == after / "tables"
 
 
+@pytest.mark.parametrize(("one", "other"), [("one()", '"no"'), ('"no"', "1")])
+def test_types_that_do_not_fit_stop_a_build_only_in_what_is_compiled(
+    build: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, one: str, other: str
+) -> None:
+    """What others' packages say of their types is of their newest versions, which nobody has tried with us yet."""
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
+    (tmp_path / "tables/other.py").write_text(f"def one() -> int:\n    return {other}\n")
+    listed = f"from isthmus.tables.other import one\n\n\ndef two() -> int:\n    return {one}\n"
+    (tmp_path / "tables/listed.py").write_text(listed)
+    declared = {"isthmus": {"compiled": ["tables/listed"]}, "setuptools": {"package-dir": {"isthmus.tables": "tables"}}}
+    monkeypatch.setattr(build, "DECLARED", declared)
+    monkeypatch.setattr(build, "ROOT", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    if one == "one()":
+        assert build.compiled()
+    else:
+        with pytest.raises(SystemExit):
+            build.compiled()
+
+
 def test_the_mypy_that_compiles_is_the_one_that_checks() -> None:
     checks = {one for one in DECLARED["project"]["optional-dependencies"]["dev"] if one.startswith("mypy==")}
     assert checks & {*DECLARED["build-system"]["requires"]}
