@@ -66,6 +66,9 @@ def _made(golden: Golden, change: Linked) -> bool:
     natives = golden.living.get(change.system)
     if not natives or change.native_id in natives:
         return False
+    new = golden.endings.get(change.system, NONE).get(NEW)
+    if new is not None and new.state == "asked":
+        return True  # though its values have been heard of another, made before
     intents = golden.intents.get(change.system, {})
     return any(on_its_way(intents, name) for name in intents)
 

@@ -167,6 +167,21 @@ def test_what_was_to_be_made_anew_is_asked_for_again_where_the_end_of_its_twin_t
     assert book.said("dynamics", 9, "delete", native="dynamics-2").writes == (), "and once"
 
 
+def test_what_was_still_to_be_made_anew_revives_nothing_though_its_values_were_heard_of_a_twin() -> None:
+    book = Book(by_policy(ACCOUNT, {"from": ["salesforce", "dynamics"], "salesforce": "delete", "dynamics": "delete"}))
+    book.said("salesforce", 1, "create", name="Alder")
+    book.wrote(version=1)
+    book.said("dynamics", 3, "delete", tagged=False)
+    book.wrote(native="salesforce-1")
+    assert book.said("salesforce", 6, "undelete", name="Alder").writes[-1].native_id is None
+    book.said("dynamics", 7, native="dynamics-2", name="Alder")
+    book.said("dynamics", 8, "delete", native="dynamics-2", tagged=False)
+    assert (book.writes[-1].system, book.writes[-1].action) == ("salesforce", "delete")
+    book.wrote(native="salesforce-1")
+    (end,) = book.said("dynamics", 9, native="dynamics-3", name="Alder").writes
+    assert (end.native_id, end.action) == ("dynamics-3", "delete")
+
+
 def test_an_undelete_that_is_heard_before_its_delete_ends_nothing(book: Book) -> None:
     assert book.said("salesforce", 6, "undelete", name="Alder").writes == ()
     assert book.said("salesforce", 5, "delete").writes == ()
