@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import signal
+import sys
 from importlib.metadata import version
 
 import structlog
 import uvloop
+from structlog.dev import ConsoleRenderer, plain_traceback
 
 from isthmus.config.mapping import ENTITIES, load_mappings
 from isthmus.config.settings import Settings
@@ -26,7 +29,7 @@ log = structlog.get_logger()
 
 def run_worker(settings: Settings) -> int:
     """Run; the exit code."""
-    _configure_logs(settings.log_level)
+    configure_logs(settings.log_level)
     log.info("the worker starts", version=version("isthmus"), form=form())
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(settings))
@@ -68,7 +71,13 @@ async def _until_stopped(node: Node, stop: asyncio.Event) -> None:
         task.cancel()
 
 
-def _configure_logs(level: str) -> None:
+def configure_logs(level: str) -> None:
+    """One line a fact. A traceback shows no values of variables: they are customers' records."""
     number = getattr(logging, level.upper())
     logging.basicConfig(level=max(number, logging.WARNING), format="%(levelname)s %(name)s: %(message)s")
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(number))
+    colors = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    shown = ConsoleRenderer(colors=colors, exception_formatter=plain_traceback)
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        processors=[*structlog.get_config()["processors"][:-1], shown],
+    )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from isthmus.node.worker import exit_code
@@ -12,3 +15,23 @@ from isthmus.node.worker import exit_code
 )
 def test_only_a_worker_that_was_asked_to_end_ends_well(asked: bool, fault: BaseException | None, code: int) -> None:
     assert exit_code(asked, fault) == code
+
+
+FAILS = """
+import structlog
+from isthmus.node.worker import configure_logs
+
+configure_logs("info")
+customer = "Ada " + "Lovelace"
+try:
+    raise ValueError("at work")
+except ValueError:
+    structlog.get_logger().exception("it failed", lane="merge-1")
+"""
+
+
+def test_a_traceback_in_the_log_shows_no_customers() -> None:
+    told = subprocess.run([sys.executable, "-c", FAILS], capture_output=True, text=True, check=True).stdout
+    assert "it failed" in told
+    assert "ValueError: at work" in told
+    assert "Ada Lovelace" not in told
