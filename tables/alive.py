@@ -29,3 +29,8 @@ def primary(living: Living, system: str) -> str | None:
 def alive(living: Living) -> frozenset[tuple[str, str]]:
     """The records that still exist, each with its system."""
     return frozenset([(s, n) for s, natives in living.items() for n, known in natives.items() if known.alive])
+
+
+def unread(left: str, version: str) -> str:
+    """The version in which our own write left a record, where nothing as new was told of it; empty otherwise."""
+    return left if left > version else ""

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from isthmus.codecs.linked import Action, Linked, Report
 from isthmus.config.mapping import EntityMapping
-from isthmus.tables.alive import alive, primary
+from isthmus.tables.alive import alive, primary, unread
 from isthmus.tables.golden import DesiredWrite, Ending, Golden
 from isthmus.tables.intents import on_its_way
 from isthmus.tables.liveness import Liveness, Mark
@@ -50,7 +50,7 @@ def hear(golden: Golden, change: Linked) -> bool:
     known = natives.get(native) if natives else None
     if known is not None and known.alive and change.operation in ("update", "create"):
         if natives and version > known.version:
-            left = known.left if known.left > version else ""
+            left = unread(known.left, version)
             natives[native] = Liveness(True, version, known.died, known.undone, known.made, left)
         return False
     made = _made(golden, change)

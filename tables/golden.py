@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from isthmus.codecs.change import Value
 from isthmus.codecs.limits import Use
 from isthmus.codecs.linked import Action
-from isthmus.tables.alive import alive, links, primary
+from isthmus.tables.alive import alive, links, primary, unread
 from isthmus.tables.intents import Intents
 from isthmus.tables.liveness import Liveness, Mark, later
 from isthmus.tables.pointers import Pointer
@@ -181,8 +181,7 @@ class Golden(msgspec.Struct, omit_defaults=True):
         if newer or told or made:
             now, as_of = (alive, version) if newer else (known.alive, known.version)
             marks = (later(known.died, died), later(known.undone, undone))
-            left = known.left if known.left > as_of else ""
-            natives[native_id] = Liveness(now, as_of, *marks, known.made or made, left)
+            natives[native_id] = Liveness(now, as_of, *marks, known.made or made, unread(known.left, as_of))
         return newer and known.alive != alive
 
     def wrote(self, system: str, native_id: str, version: str) -> None:

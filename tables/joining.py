@@ -18,6 +18,7 @@ from isthmus.codecs.linked import Absorb, Linked, Part, Settled
 from isthmus.codecs.reviews import Review, Side
 from isthmus.config.mapping import EntityMapping
 from isthmus.tables import dangling
+from isthmus.tables.alive import unread
 from isthmus.tables.deletes import NEW, living
 from isthmus.tables.folded import Folded, canonical_event
 from isthmus.tables.golden import GOLDEN, DesiredWrite, Ending, Golden
@@ -178,8 +179,7 @@ def _join(golden: Golden, other: Golden) -> None:
 def _lived(one: Liveness, two: Liveness) -> Liveness:
     newest = max(one, two, key=lambda known: (known.version, not known.alive))
     died, undone = later(one.died, two.died), later(one.undone, two.undone)
-    left = max(one.left, two.left)
-    left = left if left > newest.version else ""
+    left = unread(max(one.left, two.left), newest.version)
     return replace(newest, died=died, undone=undone, made=one.made or two.made, left=left)
 
 

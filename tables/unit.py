@@ -136,7 +136,7 @@ class Unit:
 
     def send(self, topic: str, key: bytes, element: Any) -> None:
         """Add an element to the frame for the partition of `key`."""
-        way = (topic, zlib.crc32(key) % self.partitions)
+        way = (topic, partition_of(key, self.partitions))
         if way in self.frames:
             self.frames[way].append(element)
         else:
