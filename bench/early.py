@@ -27,6 +27,7 @@ from isthmus.codecs.frames import encode
 from isthmus.config.mapping import load_mappings
 from isthmus.node.packing import Encoded, encoded
 from isthmus.node.worker import calm_the_collector
+from isthmus.tables.recent import Recent
 from isthmus.tables.stage import Batch, Stage
 from isthmus.tables.unit import Unit
 
@@ -42,7 +43,7 @@ class Lane:
         self.digest = hashlib.sha256()
         self._stage = stage
         self._views = {table.name: Stored() for table in stage.tables}
-        self._known: dict[str, dict[bytes, Any]] = {table.name: {} for table in stage.tables}
+        self._known = {table.name: Recent(8192) for table in stage.tables}
 
     def work(self, topic: str, frame: bytes) -> Encoded:
         """One unit of work."""
@@ -62,7 +63,7 @@ class Lane:
     def _remember(self, unit: Unit, parts: Encoded) -> None:
         for name, puts in parts.puts.items():
             self._views[name].values.update({key: value for key, value in puts.items() if value is not None})
-            self._known[name].update(unit.puts[name])
+            self._known[name].keep(unit.puts[name])
         told = (sorted(parts.frames.items()), parts.records, unit.counts)
         self.digest.update(repr(told).encode())
 

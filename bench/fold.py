@@ -17,7 +17,6 @@ import statistics
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 import orjson
@@ -33,6 +32,7 @@ from isthmus.node.form import COMPILED, form
 from isthmus.node.reading import golden_view
 from isthmus.node.worker import calm_the_collector
 from isthmus.tables.golden import GOLDEN
+from isthmus.tables.recent import Recent
 from isthmus.tables.stage import Batch
 from isthmus.tables.unit import Unit, View
 
@@ -82,7 +82,7 @@ class Merge:
     def __post_init__(self) -> None:
         self.digest = hashlib.sha256()
         self._stage = merge.stage(self.mappings)
-        self._known: dict[str, dict[bytes, Any]] = {table.name: {} for table in self._stage.tables}
+        self._known = {table.name: Recent(8192) for table in self._stage.tables}
 
     def work(self, frame: bytes) -> None:
         """One unit of work."""
@@ -100,7 +100,7 @@ class Merge:
         puts = unit.encoded().get(GOLDEN.name, {})
         self.spent.note("encode")
         self.states.values.update({key: value for key, value in puts.items() if value is not None})
-        self._known[GOLDEN.name].update(puts)
+        self._known[GOLDEN.name].keep(puts)
         for record in unit.records:  # not kept: that costs memory, and memory costs time
             self.digest.update(record.value)
             self.events, self.event_bytes = self.events + 1, self.event_bytes + len(record.value)

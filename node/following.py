@@ -16,14 +16,13 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from isthmus.codecs.frames import Stamp, stamp_of
-from isthmus.node.packing import Encoded, Entry, Target
+from isthmus.node.packing import Cargo, Encoded
 from isthmus.tables.unit import Headers, Unit
 
 if TYPE_CHECKING:
     from isthmus.node.lane import Lane
 
 NOWHERE = -1  # the offset of a record that is not on Kafka yet
-Batches = dict[Target, list[Entry]]
 
 
 class Frame(NamedTuple):
@@ -57,31 +56,30 @@ def nobody(lane: Lane) -> Neighbours:
 
 
 @asynccontextmanager
-async def following(batches: Batches, near: Neighbours) -> AsyncIterator[list[Follower]]:
-    """Those of the lanes that can follow these batches, which grow by what they do; held until the block ends. What is
+async def following(cargo: Cargo, near: Neighbours) -> AsyncIterator[list[Follower]]:
+    """Those of the lanes that can follow this cargo, which grows by what they do; held until the block ends. What is
     for the others they know to be coming."""
     async with AsyncExitStack() as held:
         followers: list[Follower] = []
         for lane in near.later:
-            frames = list(_frames(batches, lane))
+            frames = list(_frames(cargo, lane))
             if not frames:
                 continue
             await held.enter_async_context(lane.held())
             foreseen = await lane.foresee(frames)
             if foreseen is not None:
-                for target, entries in foreseen.batches.items():
-                    batches.setdefault(target, []).extend(entries)
+                cargo.add(foreseen.cargo)
                 followers.append(Follower(lane, foreseen.unit, foreseen.parts))
         for lane in near.all:
-            for frame in _frames(batches, lane):
+            for frame in _frames(cargo, lane):
                 lane.expect(frame.topic, frame.stamp)
         yield followers
 
 
-def _frames(batches: Batches, lane: Lane) -> Iterable[Frame]:
+def _frames(cargo: Cargo, lane: Lane) -> Iterable[Frame]:
     """The frames among these entries that are for this lane, an origin's in their order."""
     for topic in lane.topics:
-        for _, value, headers in batches.get((topic, lane.partition), ()):
+        for _, value, headers in cargo.entries.get((topic, lane.partition), ()):
             stamp = stamp_of(headers)
             if stamp is not None and value is not None:
                 yield Frame(topic, stamp, value, headers)

@@ -18,10 +18,10 @@ import structlog
 
 from isthmus.codecs.frames import FRAME_BYTES, TURN, Stamp
 from isthmus.node.ending import end
-from isthmus.node.following import NOWHERE, Batches, Frame, Neighbours, brought, following, nobody
+from isthmus.node.following import NOWHERE, Frame, Neighbours, brought, following, nobody
 from isthmus.node.order import Order, Seek
 from isthmus.node.owners import release
-from isthmus.node.packing import Encoded, Names, Sender, Target, addressed
+from isthmus.node.packing import Cargo, Encoded, Names, Sender, Target, addressed
 from isthmus.node.waiting import Waiting
 from isthmus.node.working import Working
 from isthmus.node.writer import Writer
@@ -41,7 +41,7 @@ class Foreseen(NamedTuple):
 
     unit: Unit
     parts: Encoded
-    batches: Batches
+    cargo: Cargo
 
 
 class Lane:
@@ -145,7 +145,7 @@ class Lane:
         target, _ = self.ledger
         entries = release(self._writer.names)
         try:
-            offsets = await self._writer.commit({target: entries})
+            offsets = await self._writer.commit(Cargo({target: entries}))
         except Exception as fault:
             log.warning("a partition could not be given up", lane=str(self), fault=repr(fault))
             return
@@ -230,15 +230,15 @@ class Lane:
             await self._write(unit, parts)
 
     async def _write(self, unit: Unit, parts: Encoded) -> None:
-        batches = self._addressed(unit, parts)
-        async with following(batches, self._neighbours(self)) as followers:
-            offsets = await self._writer.commit(batches)
+        cargo = self._addressed(unit, parts)
+        async with following(cargo, self._neighbours(self)) as followers:
+            offsets = await self._writer.commit(cargo)
             self._at("committed")
             self.apply(unit, parts, offsets)
             for lane, its_unit, its_parts in followers:
                 lane.apply(its_unit, its_parts, offsets)
 
-    def _addressed(self, unit: Unit, parts: Encoded) -> Batches:
+    def _addressed(self, unit: Unit, parts: Encoded) -> Cargo:
         self.marker.count(unit.counts)
         self._order.lagging = False
         return addressed(parts, self._sender, self._names, self.marker)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
-from isthmus.node.packing import Entry, Target
+from isthmus.node.packing import Cargo, Entry, Target
 from isthmus.node.writer import Writer
 from isthmus.tables.unit import View
 
@@ -38,7 +38,7 @@ async def take(writer: Writer, owned: Sequence[Owned], recover: Recover) -> int:
     read = await recover({})
     fenced = strangers = _strangers(owned, {*writer.names})
     await writer.fence(strangers)
-    claimed = await writer.commit({one.ledger[0]: _claim(one, writer.names, fenced) for one in owned})
+    claimed = await writer.commit(Cargo({one.ledger[0]: _claim(one, writer.names, fenced) for one in owned}))
     while True:
         read += await recover(claimed)
         strangers = _strangers(owned, fenced.union(writer.names))

@@ -6,18 +6,20 @@ Promises: elements and puts keep their order; frames are numbered without holes;
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from isthmus.codecs.frames import Stamp, frames_of
 from isthmus.config.errors import IsthmusError
+from isthmus.node.parcel import Parcel
 from isthmus.tables.marker import MARKER_KEY, Marker
 from isthmus.tables.unit import Headers, Record, Unit, partition_of
 
 Entry = tuple[bytes | None, bytes | None, Headers]
 Target = tuple[str, int]
 RECORD_BYTES = 4 << 20
+BARE: Headers = []
 
 
 class Oversized(IsthmusError):
@@ -55,14 +57,72 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A unit in bytes: frames by topic name and partition, records for people, puts by table."""
+    """A unit in bytes: frames by topic name and partition, records for people that are packed when they are addressed, puts
+    by table; `packed`: the records that are packed already."""
 
     frames: dict[tuple[str, int], list[bytes]]
     records: Sequence[Record]
     puts: dict[str, dict[bytes, bytes | None]]
+    packed: dict[Target, Parcel] = field(default_factory=dict)
 
 
-def encoded(unit: Unit, frame_bytes: int) -> Encoded:
+@dataclass(frozen=True, slots=True)
+class Cargo:
+    """What goes into a transaction by target: entries, which may still be changed, and what is packed."""
+
+    entries: dict[Target, list[Entry]] = field(default_factory=dict)
+    parcels: dict[Target, list[Parcel]] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Bytes of its values, before they are compressed."""
+        held = sum(len(value or b"") for entries in self.entries.values() for _, value, _ in entries)
+        return held + sum(parcel.size for parcels in self.parcels.values() for parcel in parcels)
+
+    def __bool__(self) -> bool:
+        return bool(self.entries or self.parcels)
+
+    def add(self, other: Cargo) -> None:
+        """Take another's along."""
+        for target, entries in other.entries.items():
+            self.entries.setdefault(target, []).extend(entries)
+        for target, parcels in other.parcels.items():
+            self.parcels.setdefault(target, []).extend(parcels)
+
+
+class Packing:
+    """The records that a unit publishes, packed while it grows, so that thousands of them never lie about."""
+
+    def __init__(self, names: Names) -> None:
+        self.packed: dict[Target, Parcel] = {}
+        self._topics: dict[str, str] = {}
+        self._names = names
+
+    def take(self, unit: Unit) -> None:
+        """Pack what was published by now, but for what is to be numbered. Oversized: a record would fit no topic."""
+        left: list[Record] = []
+        for record in unit.records:
+            topic, key, value, headers, numbered = record
+            if numbered:
+                left.append(record)
+                continue
+            if len(value) > RECORD_BYTES:
+                raise oversized(len(value))
+            self._parcel(topic, key).add(key, value, headers)
+        unit.records = left
+
+    def _parcel(self, topic: str, key: bytes) -> Parcel:
+        name = self._topics.get(topic)
+        if name is None:
+            name = self._topics[topic] = self._names.topic(topic)
+        target = (name, partition_of(key, self._names.partitions))
+        parcel = self.packed.get(target)
+        if parcel is None:
+            parcel = self.packed[target] = Parcel()
+        return parcel
+
+
+def encoded(unit: Unit, frame_bytes: int, packing: Packing | None = None) -> Encoded:
     """A unit in bytes; Oversized where a record of it would fit no topic."""
     frames = {way: list(frames_of(elements, frame_bytes)) for way, elements in unit.frames.items()}
     puts = unit.encoded()
@@ -73,25 +133,34 @@ def encoded(unit: Unit, frame_bytes: int) -> Encoded:
     ):
         longest = max(map(len, filter(None, values)), default=0)
         if longest > RECORD_BYTES:
-            raise Oversized(f"a record of {longest} bytes, {RECORD_BYTES} at most")
-    return Encoded(frames, unit.records, puts)
+            raise oversized(longest)
+    return Encoded(frames, unit.records, puts, {} if packing is None else packing.packed)
 
 
-def addressed(unit: Encoded, sender: Sender, names: Names, marker: Marker) -> dict[Target, list[Entry]]:
+def oversized(size: int) -> Oversized:
+    """The refusal of a record of so many bytes."""
+    return Oversized(f"a record of {size} bytes, {RECORD_BYTES} at most")
+
+
+def addressed(unit: Encoded, sender: Sender, names: Names, marker: Marker) -> Cargo:
     """All records of a unit; takes the numbers of its frames from the marker, which goes along as a put."""
-    batches: dict[Target, list[Entry]] = {}
+    entries: dict[Target, list[Entry]] = {}
     for (name, partition), frames in unit.frames.items():
         target = (names.topic(name), partition)
-        batches[target] = [(None, frame, Stamp(sender.name, marker.next_number(*target)).headers()) for frame in frames]
-    topics = {name: names.topic(name) for name in {record.topic for record in unit.records}}
+        entries[target] = [(None, frame, Stamp(sender.name, marker.next_number(*target)).headers()) for frame in frames]
     for topic, key, value, headers, numbered in unit.records:
-        target = (topics[topic], partition_of(key, names.partitions))
+        target = (names.topic(topic), partition_of(key, names.partitions))
         stamped = [*headers, *Stamp(sender.name, marker.next_number(*target)).headers()] if numbered else headers
-        if target in batches:
-            batches[target].append((key, value, stamped))
-        else:
-            batches[target] = [(key, value, stamped)]
+        entries.setdefault(target, []).append((key, value, stamped))
     unit.puts.setdefault(sender.first_table, {})[MARKER_KEY] = marker.dump()
+    parcels = {target: [parcel] for target, parcel in unit.packed.items()}
     for table, values in unit.puts.items():
-        batches[names.changelog(table), sender.partition] = [(key, value, []) for key, value in values.items()]
-    return batches
+        parcels[names.changelog(table), sender.partition] = [_changelog(values)]
+    return Cargo(entries, parcels)
+
+
+def _changelog(puts: Mapping[bytes, bytes | None]) -> Parcel:
+    parcel = Parcel()
+    for key, value in puts.items():
+        parcel.add(key, value, BARE)
+    return parcel

@@ -10,7 +10,6 @@ between two transactions, adds partitions one by one and sends one batch after a
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -20,15 +19,12 @@ from aiokafka import errors as kafka
 from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import AddPartitionsToTxnRequest, EndTxnRequest, InitProducerIdRequest
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from isthmus.config.errors import IsthmusError
-from isthmus.node.packing import Entry, Target
+from isthmus.node.packing import Cargo, Target
+from isthmus.node.parcel import Parcel
 from isthmus.tables.stage import Step, no_step
 
-BATCH_BYTES = 1_000_000
-SNAPPY = 2
-MAGIC = 2
 ALL_REPLICAS = -1
 SEQUENCES = 2**31
 NOBODY = -1
@@ -109,13 +105,14 @@ class Transactions:
         producer: tuple[int, int] = await self._again_and_again(once)
         return producer
 
-    async def run(self, entries: Mapping[Target, Sequence[Entry]]) -> dict[Target, list[Placed]]:
-        """Write these entries in one transaction, those of a target in order; where each of its batches begins."""
-        await self._leaders(entries.keys())
-        await self._again_and_again(lambda: self._add(entries))
+    async def run(self, cargo: Cargo) -> dict[Target, list[Placed]]:
+        """Write this in one transaction, of a target its entries first, all in order; where each of its batches begins."""
+        targets = dict.fromkeys((*cargo.entries, *cargo.parcels))
+        await self._leaders(targets)
+        await self._again_and_again(lambda: self._add(targets))
         self._at("begun")
-        batches = {target: self._batches(target, some) for target, some in entries.items()}
-        placed: dict[Target, list[Placed]] = {target: [] for target in entries}
+        batches = {target: self._batches(target, cargo) for target in targets}
+        placed: dict[Target, list[Placed]] = {target: [] for target in targets}
         for turn in range(max(map(len, batches.values()))):
             await self._send({target: some[turn] for target, some in batches.items() if turn < len(some)}, placed)
         self._at("sent")
@@ -174,20 +171,18 @@ class Transactions:
         for code in sorted(codes - {0, kafka.OperationNotAttempted.errno}) or sorted(codes):
             _refuse(code)
 
-    def _batches(self, target: Target, entries: Sequence[Entry]) -> list[Batch]:
-        """Entries as batches of at most BATCH_BYTES, a larger entry alone; takes their sequence numbers."""
+    def _batches(self, target: Target, cargo: Cargo) -> list[Batch]:
+        """What goes to a target, as batches, which take their sequence numbers."""
+        entries = Parcel()
+        for entry in cargo.entries.get(target, ()):
+            entries.add(*entry)
         made: list[Batch] = []
-        now, first = int(time.time() * 1000), 0
-        while first < len(entries):
-            builder = DefaultRecordBatchBuilder(MAGIC, SNAPPY, 1, *self._producer, self._sequences[target], BATCH_BYTES)
-            number = 0
-            for key, value, headers in entries[first:]:
-                if builder.append(number, now, key, value, headers) is None:
-                    break
-                number += 1
-            made.append(Batch(first, number, bytes(builder.build())))
-            self._sequences[target] = (self._sequences[target] + number) % SEQUENCES
-            first += number
+        first = 0
+        for parcel in (entries, *cargo.parcels.get(target, ())):
+            for number, count in enumerate(parcel.counts):
+                made.append(Batch(first, count, parcel.close(number, *self._producer, self._sequences[target])))
+                self._sequences[target] = (self._sequences[target] + count) % SEQUENCES
+                first += count
         return made
 
     async def _send(self, batches: Mapping[Target, Batch], placed: dict[Target, list[Placed]]) -> None:

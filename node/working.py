@@ -19,7 +19,8 @@ import structlog
 from isthmus.codecs.frames import Broken, encode
 from isthmus.config.errors import DecodeError
 from isthmus.node.order import place
-from isthmus.node.packing import Encoded, Names, encoded
+from isthmus.node.packing import Encoded, Names, Packing, encoded
+from isthmus.tables.recent import Recent
 from isthmus.tables.stage import Batch, Stage
 from isthmus.tables.store import Store, StoreError
 from isthmus.tables.unit import Unit
@@ -39,18 +40,18 @@ class Working:
         self._lane = lane
         self._stage = stage
         self._stores = stores
-        self._partitions = names.partitions
+        self._names = names
         self._frame_bytes = frame_bytes
-        self._known: dict[str, dict[bytes, Any]] = {table.name: {} for table in stage.tables}
+        self._known = {table.name: Recent(KEPT) for table in stage.tables}
         self._topics = {names.topic(one.topic): one for one in stage.inputs}
 
     def unit(self) -> Unit:
         """A unit with nothing in it."""
-        return Unit(self._stores, self._partitions, self._known, self._stage.mapped)
+        return Unit(self._stores, self._names.partitions, self._known, self._stage.mapped)
 
-    def encoded(self, unit: Unit) -> Encoded:
+    def encoded(self, unit: Unit, packing: Packing | None = None) -> Encoded:
         """A unit in bytes; Oversized where a record of it would fit no topic."""
-        return encoded(unit, self._frame_bytes)
+        return encoded(unit, self._frame_bytes, packing)
 
     async def done(self, events: Sequence[Any], *, tick: bool) -> tuple[Unit, Encoded]:
         """The unit that these records (and the time, with `tick`) lead to."""
@@ -65,11 +66,12 @@ class Working:
 
     async def together(self, events: Sequence[Any], *, tick: bool = False) -> tuple[Unit, Encoded]:
         """The same, or what the stage raises; then nothing has happened."""
-        unit = self.unit()
+        unit, packing = self.unit(), Packing(self._names)
         try:
             for batches in self._portions(events, unit, tick=tick):
                 await self._run(unit, batches)
-            return unit, self.encoded(unit)
+                packing.take(unit)
+            return unit, self.encoded(unit, packing)
         except Exception:
             self.forget()
             raise
@@ -145,16 +147,11 @@ class Working:
                 self._known[table.name].clear()
 
     def remember(self, unit: Unit, parts: Encoded) -> None:
-        """Keep the newest values at hand, so many a table; the unit is durable."""
+        """Keep the newest values at hand; the unit is durable."""
         for table in self._stage.tables:
-            known, puts = self._known[table.name], unit.puts[table.name]
-            kept: Mapping[bytes, Any] = parts.puts.get(table.name, {}) if table.as_bytes else puts
-            for key in puts:
-                known.pop(key, None)
-                if (value := kept.get(key)) is not None:
-                    known[key] = value
-            for key in list(itertools.islice(known, max(0, len(known) - KEPT))):
-                del known[key]
+            puts = parts.puts if table.as_bytes else unit.puts
+            if values := puts.get(table.name):
+                self._known[table.name].keep(values)
 
 
 def _raw(element: Any) -> bytes:

@@ -11,31 +11,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
 
 from isthmus.node.ending import end
-from isthmus.node.packing import Entry, Target
+from isthmus.node.packing import Cargo, Target
 from isthmus.node.transaction import Placed, Transactions
 from isthmus.tables.stage import Step, no_step
 
 TOGETHER_BYTES = 8 << 20
 HANDS = 2
-VALUE = itemgetter(1)
-Batches = Mapping[Target, Sequence[Entry]]
 
 
 @dataclass(slots=True)
 class Wish:
     """What one lane wants durable; `done` gets the offset of the last entry of each target."""
 
-    batches: Batches
+    cargo: Cargo
     done: asyncio.Future[dict[Target, int]]
     size: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.size = sum(sum(map(len, filter(None, map(VALUE, entries)))) for entries in self.batches.values())
+        self.size = self.cargo.size
 
 
 class Writer:
@@ -76,11 +74,11 @@ class Writer:
         async with asyncio.timeout(self._deadline):
             await asyncio.gather(*(self._hands[0].take(name) for name in names))
 
-    async def commit(self, batches: Batches) -> dict[Target, int]:
-        """Write these entries in one transaction; the offset of the last entry per (topic, partition)."""
+    async def commit(self, cargo: Cargo) -> dict[Target, int]:
+        """Write this in one transaction; the offset of the last record per (topic, partition)."""
         if not self.is_open:
             raise ConnectionAbortedError("this worker's writer has ended")
-        wish = Wish(batches, asyncio.get_running_loop().create_future())
+        wish = Wish(cargo, asyncio.get_running_loop().create_future())
         self._wishes.append(wish)
         self._wanted.set()
         return await wish.done
@@ -111,18 +109,30 @@ class Writer:
 
 
 async def _fulfil(hand: Transactions, wishes: Sequence[Wish]) -> None:
-    together: dict[Target, list[Entry]] = {}
-    last: list[dict[Target, int]] = []
+    together = Cargo()
     for wish in wishes:
-        for target, entries in wish.batches.items():
-            together.setdefault(target, []).extend(entries)
-        last.append({target: len(together[target]) - 1 for target in wish.batches})
+        together.add(wish.cargo)
     if not together:
         return
     placed = await hand.run(together)
-    for wish, numbers in zip(wishes, last, strict=True):
+    for wish, numbers in zip(wishes, _last(wishes), strict=True):
         if not wish.done.done():
             wish.done.set_result({target: _offset(placed[target], number) for target, number in numbers.items()})
+
+
+def _last(wishes: Sequence[Wish]) -> list[dict[Target, int]]:
+    """Of each wish the number of its last record among a target's, whose entries come first."""
+    last: list[dict[Target, int]] = [{} for _ in wishes]
+    counted: dict[Target, int] = defaultdict(int)
+    for numbers, wish in zip(last, wishes, strict=True):
+        for target, entries in wish.cargo.entries.items():
+            counted[target] += len(entries)
+            numbers[target] = counted[target] - 1
+    for numbers, wish in zip(last, wishes, strict=True):
+        for target, parcels in wish.cargo.parcels.items():
+            counted[target] += sum(parcel.records for parcel in parcels)
+            numbers[target] = counted[target] - 1
+    return last
 
 
 def _offset(placed: Sequence[Placed], number: int) -> int:

@@ -42,15 +42,15 @@ def held_by(registers: Registers, system: str, native_id: str) -> Held:
 def take_out(held: Held, names: dict[str, Value]) -> dict[str, Once]:
     """Take these fields away; what was said of them."""
     taken: dict[str, Once] = {}
+    known = held.said
     emptied = False
-    for said in held.said:
+    for said in known:
         values = said.values
-        for name in names:
-            if name in values:
-                taken[name] = said, values.pop(name)
+        for name in [name for name in values if name in names]:
+            taken[name] = said, values.pop(name)
         emptied = emptied or not values
     if emptied:
-        held.said = [said for said in held.said if said.values]
+        held.said = [said for said in known if said.values]
     return taken
 
 

@@ -16,6 +16,7 @@ import msgspec
 
 from isthmus.codecs.dead import DeadLetter
 from isthmus.codecs.frames import encode
+from isthmus.tables.recent import Recent
 
 Headers = list[tuple[str, bytes]]
 T = TypeVar("T")
@@ -90,12 +91,12 @@ class Unit:
         self,
         views: Mapping[str, View],
         partitions: int = 1,
-        known: Mapping[str, dict[bytes, Any]] | None = None,
+        known: Mapping[str, Recent] | None = None,
         mapped: Mapping[str, str] = NOTHING,
     ) -> None:
         self.views = views
         self.mapped = mapped
-        self.known = known or {name: {} for name in views}
+        self.known = known or {name: Recent() for name in views}
         self.partitions = partitions
         self.puts: dict[str, dict[bytes, Any]] = {name: {} for name in views}
         self.frames: dict[tuple[str, int], list[Any]] = {}
@@ -118,7 +119,8 @@ class Unit:
         if held is None:
             raw = self.views[table.name].get(key)
             if raw is not None:
-                held = known[key] = raw if table.as_bytes else table.decode(raw)
+                held = raw if table.as_bytes else table.decode(raw)
+                known.add(key, held)
         return held
 
     def put(self, table: Table[T], key: bytes, value: T | None) -> None:

@@ -15,6 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from chaos.broker import Broker
 from isthmus.node import recovery
 from isthmus.node.features import FORGETS_COMMITS, METADATA, advise, commits_may_hang, supported
+from isthmus.node.packing import Cargo
 from isthmus.node.recovery import HangingTransaction, recover
 from isthmus.node.transaction import Transactions
 from isthmus.node.writer import Writer
@@ -58,7 +59,9 @@ class Load:
         while True:
             some = self._chance.sample(PARTITIONS, self._chance.randint(2, 6))
             size = self._chance.randint(10, 3000)
-            await writer.commit({(where.topic, where.partition): [(b"key", b"v" * size, [])] * 20 for where in some})
+            await writer.commit(
+                Cargo({(where.topic, where.partition): [(b"key", b"v" * size, [])] * 20 for where in some})
+            )
             self._done += 1
             if self._done >= COMMITS:
                 self._enough.set()
@@ -133,7 +136,7 @@ async def test_a_table_behind_a_transaction_that_stays_open_is_given_up_loudly(
     writer = Transactions(kafka, "never-ends", lambda step: begun.set() if step == "begun" else None)
     await writer.open()
     monkeypatch.setattr(writer, "_end", asyncio.Event().wait)
-    writing = asyncio.create_task(writer.run({("open-log", 0): [(b"key", b"value", [])]}))
+    writing = asyncio.create_task(writer.run(Cargo({("open-log", 0): [(b"key", b"value", [])]})))
     await begun.wait()
     store = Store(tmp_path / "store", shared_cache(1 << 20))
     with pytest.raises(HangingTransaction, match="open-log/0 at 0"):

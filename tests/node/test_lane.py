@@ -18,7 +18,7 @@ from isthmus.codecs.dead import dead_letter
 from isthmus.codecs.frames import Elements, Stamp
 from isthmus.node import order
 from isthmus.node.lane import Lane
-from isthmus.node.packing import RECORD_BYTES
+from isthmus.node.packing import RECORD_BYTES, Cargo
 from isthmus.node.recovery import recover
 from isthmus.node.topics import Topics, create
 from isthmus.node.writer import Writer
@@ -245,7 +245,9 @@ async def test_a_source_commits_nothing_any_more_once_its_lane_was_given_up(
         while commits and store.get(b"all") is None:
             await asyncio.sleep(0.001)
     await lane.stop()
-    await writer.commit({(topics.topic("numbers"), 0): [(None, b"[]", [])]})  # what was still on its way is through
+    await writer.commit(
+        Cargo({(topics.topic("numbers"), 0): [(None, b"[]", [])]})
+    )  # what was still on its way is through
     await writer.close()
     told = [record for record in await committed(kafka, topics.changelog(SEEN.name), 1) if record.key == b"all"]
     kept = Store(tmp_path, shared_cache(1 << 20))
@@ -262,7 +264,7 @@ async def test_a_lane_that_never_was_whole_does_not_pass_over_what_others_commit
     changelog = (topics.changelog(SEEN.name), 0)
     writer = Writer(kafka, f"{namespace}count")
     await writer.open()
-    await writer.commit({changelog: [(b"all", b"[1]", [])]})  # by an owner before us, and not read yet
+    await writer.commit(Cargo({changelog: [(b"all", b"[1]", [])]}))  # by an owner before us, and not read yet
     lane = Lane(stage, 0, topics, writer, {SEEN.name: Store(tmp_path, shared_cache(1 << 20))}, no_seek, [].append)
     await lane.stop()  # a rebalance in the middle of the opening
     await writer.close()

@@ -13,7 +13,7 @@ from oracle import committed
 
 from isthmus.config.errors import IsthmusError
 from isthmus.node.owners import owners, release, take
-from isthmus.node.packing import Entry, Target
+from isthmus.node.packing import Cargo, Entry, Target
 from isthmus.node.recovery import recover
 from isthmus.node.topics import Topics, create
 from isthmus.node.transaction import FencedError
@@ -57,7 +57,7 @@ class Worker:
 
     async def write(self, key: bytes, value: bytes | None) -> int:
         """A put; its offset."""
-        return (await self.writer.commit({self.log: [(key, value, [])]}))[self.log]
+        return (await self.writer.commit(Cargo({self.log: [(key, value, [])]})))[self.log]
 
     async def close(self) -> None:
         """The end of it."""
@@ -99,7 +99,7 @@ async def test_who_comes_later_shuts_out_the_earlier_one_and_knows_all_it_commit
 async def test_who_gave_a_partition_up_may_still_write_elsewhere(two: tuple[Worker, Worker], kafka: str) -> None:
     first, second = two
     await first.take()
-    await first.writer.commit({first.log: release(first.writer.names)})
+    await first.writer.commit(Cargo({first.log: release(first.writer.names)}))
     await second.take()
     await first.write(b"elsewhere", b"1")
     await second.write(b"here", b"2")
@@ -149,7 +149,7 @@ async def test_what_waits_goes_together_and_everyone_hears_its_own_offsets(
     wishes: list[list[Entry]] = [
         [(b"%d-%d" % (number, entry), big if entry == 1 else b"-", []) for entry in range(3)] for number in range(5)
     ]
-    told = await asyncio.gather(*(worker.writer.commit({worker.log: wish}) for wish in wishes))
+    told = await asyncio.gather(*(worker.writer.commit(Cargo({worker.log: wish})) for wish in wishes))
     at = {record.key: record.offset for record in await committed(kafka, worker.log[0], 1)}
     assert [offsets[worker.log] for offsets in told] == [at[wish[-1][0]] for wish in wishes]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 
+from isthmus.node.packing import Cargo
 from isthmus.node.recovery import recover
 from isthmus.node.standby import Standby
 from isthmus.node.topics import Topics, create
@@ -32,14 +33,14 @@ async def test_a_copy_holds_what_was_committed_and_the_next_owner_reads_only_the
     log = (topics.changelog("counts"), 0)
     writer, standby = Writer(kafka, f"{namespace}w"), Standby(kafka, cache)
     await writer.open()
-    last = (await writer.commit({log: [(b"a", b"1", []), (b"b", b"1", [])]}))[log]
+    last = (await writer.commit(Cargo({log: [(b"a", b"1", []), (b"b", b"1", [])]})))[log]
     await _abort(kafka, namespace, log)
     standby.start({log: folder})
     await _holds(standby, folder, last)
-    last = (await writer.commit({log: [(b"a", b"2", []), (b"b", None, [])]}))[log]
+    last = (await writer.commit(Cargo({log: [(b"a", b"2", []), (b"b", None, [])]})))[log]
     standby.start({log: folder})
     await _holds(standby, folder, last)
-    await writer.commit({log: [(b"c", b"3", [])]})
+    await writer.commit(Cargo({log: [(b"c", b"3", [])]}))
     await writer.close()
     store = Store(folder, cache)
     assert await recover(kafka, {log: store}) == 1

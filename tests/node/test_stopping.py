@@ -12,6 +12,7 @@ from oracle import committed
 
 from isthmus.codecs.frames import Elements, Stamp
 from isthmus.node.lane import Lane
+from isthmus.node.packing import Cargo
 from isthmus.node.recovery import recover
 from isthmus.node.topics import Topics, create
 from isthmus.node.writer import Writer
@@ -65,11 +66,11 @@ class Ground:
 
     async def put(self, number: int) -> None:
         """What another worker committed."""
-        await self.writer.commit({self.changelog: [(b"n", b"%d" % number, [])]})
+        await self.writer.commit(Cargo({self.changelog: [(b"n", b"%d" % number, [])]}))
 
     async def recovered(self) -> bytes | None:
         """What this disk holds once it was brought to the end of the changelog; all before it is visible then."""
-        store, end = self._store(), await self.writer.commit({self.changelog: [(b"end", b"", [])]})
+        store, end = self._store(), await self.writer.commit(Cargo({self.changelog: [(b"end", b"", [])]}))
         try:
             await recover(self.kafka, {self.changelog: store}, end)
             return store.get(b"n")
