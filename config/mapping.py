@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from isthmus.config.choices import Choice
 from isthmus.config.errors import ConfigError
+from isthmus.config.followed import Followed, FollowedSystem, OnDelete, followed
+from isthmus.config.matching import Matching
 from isthmus.config.quality import Exists, QualityRule, Stewards
 from isthmus.config.rules import Rule, choice
 from isthmus.config.soundness import problems, problems_between
@@ -41,9 +43,6 @@ class FieldMapping(Declared):
         default_factory=dict,
         description="For the transform picklist: each canonical value, and what it is called in each system.",
     )
-
-
-OnDelete = Literal["keep", "deactivate", "delete", "unlink"]
 
 
 class Deletes(Declared):
@@ -110,6 +109,11 @@ class SystemMapping(Declared):
         return tuple(map(tuple, parts.values()))
 
     @cached_property
+    def followed(self) -> FollowedSystem:
+        """As the fold follows it."""
+        return FollowedSystem(self.on_delete, self.listened, self.outward, self.joint)
+
+    @cached_property
     def lookups(self) -> dict[str, str]:
         """Dynamics: the lookup columns, each with the navigation property by which it is written."""
         return {one.column: one.bind for one in self.declared.values() if one.bind is not None}
@@ -130,24 +134,6 @@ class SystemMapping(Declared):
         """Every column to write, the external id last."""
         told = dict.fromkeys(one.column for one in self.declared.values() if one.outward)
         return (*told, *self.inactive, self.external_id)
-
-
-class Matching(Declared):
-    """By what records of two systems are recognised as one."""
-
-    keys: tuple[tuple[str, ...], ...] = Field((), description="Sets of fields that, equal and present, link records.")
-    fuzzy: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        default_factory=dict, description="Fields that only have to be alike, with their weights (`isthmus match`)."
-    )
-    sure: float = Field(
-        default=0.75,
-        ge=0,
-        le=1,
-        description="Records whose keys are equal are linked by `isthmus match` from this score on.",
-    )
-    maybe: float = Field(
-        default=0.75, ge=0, le=1, description="From this score on a person is asked whether two are one."
-    )
 
 
 class EntityMapping(Declared):
@@ -227,6 +213,21 @@ class EntityMapping(Declared):
             system: {name: one for name, one in self.choices.items() if {system, None} & {*one.turns}}
             for system in self.systems
         }
+
+    @cached_property
+    def followed(self) -> Followed:
+        """As the fold follows it."""
+        systems = {name: system.followed for name, system in self.systems.items()}
+        ends, rules = self.deletes.of if self.deletes else (), tuple(followed(rule) for rule in self.quality)
+        chosen = self.choices, self.led, self.heard
+        return Followed(systems, ends, self.conflict_seconds, *chosen, self.existing, rules, self.watched)
+
+    def __copy__(self) -> Self:
+        """A copy, of which something may become another: what follows from the mapping it works out itself."""
+        copied = super().__copy__()
+        for name in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[name]
+        return copied
 
 
 class Mappings:

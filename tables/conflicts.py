@@ -15,14 +15,14 @@ from isthmus.codecs.change import Value
 from isthmus.codecs.linked import Decide, Linked
 from isthmus.codecs.reviews import STEWARD, Review, Side
 from isthmus.config.choices import Choice
-from isthmus.config.mapping import EntityMapping
+from isthmus.config.followed import Followed
 from isthmus.tables.golden import Golden
 from isthmus.tables.heard import Heard
 from isthmus.tables.precedence import same
 from isthmus.tables.registers import Held, Once, Register
 
 
-def conflicts(golden: Golden, change: Linked, heard: Heard, mapping: EntityMapping) -> tuple[Review, ...]:
+def conflicts(golden: Golden, change: Linked, heard: Heard, mapping: Followed) -> tuple[Review, ...]:
     """What a change that was folded has brought into conflict, or settled."""
     if len(golden.registers) < 2 or not mapping.conflict_seconds or change.system == STEWARD:
         return ()
@@ -38,7 +38,7 @@ def _is_pinned(golden: Golden, name: str) -> bool:
     return visible is not None and visible.system == STEWARD
 
 
-def _conflict(golden: Golden, change: Linked, name: str, before: Once | None, mapping: EntityMapping) -> Review | None:
+def _conflict(golden: Golden, change: Linked, name: str, before: Once | None, mapping: Followed) -> Review | None:
     mine = golden.registers[change.system][change.native_id].get(name)
     if mine is None or mine.derived or name not in mapping.heard.get(change.system, ()):
         return None
@@ -61,7 +61,7 @@ def _asked(golden: Golden, name: str, sides: tuple[Side, Side]) -> Review:
 # -- fields that move together
 
 
-def _groups(golden: Golden, change: Linked, heard: Heard, mapping: EntityMapping) -> Iterator[Choice]:
+def _groups(golden: Golden, change: Linked, heard: Heard, mapping: Followed) -> Iterator[Choice]:
     """The groups of which a change brought an opinion."""
     held, asked = golden.registers[change.system][change.native_id], mapping.heard.get(change.system, {})
     for name in heard.touched:
@@ -69,7 +69,7 @@ def _groups(golden: Golden, change: Linked, heard: Heard, mapping: EntityMapping
             yield asked[name]
 
 
-def _apart(golden: Golden, change: Linked, choice: Choice, heard: Heard, mapping: EntityMapping) -> Iterator[Review]:
+def _apart(golden: Golden, change: Linked, choice: Choice, heard: Heard, mapping: Followed) -> Iterator[Review]:
     """Values of a group that one side changed while the other changed another field of it."""
     mine, names, seconds = golden.registers[change.system][change.native_id], choice.fields, mapping.conflict_seconds
     news = [name for name in names if name in heard.touched]
@@ -92,7 +92,7 @@ def _is_lost(one: Register | None, other: Register | None, told: Iterable[Regist
     return any(it is not None and not it.derived and _near(one.when, it.when, seconds) for it in told)
 
 
-def _records(golden: Golden, mine: str, choice: Choice, mapping: EntityMapping) -> Iterator[tuple[str, str, Held]]:
+def _records(golden: Golden, mine: str, choice: Choice, mapping: Followed) -> Iterator[tuple[str, str, Held]]:
     """The records of other systems that are asked about a group."""
     for system, natives in golden.registers.items():
         if system not in (mine, STEWARD) and choice.fields[0] in mapping.heard.get(system, ()):
@@ -122,7 +122,7 @@ def _agreed(golden: Golden, name: str) -> Review | None:
     return Review(conflict_id(golden.canonical, name), "conflict", golden.entity, golden.canonical, closed=True)
 
 
-def _others(golden: Golden, mine: str, name: str, mapping: EntityMapping) -> Iterator[tuple[str, str, Register]]:
+def _others(golden: Golden, mine: str, name: str, mapping: Followed) -> Iterator[tuple[str, str, Register]]:
     """The opinions of other systems that are asked about the field."""
     for system, natives in golden.registers.items():
         if system not in (mine, STEWARD) and name in mapping.heard.get(system, ()):

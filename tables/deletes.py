@@ -14,7 +14,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from isthmus.codecs.linked import Action, Linked, Report
-from isthmus.config.mapping import EntityMapping
+from isthmus.config.followed import Followed
 from isthmus.tables.alive import alive, primary, unread
 from isthmus.tables.golden import DesiredWrite, Ending, Golden
 from isthmus.tables.intents import on_its_way
@@ -81,11 +81,11 @@ def by_us(golden: Golden, change: Linked) -> bool:
     return change.tagged is True or (asked is not None and asked.deleting)
 
 
-def over(golden: Golden, mapping: EntityMapping) -> bool:
+def over(golden: Golden, mapping: Followed) -> bool:
     """Is it the last word of the systems whose deletes count that the record is gone?"""
-    if mapping.deletes is None:
+    if not mapping.ends:
         return False
-    words = [word for system in mapping.deletes.of if (word := _word(golden, system)) is not None]
+    words = [word for system in mapping.ends if (word := _word(golden, system)) is not None]
     return bool(words) and max(words)[1]
 
 
@@ -105,7 +105,7 @@ def _newest(known: Liveness) -> Mark | None:
     return max(marks, key=lambda mark: mark.version, default=None)
 
 
-def living(golden: Golden, mapping: EntityMapping) -> Records:
+def living(golden: Golden, mapping: Followed) -> Records:
     """The records in which it lives: once it has ended, those of systems that keep them."""
     still = alive(golden.living)
     if not over(golden, mapping):
@@ -113,9 +113,7 @@ def living(golden: Golden, mapping: EntityMapping) -> Records:
     return frozenset(one for one in still if one[0] not in mapping.systems or keeps(mapping, one[0]))
 
 
-def turned(
-    golden: Golden, mapping: EntityMapping, wished: Iterable[DesiredWrite]
-) -> tuple[Records | None, Records | None]:
+def turned(golden: Golden, mapping: Followed, wished: Iterable[DesiredWrite]) -> tuple[Records | None, Records | None]:
     """In which records it lived and lives, where another policy ends it or takes that back; None where it does not."""
     actions = {write.action for write in wished}
     if "reactivate" in actions:
@@ -123,7 +121,7 @@ def turned(
     return (golden.alive(), living(golden, mapping)) if actions - {"upsert"} else (None, None)
 
 
-def keeps(mapping: EntityMapping, system: str) -> bool:
+def keeps(mapping: Followed, system: str) -> bool:
     """Does a system keep what was deleted elsewhere?"""
     return mapping.systems[system].on_delete == "keep"
 
@@ -131,7 +129,7 @@ def keeps(mapping: EntityMapping, system: str) -> bool:
 # -- what systems are to be told
 
 
-def turn(golden: Golden, mapping: EntityMapping, system: str, *, ended: bool) -> Turn | None:
+def turn(golden: Golden, mapping: Followed, system: str, *, ended: bool) -> Turn | None:
     """What a system is to be told next; None where it is to be left alone."""
     natives, asked = golden.living.get(system, NOBODY), golden.endings.get(system, NONE)
     policy = mapping.systems[system].on_delete
@@ -169,12 +167,12 @@ def _restored(known: Liveness, asked: Ending) -> bool:
     return known.died is None or known.undone.version > known.died.version
 
 
-def _anew(golden: Golden, mapping: EntityMapping, system: str, asked: Ending | None) -> Turn | None:
+def _anew(golden: Golden, mapping: Followed, system: str, asked: Ending | None) -> Turn | None:
     """A first record, or one in the place of what is gone."""
     natives = golden.living.get(system)
     if not natives:
         return Turn(None)
-    if mapping.deletes is None or any(_stays(known, system in mapping.deletes.of) for known in natives.values()):
+    if not mapping.ends or any(_stays(known, system in mapping.ends) for known in natives.values()):
         return None
     return Turn(None, must=asked is None or asked.state == "refused")
 

@@ -51,15 +51,16 @@ def fold(state: Golden | None, item: Folding, mapping: EntityMapping) -> Folded:
 
 
 def _fold_change(golden: Golden, item: Linked, mapping: EntityMapping) -> Folded:
-    before = living(golden, mapping) if _may_move(golden, item) else None
+    followed = mapping.followed
+    before = living(golden, followed) if _may_move(golden, item) else None
     heard = learn(golden, item)
-    if mapping.existing:
+    if followed.existing:
         point(golden, item, mapping)
     changed = look(golden, mapping, item, heard)
-    alive = None if before is None else living(golden, mapping)
+    alive = None if before is None else living(golden, followed)
     heard.moved |= alive != before
     folded = _told(golden, item, mapping, changed, before, alive, heard.outcome(), (item.system,))
-    folded.reviews = conflicts(golden, item, heard, mapping)
+    folded.reviews = conflicts(golden, item, heard, followed)
     return echoes.noted(folded, item, heard.layers, nothing_new=not heard.opinions)
 
 
@@ -74,12 +75,13 @@ def _told(
     systems: tuple[str, ...],
 ) -> Folded:
     """What the world is told of it; nothing while the record breaks a rule. `systems`: whose changes they are, one each."""
-    judged = judge(golden, cause, mapping, changed, before) if mapping.quality else None
+    followed = mapping.followed
+    judged = judge(golden, cause, mapping, changed, before) if followed.quality else None
     if judged is not None:
         if judged.rejected:
             return judged.parked(golden, outcome, systems)
-        changed, before, alive = judged.changed, judged.before, living(golden, mapping)
-    lacking = wishes(golden, mapping, mapping.systems, cause.correlation)
+        changed, before, alive = judged.changed, judged.before, living(golden, followed)
+    lacking = wishes(golden, followed, followed.systems, cause.correlation)
     news = bool(changed) or alive != before
     if news or lacking:
         golden.revision += 1
@@ -90,14 +92,14 @@ def _told(
 
 def _load(golden: Golden, item: Loaded, mapping: EntityMapping) -> Folded:
     """Take in all records of a golden record that were matched, before any system is told what it lacks."""
-    before, values = living(golden, mapping), golden.values()
+    before, values = living(golden, mapping.followed), golden.values()
     opinions, cause = 0, item.rows[0]
     for row in item.rows:
         heard = learn(golden, row)
         point(golden, row, mapping)
         look(golden, mapping, row, heard)
         opinions += heard.opinions
-    changed, alive = differences(golden, values), living(golden, mapping)
+    changed, alive = differences(golden, values), living(golden, mapping.followed)
     outcome: Outcome = "applied" if opinions or changed or alive != before else "unchanged"
     return _told(golden, cause, mapping, changed, before, alive, outcome, tuple(row.system for row in item.rows))
 

@@ -43,7 +43,7 @@ def absorb(golden: Golden, item: Absorb, mapping: EntityMapping) -> Folded:
         _silence(other, item.cause.system, item.cause.native_id)
     homeless = [system for system in mapping.systems if golden.primary(system) is None]
     seen = seen_of(golden, other)
-    lived = living(golden, mapping)
+    lived = living(golden, mapping.followed)
     _join(golden, other)
     golden.reasons |= other.reasons
     golden.pinned = {**other.pinned, **golden.pinned}
@@ -55,7 +55,7 @@ def absorb(golden: Golden, item: Absorb, mapping: EntityMapping) -> Folded:
     golden.revision += 1
     settled = [system for system in homeless if golden.primary(system) is not None]
     back = tuple(withdraw(golden, busy(golden, settled), golden.revision, item.correlation))
-    lacking = wishes(golden, mapping, mapping.systems, item.correlation)
+    lacking = wishes(golden, mapping.followed, mapping.systems, item.correlation)
     event = canonical_event(golden, "merged", item.correlation, item.cause, changed)
     doubles = list(_doubles(golden, other, item, mapping))
     ends = [one for double in doubles if (one := _end(golden, item, mapping, *double)) is not None]
@@ -118,13 +118,13 @@ def cause_of(item: Absorb | Part) -> Linked:
 def _take_in(golden: Golden, item: Absorb, mapping: EntityMapping) -> Folded:
     """Take in a record that was never the other's."""
     other, before = GOLDEN.decode(bytes(item.state)), golden.values()
-    seen, lived = seen_of(golden, other), living(golden, mapping)
+    seen, lived = seen_of(golden, other), living(golden, mapping.followed)
     _join(golden, other)
     choose_all(golden, mapping, seen)
     changed, asides = judged_anew(golden, cause_of(item), mapping, differences(golden, before), lived)
     if golden.rejected:
         return Folded(golden, None, asides=asides)
-    lacking = wishes(golden, mapping, mapping.systems, item.correlation)
+    lacking = wishes(golden, mapping.followed, mapping.systems, item.correlation)
     golden.revision += 1
     kind = "created" if golden.revision == 1 else "updated"
     event = canonical_event(golden, kind, item.correlation, item.cause, changed)
@@ -144,7 +144,9 @@ def settle(golden: Golden, item: Settled, mapping: EntityMapping) -> Folded:
     if waits:
         return Folded(golden, None)
     del golden.awaits[item.system]
-    lacking = wishes(golden, mapping, [item.system] if item.system in mapping.systems else [], item.correlation)
+    lacking = wishes(
+        golden, mapping.followed, [item.system] if item.system in mapping.systems else [], item.correlation
+    )
     golden.revision += bool(lacking)
     return Folded(golden, None, None, told(golden, lacking))
 

@@ -18,7 +18,8 @@ from rapidfuzz import fuzz
 
 from isthmus.codecs.change import Value
 from isthmus.codecs.linked import Linked
-from isthmus.config.mapping import EntityMapping, Matching
+from isthmus.config.mapping import EntityMapping
+from isthmus.config.matching import Matching
 from isthmus.tables.identity import match_keys
 
 WINDOW = 10  # rows of the other system that a row is compared with, in each order

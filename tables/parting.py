@@ -38,13 +38,13 @@ def part(golden: Golden, order: Part, mapping: EntityMapping) -> Parted | None:
     system, native = order.system, order.native_id
     if native not in golden.living.get(system, {}):
         return None
-    before, seen, lived = golden.values(), seen_of(golden), living(golden, mapping)
+    before, seen, lived = golden.values(), seen_of(golden), living(golden, mapping.followed)
     gone = _own(golden, order)
     golden.intents.pop(system, None)  # what was told it is not told whoever comes after it
     golden.visible, golden.grounds = {}, []
     choose_all(golden, mapping, seen)
     changed, asides = judged_anew(golden, cause_of(order), mapping, differences(golden, before), lived)
-    lacking = wishes(golden, mapping, mapping.systems, order.correlation)
+    lacking = wishes(golden, mapping.followed, mapping.systems, order.correlation)
     golden.revision += 1
     event = canonical_event(golden, "unlinked", order.correlation, order.cause, changed)
     state = msgspec.Raw(encode(gone))

@@ -22,6 +22,7 @@ from isthmus.codecs.linked import Linked
 from isthmus.codecs.reviews import Review
 from isthmus.codecs.transforms import way
 from isthmus.config import transforms
+from isthmus.config.followed import FollowedRule
 from isthmus.config.mapping import EntityMapping
 from isthmus.config.quality import CrossField, Exists, Format, OneOf, QualityRule, Range
 from isthmus.tables.dangling import dangling
@@ -29,6 +30,7 @@ from isthmus.tables.deletes import Records, living
 from isthmus.tables.folded import Asides, Folded, Outcome
 from isthmus.tables.golden import Golden
 from isthmus.tables.precedence import same
+from isthmus.tables.registering import value_of
 from isthmus.tables.rejection import ASKED, Rejection
 from isthmus.tables.tasks import tasks
 
@@ -76,12 +78,12 @@ def judge(
     rejected = known is not None and bool(known.broken)
     everything = anew or (before is not None and not before)
     loose = {one.field for one in golden.pointing if not one.known} if golden.pointing else set()
-    if not rejected and not everything and not loose and mapping.watched.isdisjoint(changed):
+    if not rejected and not everything and not loose and mapping.followed.watched.isdisjoint(changed):
         return None
     broken = breaks(golden, mapping, None if everything else changed.keys() | loose if loose else changed.keys())
     if not rejected and not broken:
         return None
-    alive = living(golden, mapping)
+    alive = living(golden, mapping.followed)
     if not alive:
         broken = {}
         if not rejected:
@@ -106,16 +108,17 @@ def breaks(golden: Golden, mapping: EntityMapping, names: AbstractSet[str] | Non
     """The broken rules and why: of those that look at one of these fields or were broken (None: of all)."""
     known = golden.rejection.broken if golden.rejection is not None else {}
     found: dict[str, str] = {}
-    for rule in mapping.quality:
-        if names is None or not names.isdisjoint(rule.watched) or (known and rule.name in known):
-            fault = _fault(golden, rule, mapping) if _counts(golden, rule) else ""
+    for one in mapping.followed.quality:
+        if names is None or not names.isdisjoint(one.watched) or (known and one.name in known):
+            fault = _fault(golden, one, mapping) if one.always or _counts(golden, one.rule) else ""
             if fault:
-                found[rule.name] = (rule.message if fault != ASKED else "") or fault
+                found[one.name] = (one.rule.message if fault != ASKED else "") or fault
     return found
 
 
 def _value(golden: Golden, name: str) -> Value:
-    value = golden.value(name)
+    at = golden.visible.get(name)
+    value = None if at is None else value_of(golden.registers, golden.grounds[at], name)
     return None if value == "" else value
 
 
@@ -126,9 +129,13 @@ def _counts(golden: Golden, rule: QualityRule) -> bool:
     return held is not None and (not rule.when.values or any(same(held, one) for one in rule.when.values))
 
 
-def _fault(golden: Golden, rule: QualityRule, mapping: EntityMapping) -> str:
+def _fault(golden: Golden, one: FollowedRule, mapping: EntityMapping) -> str:
     """What is wrong, in words; empty where nothing is."""
+    if one.limits:
+        value = _value(golden, one.field)
+        return "" if value is None else _worded(one.field, value, _ranged(one, value))
     # By its kind: whether a pydantic model is of a class takes ten times as long to find out.
+    rule = one.rule
     if rule.kind == "reference":
         return _missing(golden, rule, mapping)
     if rule.kind == "required":
@@ -137,7 +144,11 @@ def _fault(golden: Golden, rule: QualityRule, mapping: EntityMapping) -> str:
     if rule.kind == "cross_field":
         return _crossed(rule, _value(golden, rule.field), _value(golden, rule.other))
     value = _value(golden, rule.field)
-    return "" if value is None else _of_one(rule, value)
+    return "" if value is None else _worded(rule.field, value, _of_one(rule, value))
+
+
+def _worded(field: str, value: Value, fault: str) -> str:
+    return f"{field} {_shown(value)} {fault}" if fault else ""
 
 
 def _missing(golden: Golden, rule: Exists, mapping: EntityMapping) -> str:
@@ -152,22 +163,18 @@ def _missing(golden: Golden, rule: Exists, mapping: EntityMapping) -> str:
 
 
 def _of_one(rule: Format | Range | OneOf, value: Value) -> str:
-    if rule.kind == "range":
-        fault = _ranged(rule, value)
-    elif rule.kind == "format":
-        fault = "" if _written(rule, value) else f"is not of the form {rule.form or rule.pattern}"
-    else:
-        fault = "" if any(same(value, one) for one in rule.values) else f"is none of {list(rule.values)}"
-    return f"{rule.field} {_shown(value)} {fault}" if fault else ""
+    if rule.kind == "format":
+        return "" if _written(rule, value) else f"is not of the form {rule.form or rule.pattern}"
+    if rule.kind == "one_of":
+        return "" if any(same(value, one) for one in rule.values) else f"is none of {list(rule.values)}"
+    return ""  # of a range its limits are looked at
 
 
-def _ranged(rule: Range, value: Value) -> str:
+def _ranged(rule: FollowedRule, value: Value) -> str:
     measure = _measure(value)
-    for limit, fits, words in ((rule.least, "at_least", "less"), (rule.most, "at_most", "more")):
-        if limit is None:
-            continue
+    for limit, fits, words in rule.limits:
         other = _measured(limit)
-        if measure is None or other is None or type(measure) is not type(other):
+        if measure is None or other is None or isinstance(measure, datetime) is not isinstance(other, datetime):
             return f"cannot be compared with {limit}"
         if not OPERATORS[fits](measure, other):
             return f"is {words} than {limit}"
@@ -181,7 +188,7 @@ def _crossed(rule: CrossField, one: Value, other: Value) -> str:
         return ""
     told = f"{rule.field} {_shown(one)} must be {rule.operator.replace('_', ' ')} to {rule.other} {_shown(other)}"
     left, right = _measure(one), _measure(other)
-    if left is None or right is None or type(left) is not type(right):
+    if left is None or right is None or isinstance(left, datetime) is not isinstance(right, datetime):
         if rule.operator not in ("equal", "not_equal"):
             return f"{told}, and they cannot be compared"
         return "" if same(one, other) == (rule.operator == "equal") else told
@@ -193,12 +200,12 @@ def _shown(value: Value) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
-def _measure(value: Any) -> Decimal | datetime | None:
+def _measure(value: Any) -> int | Decimal | datetime | None:
     """A number, or a moment (a day is its midnight, UTC); None for what is neither."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
-        return Decimal(value)
+        return value
     try:
         number = Decimal(str(value))
         return number if number.is_finite() else None

@@ -32,10 +32,10 @@ def reevaluate(golden: Golden, mapping: EntityMapping, version: str, at: str) ->
     judged = judge(golden, cause, mapping, changed, None, anew=True) if mapping.quality or golden.rejected else None
     if judged is not None and judged.rejected:
         return Folded(golden, None, asides=judged.asides)
-    lacking = wishes(golden, mapping, mapping.systems, cause.correlation)
-    before, alive = turned(golden, mapping, lacking)
+    lacking = wishes(golden, mapping.followed, mapping.systems, cause.correlation)
+    before, alive = turned(golden, mapping.followed, lacking)
     if judged is not None:
-        changed, before, alive = judged.changed, judged.before, living(golden, mapping)
+        changed, before, alive = judged.changed, judged.before, living(golden, mapping.followed)
     if changed or lacking or before != alive:
         golden.revision += 1
     event = changed_event(golden, cause, changed, before, alive) if changed or before != alive else None

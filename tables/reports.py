@@ -24,7 +24,7 @@ from isthmus.tables.wishes import signed, told, wishes
 def fold_report(golden: Golden, report: Report, mapping: EntityMapping) -> Folded:
     """Take a report into its golden record."""
     intents = golden.intents.setdefault(report.system, {})
-    before = deletes.living(golden, mapping)
+    before = deletes.living(golden, mapping.followed)
     deletes.report(golden, report)
     if report.outcome == "held":
         return Folded(golden, None)
@@ -46,15 +46,15 @@ def _look_again(golden: Golden, report: Report, mapping: EntityMapping) -> Folde
     known = golden.living.get(report.system, {}).get(report.native_id)
     if report.version is None or known is None or known.newest <= report.version:
         return Folded(golden, None)
-    return _again(golden, report, mapping, deletes.living(golden, mapping))
+    return _again(golden, report, mapping, deletes.living(golden, mapping.followed))
 
 
 def _again(golden: Golden, report: Report, mapping: EntityMapping, before: deletes.Records) -> Folded:
     """Tell the system what it lacks still, and the world where it lives in other records than before."""
     if golden.rejected:
         return Folded(golden, None)
-    lacking = wishes(golden, mapping, (report.system,), f"{golden.canonical}/{report.rev}")
-    alive = deletes.living(golden, mapping)
+    lacking = wishes(golden, mapping.followed, (report.system,), f"{golden.canonical}/{report.rev}")
+    alive = deletes.living(golden, mapping.followed)
     if alive != before or lacking:
         golden.revision += 1
     event = reported_event(golden, report, before, alive) if alive != before else None
@@ -65,9 +65,9 @@ def tell_again(golden: Golden, order: Tell, mapping: EntityMapping) -> Folded:
     """What was refused is not among the intents any more, so it is wished for again where it is lacking still; what was
     held is let go."""
     released = not order.found and deletes.release(golden, order.system)
-    lacking = wishes(golden, mapping, (order.system,), order.correlation, released=released)
+    lacking = wishes(golden, mapping.followed, (order.system,), order.correlation, released=released)
     if order.found and not lacking:
-        lacking = signed(golden, mapping, order.system, order.correlation)
+        lacking = signed(golden, mapping.followed, order.system, order.correlation)
     golden.revision += bool(lacking)
     return Folded(golden, None, None, told(golden, lacking))
 

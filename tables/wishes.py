@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from isthmus.codecs.change import Value
-from isthmus.config.mapping import EntityMapping
+from isthmus.config.followed import Followed
 from isthmus.tables.alive import primary
 from isthmus.tables.deletes import Turn, note, over, turn
 from isthmus.tables.golden import DesiredWrite, Golden
@@ -21,7 +21,7 @@ from isthmus.tables.registering import find, here, is_all, value_of
 
 
 def wishes(
-    golden: Golden, mapping: EntityMapping, systems: Iterable[str], correlation: str, *, released: bool = False
+    golden: Golden, mapping: Followed, systems: Iterable[str], correlation: str, *, released: bool = False
 ) -> list[DesiredWrite]:
     """What each of these systems lacks, or is to do with its record once that was deleted elsewhere; nothing where no
     record lives any more, or it breaks a rule. `released`: a person said that it may be done."""
@@ -50,7 +50,7 @@ def _says_it_all(golden: Golden, system: str) -> bool:
     return native is not None and is_all(golden.grounds, system, native)
 
 
-def _wish(golden: Golden, mapping: EntityMapping, system: str, to: Turn, correlation: str) -> DesiredWrite | None:
+def _wish(golden: Golden, mapping: Followed, system: str, to: Turn, correlation: str) -> DesiredWrite | None:
     native, there = to.native, mapping.systems[system]
     intents: Intents = {} if native is None and to.must else golden.intents.setdefault(system, {})
     lacking = {} if to.ends else _lacking(golden, mapping, system, native, intents)
@@ -68,7 +68,7 @@ def _wish(golden: Golden, mapping: EntityMapping, system: str, to: Turn, correla
     )
 
 
-def signed(golden: Golden, mapping: EntityMapping, system: str, correlation: str) -> list[DesiredWrite]:
+def signed(golden: Golden, mapping: Followed, system: str, correlation: str) -> list[DesiredWrite]:
     """Have a system's record bear our id, and all that is on its way there; no values of one that breaks a rule. Nothing
     where it has no record, or is not to be told now."""
     native = golden.primary(system)
@@ -81,9 +81,7 @@ def signed(golden: Golden, mapping: EntityMapping, system: str, correlation: str
     return [DesiredWrite(system, golden.canonical, golden.entity, 0, native, lacking, None, correlation)]
 
 
-def _lacking(
-    golden: Golden, mapping: EntityMapping, system: str, native: str | None, intents: Intents
-) -> dict[str, Value]:
+def _lacking(golden: Golden, mapping: Followed, system: str, native: str | None, intents: Intents) -> dict[str, Value]:
     """What a write has to carry: where the system differs, and what earlier writes, which it replaces, still carry."""
     registers, grounds = golden.registers, golden.grounds
     known = registers.get(system, {}).get(native or "")

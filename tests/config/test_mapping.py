@@ -360,3 +360,11 @@ def test_a_reference_that_cannot_work_is_refused_by_its_place(tmp_path: Path, ol
     with pytest.raises(ConfigError) as caught:
         load_mappings(tmp_path)
     assert words in str(caught.value)
+
+
+def test_a_copy_of_a_mapping_follows_what_was_changed_in_it() -> None:
+    account = load_mappings().entities["account"]
+    assert account.followed.systems.keys() == {"salesforce", "dynamics"}
+    alone = account.model_copy(update={"systems": {"dynamics": account.systems["dynamics"]}, "conflict_seconds": 5.0})
+    assert alone.followed.systems.keys() == alone.led.keys() == {"dynamics"}
+    assert alone.followed.conflict_seconds == 5.0
