@@ -13,11 +13,23 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch, WriteOptions
+from rocksdict import (
+    AccessType,
+    BlockBasedOptions,
+    Cache,
+    DBCompressionType,
+    Options,
+    Rdict,
+    WriteBatch,
+    WriteOptions,
+)
 
 from isthmus.config.errors import IsthmusError
 
 POSITION = b"\xff\xffposition"
+# Of a store, what is newest: it is written again and again, so it is not compressed.
+YOUNG_BYTES = 64 << 20
+LEVELS = 7
 # Half of how long a changelog keeps a deletion (node/topics.py).
 STALE_SECONDS = 12 * 3600.0
 
@@ -40,6 +52,9 @@ def _options(cache: Cache) -> Options:
     options.set_write_buffer_size(8 << 20)
     options.set_max_write_buffer_number(2)
     options.set_max_open_files(64)
+    plain, packed = DBCompressionType.none(), DBCompressionType.lz4()
+    options.set_compression_per_level([plain, plain] + [packed] * (LEVELS - 2))
+    options.set_max_bytes_for_level_base(YOUNG_BYTES)
     blocks = BlockBasedOptions()
     blocks.set_block_cache(cache)
     blocks.set_bloom_filter(10, block_based=False)

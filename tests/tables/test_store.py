@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from isthmus.tables.store import Store, shared_cache
+from rocksdict import DBCompressionType, Options, Rdict
+
+from isthmus.tables.store import POSITION, Store, shared_cache
 
 
 def test_values_and_position_are_there_after_reopening(tmp_path: Path) -> None:
@@ -17,6 +19,24 @@ def test_values_and_position_are_there_after_reopening(tmp_path: Path) -> None:
     store.close()
     again = Store(tmp_path / "t", shared_cache(1 << 20))
     assert (again.get(b"a"), again.get(b"gone"), again.position) == (b"1", None, 7)
+    again.close()
+
+
+def test_a_store_that_was_compressed_otherwise_is_read_on(tmp_path: Path) -> None:
+    options = Options(raw_mode=True)
+    options.set_compression_type(DBCompressionType.snappy())
+    former = Rdict(str(tmp_path / "t"), options=options)
+    for number in range(1000):
+        former[b"%d" % number] = b"value " * 100
+    former[POSITION] = b"7 9999999999"
+    former.flush()
+    former.close()
+    store = Store(tmp_path / "t", shared_cache(1 << 20))
+    assert (store.get(b"500"), store.position) == (b"value " * 100, 7)
+    store.apply([(b"500", b"new")], 8)
+    store.close()
+    again = Store(tmp_path / "t", shared_cache(1 << 20))
+    assert (again.get(b"500"), again.get(b"501"), again.position) == (b"new", b"value " * 100, 8)
     again.close()
 
 
