@@ -37,30 +37,6 @@ class Changed(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     source: Source | None = None
 
 
-class CanonicalEvent(msgspec.Struct, frozen=True, gc=False):
-    """One event. `time` is when the change was made at its source, RFC 3339; None where it is not known. `cause`: the
-    change that led to it. `absorbed`: the golden record that turned out to be this one; `redirect`: the one that this
-    turned out to be."""
-
-    id: str
-    entity: str
-    kind: str
-    canonical: str
-    revision: int
-    time: str | None
-    correlation: str
-    cause: Source
-    changed: Mapping[str, Changed]
-    links: Mapping[str, Mapping[str, bool]]
-    absorbed: str | None = None
-    redirect: str | None = None
-
-    @property
-    def type(self) -> str:
-        """The CloudEvents type."""
-        return f"isthmus.{self.entity}.{self.kind}"
-
-
 class SourceData(BaseModel):
     """A change that explains a value."""
 

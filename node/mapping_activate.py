@@ -55,7 +55,7 @@ class Counted:
         """One golden record more, which is used up."""
         before = given_up(golden, in_force)
         folded = reevaluate(golden, mapping, self.version, "")
-        changed = folded.event.changed if folded.event else {}
+        changed = folded.event.body.changed if folded.event else {}
         self.records += 1
         self.differing += bool(changed)
         self.fields.update(changed)

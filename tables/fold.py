@@ -58,7 +58,8 @@ def _fold_change(golden: Golden, item: Linked, mapping: EntityMapping) -> Folded
         point(golden, item, mapping)
     changed = look(golden, mapping, item, heard)
     alive = None if before is None else living(golden, followed)
-    heard.moved |= alive != before
+    if alive != before:
+        heard.moved = True
     folded = _told(golden, item, mapping, changed, before, alive, heard.outcome(), (item.system,))
     folded.reviews = conflicts(golden, item, heard, followed)
     return echoes.noted(folded, item, heard.layers, nothing_new=not heard.opinions)

@@ -1,6 +1,6 @@
 """What folding an item into a golden record came to: its outcome, the event for the world, and what systems lack now.
 
-Promises: an event's id follows from the record and its revision, so a replay names it the same.
+Promises: values; an event is of the record's revision, so a replay names it the same (codecs/cloud_events.py).
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from isthmus.codecs.events import CanonicalEvent, Changed, Source
+from isthmus.codecs.cloud_events import CanonicalEvent
+from isthmus.codecs.events import Body, Changed, Source
 from isthmus.codecs.linked import Linked, Report
 from isthmus.codecs.reviews import Review
 from isthmus.tables.alive import links
@@ -80,11 +81,15 @@ def reported_event(golden: Golden, report: Report, before: Records, alive: Recor
 
 
 def canonical_event(
-    golden: Golden, kind: str, correlation: str, cause: Source, changed: Mapping[str, Changed]
+    golden: Golden,
+    kind: str,
+    correlation: str,
+    cause: Source,
+    changed: Mapping[str, Changed],
+    absorbed: str | None = None,
+    redirect: str | None = None,
 ) -> CanonicalEvent:
-    """An event of a golden record at its present revision; `kind` is one of codecs/events.py."""
-    canonical, revision, time = golden.canonical, golden.revision, cause.changed_at or None
-    id_, entity = f"{canonical}/{revision}", golden.entity
-    return CanonicalEvent(
-        id_, entity, kind, canonical, revision, time, correlation, cause, changed, links(golden.living)
-    )
+    """An event of a golden record at its present revision; `kind` and the rest are as in codecs/events.py."""
+    told = links(golden.living)
+    body = Body(golden.entity, golden.canonical, golden.revision, cause, changed, told, absorbed, redirect)
+    return CanonicalEvent(kind, correlation, body)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import msgspec
 from msgspec.structs import replace
 
-from isthmus.codecs.events import CanonicalEvent
+from isthmus.codecs.cloud_events import CanonicalEvent
 from isthmus.codecs.frames import encode
 from isthmus.codecs.linked import Absorb, Folding, Loaded, Part, Report, Settled, Yield
 from isthmus.config.mapping import EntityMapping
@@ -45,8 +45,8 @@ def hand_over(golden: Golden | None, order: Yield, mapping: EntityMapping) -> Ha
         order.winner, golden.canonical, golden.entity, order.correlation, order.cause, state, False, order.ended
     )
     left = Golden(golden.canonical, golden.entity, rev, redirect=order.winner)
-    event = canonical_event(left, "redirected", order.correlation, order.cause, {})
-    return Handed(left, absorb, withdrawn, replace(event, redirect=order.winner))
+    event = canonical_event(left, "redirected", order.correlation, order.cause, {}, redirect=order.winner)
+    return Handed(left, absorb, withdrawn, event)
 
 
 def forwarded(golden: Golden, item: Folding | Part) -> Folding | Part:

@@ -56,12 +56,12 @@ def absorb(golden: Golden, item: Absorb, mapping: EntityMapping) -> Folded:
     settled = [system for system in homeless if golden.primary(system) is not None]
     back = tuple(withdraw(golden, busy(golden, settled), golden.revision, item.correlation))
     lacking = wishes(golden, mapping.followed, mapping.systems, item.correlation)
-    event = canonical_event(golden, "merged", item.correlation, item.cause, changed)
+    event = canonical_event(golden, "merged", item.correlation, item.cause, changed, absorbed=item.loser)
     doubles = list(_doubles(golden, other, item, mapping))
     ends = [one for double in doubles if (one := _end(golden, item, mapping, *double)) is not None]
     asked = [_ask(golden, item, *one) for one in doubles if mapping.systems[one[0]].on_merge == "review"]
     writes = (*back, *told(golden, lacking), *ends)
-    return Folded(golden, None, replace(event, absorbed=item.loser), writes, tuple(asked), asides)
+    return Folded(golden, None, event, writes, tuple(asked), asides)
 
 
 def _silence(golden: Golden, system: str, native: str) -> None:

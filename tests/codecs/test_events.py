@@ -9,18 +9,14 @@ from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event
 from cloudevents.core.formats.json import JSONFormat
 
 from isthmus.codecs.asyncapi import asyncapi
-from isthmus.codecs.cloud_events import to_kafka
-from isthmus.codecs.events import KINDS, CanonicalEvent, Changed, EventData, EventHeaders, Source
+from isthmus.codecs.cloud_events import CanonicalEvent, to_kafka
+from isthmus.codecs.events import KINDS, Body, Changed, EventData, EventHeaders, Source
 
 CAUSE = Source("salesforce", "001S", "2026-01-01T00:00:00Z", "x")
-EVENT = CanonicalEvent(
-    id="e-1",
+BODY = Body(
     entity="account",
-    kind="updated",
-    canonical="c-1",
+    id="c-1",
     revision=3,
-    time="2026-01-01T00:00:00Z",
-    correlation="t-9",
     cause=CAUSE,
     changed={
         "name": Changed("B", "A", "owner salesforce"),
@@ -28,12 +24,13 @@ EVENT = CanonicalEvent(
     },
     links={"salesforce": {"001S": True}},
 )
+EVENT = CanonicalEvent("updated", "t-9", BODY)
 
 
 def test_the_cloudevents_library_reads_an_event() -> None:
     key, value, headers = to_kafka(EVENT)
     read: Any = from_binary_event(KafkaMessage(headers=dict(headers), key=key, value=value), JSONFormat())
-    assert (read.get_id(), read.get_type(), read.get_subject()) == ("e-1", "isthmus.account.updated", "c-1")
+    assert (read.get_id(), read.get_type(), read.get_subject()) == ("c-1/3", "isthmus.account.updated", "c-1")
     assert (read.get_source(), read.get_specversion()) == ("/isthmus", "1.0")
     assert read.get_extension("correlationid") == "t-9"
     assert read.get_data()["changed"]["name"]["previous"] == "A"
@@ -49,11 +46,13 @@ def test_an_event_is_what_its_schema_says() -> None:
     assert told is not None
     assert told.change_id == "y"
     named = {name.replace("-", "_"): text.decode() for name, text in headers if name.startswith("ce_")}
-    assert EventHeaders(**named).ce_id == "e-1"
+    assert EventHeaders(**named).ce_id == "c-1/3"
 
 
 def test_an_event_whose_time_is_not_known_has_no_time() -> None:
-    _, _, headers = to_kafka(CanonicalEvent("e", "account", "linked", "c", 2, None, "t", CAUSE, {}, {}))
+    _, _, headers = to_kafka(
+        CanonicalEvent("linked", "t", Body("account", "c", 2, Source("dynamics", "d", "", ""), {}, {}))
+    )
     assert "ce_time" not in dict(headers)
 
 

@@ -59,8 +59,8 @@ def test_a_pin_is_told_to_every_system_and_to_the_world() -> None:
     )
     assert {(one.system, one.fields["name"]) for one in last.writes} == {("salesforce", "Birch"), ("dynamics", "Birch")}
     assert last.event is not None
-    assert (last.event.kind, last.event.changed["name"].rule) == ("updated", "pin by Ada")
-    assert last.event.cause.system == "steward"
+    assert (last.event.kind, last.event.body.changed["name"].rule) == ("updated", "pin by Ada")
+    assert last.event.body.cause.system == "steward"
     assert last.outcome == "applied"
 
 

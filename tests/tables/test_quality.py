@@ -105,7 +105,7 @@ def test_a_rejected_record_tells_nothing_and_its_repair_tells_all() -> None:
     assert first.event is not None
     assert [(one.event, one.writes, one.outcome) for one in (bad, worse)] == [(None, (), "parked")] * 2
     assert good.event is not None
-    told = {name: (one.previous, one.value) for name, one in good.event.changed.items()}
+    told = {name: (one.previous, one.value) for name, one in good.event.body.changed.items()}
     assert told == {"employees": (1, 5), "account_number": (None, "7"), "name": ("A", "B")}
     assert dict(good.writes[0].fields) == {"name": "B", "employees": 5, "account_number": "7"}
     assert good.asides is not None
@@ -175,7 +175,7 @@ def test_what_was_told_in_sum_is_the_golden_record_whenever_it_is_whole(edits: l
             assert (one.event, one.writes) == (None, ())
             continue
         assert parked == 0
-        for name, field in one.event.changed.items() if one.event else ():
+        for name, field in one.event.body.changed.items() if one.event else ():
             assert same(told.get(name), field.previous)
             told[name] = field.value
         assert all(same(told.get(name), value) for name, value in one.state.values().items())
