@@ -86,22 +86,31 @@ def in_turn(records: Iterable[R], turns: Container[int]) -> Iterator[R]:
 
 def frames_of(elements: Sequence[Any], limit: int = FRAME_BYTES) -> Iterator[bytes]:
     """JSON arrays of at most `limit` bytes that hold these elements in order; one that is larger stands alone."""
-    frame = b""
-    for piece in _arrays(elements, limit):
-        if not frame:
-            frame = piece
-        elif len(frame) + len(piece) - 1 <= limit:
-            frame = b"%b,%b" % (frame[:-1], piece[1:])
-        else:
-            yield frame
-            frame = piece
-    yield frame
+    return joined(arrays_of(elements, limit), limit)
 
 
-def _arrays(elements: Sequence[Any], limit: int) -> Iterator[bytes]:
+def arrays_of(elements: Sequence[Any], limit: int = FRAME_BYTES) -> Iterator[bytes]:
     """The same, small ones not yet put together: so hardly an element is encoded twice."""
-    for at in range(0, len(elements) or 1, AT_ONCE):
+    for at in range(0, len(elements), AT_ONCE):
         yield from _halved(elements[at : at + AT_ONCE], limit)
+
+
+def joined(arrays: Iterable[bytes], limit: int = FRAME_BYTES) -> Iterator[bytes]:
+    """Arrays that are not empty, put together in order up to `limit` bytes; one that is larger stands alone."""
+    held: list[bytes] = []
+    size = 0
+    for array in arrays:
+        if held and size + len(array) > limit:
+            yield _one(held)
+            held, size = [], 0
+        held.append(array)
+        size += len(array) - 1  # of each two, two brackets become a comma
+    if held:
+        yield _one(held)
+
+
+def _one(arrays: Sequence[bytes]) -> bytes:
+    return arrays[0] if len(arrays) == 1 else b"[%b]" % b",".join([memoryview(array)[1:-1] for array in arrays])
 
 
 def _halved(elements: Sequence[Any], limit: int) -> Iterator[bytes]:

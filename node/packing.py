@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from isthmus.codecs.frames import Stamp, frames_of
+from isthmus.codecs.frames import AT_ONCE, Stamp, arrays_of, joined
 from isthmus.config.errors import IsthmusError
 from isthmus.node.parcel import Parcel
 from isthmus.tables.marker import MARKER_KEY, Marker
@@ -93,13 +93,17 @@ class Cargo:
 class Packing:
     """The records that a unit publishes, packed while it grows, so that thousands of them never lie about."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: Names, frame_bytes: int) -> None:
         self.packed: dict[Target, Parcel] = {}
+        self.arrays: dict[tuple[str, int], list[bytes]] = {}
+        self._frame_bytes = frame_bytes
         self._topics: dict[str, str] = {}
         self._names = names
 
     def take(self, unit: Unit) -> None:
-        """Pack what was published by now, but for what is to be numbered. Oversized: a record would fit no topic."""
+        """Encode what was sent by now, where it is enough of it, and pack what was published, but for what is to be
+        numbered. Oversized: a record would fit no topic."""
+        self._encode(unit)
         left: list[Record] = []
         for record in unit.records:
             topic, key, value, headers, numbered = record
@@ -110,6 +114,13 @@ class Packing:
                 raise oversized(len(value))
             self._parcel(topic, key).add(key, value, headers)
         unit.records = left
+
+    def _encode(self, unit: Unit) -> None:
+        for way, elements in unit.frames.items():
+            count = len(elements) // AT_ONCE * AT_ONCE
+            if count:
+                self.arrays.setdefault(way, []).extend(arrays_of(elements[:count], self._frame_bytes))
+                del elements[:count]
 
     def _parcel(self, topic: str, key: bytes) -> Parcel:
         name = self._topics.get(topic)
@@ -124,7 +135,11 @@ class Packing:
 
 def encoded(unit: Unit, frame_bytes: int, packing: Packing | None = None) -> Encoded:
     """A unit in bytes; Oversized where a record of it would fit no topic."""
-    frames = {way: list(frames_of(elements, frame_bytes)) for way, elements in unit.frames.items()}
+    begun = {} if packing is None else packing.arrays
+    frames = {
+        way: list(joined([*begun.get(way, ()), *arrays_of(elements, frame_bytes)], frame_bytes))
+        for way, elements in unit.frames.items()
+    }
     puts = unit.encoded()
     for values in (
         *frames.values(),

@@ -66,7 +66,7 @@ class Working:
 
     async def together(self, events: Sequence[Any], *, tick: bool = False) -> tuple[Unit, Encoded]:
         """The same, or what the stage raises; then nothing has happened."""
-        unit, packing = self.unit(), Packing(self._names)
+        unit, packing = self.unit(), Packing(self._names, self._frame_bytes)
         try:
             for batches in self._portions(events, unit, tick=tick):
                 await self._run(unit, batches)

@@ -123,3 +123,27 @@ async def test_what_is_kept_as_bytes_is_not_changed_by_work_that_came_to_nothing
         store.apply(parts.puts.get(BOOKS.name, {}).items(), offset)
         working.remember(unit, parts)
     store.close()
+
+
+def hand_on(unit: Unit, batches: Sequence[Batch]) -> None:
+    """Sends every number on."""
+    for number in (number for batch in batches for number in batch.elements):
+        unit.send("onward", b"%d" % number, number)
+
+
+@pytest.mark.parametrize("frame_bytes", [300, 100_000])
+async def test_what_is_sent_on_makes_the_same_frames_whether_it_was_encoded_while_the_unit_grew_or_at_its_end(
+    frame_bytes: int,
+) -> None:
+    numbers = [orjson.dumps(list(range(at, at + 170))) for at in range(0, 1700, 170)]
+    messages = [SimpleNamespace(topic="numbers", partition=0, offset=0, value=value, headers=[]) for value in numbers]
+    made = []
+    for at_once in (True, False):
+        stage = Stage("hand", (Input("numbers", Elements(int)),), (), hand_on, bury, at_once=at_once)
+        working = Working("hand-0", stage, Topics("", 2), {}, frame_bytes)
+        _, parts = await working.done([SimpleNamespace(message=message) for message in messages], tick=False)
+        made.append(parts.frames)
+    assert made[0] == made[1]
+    told = [number for frames in made[0].values() for frame in frames for number in orjson.loads(frame)]
+    assert sorted(told) == list(range(1700))
+    assert max(len(frame) for frames in made[0].values() for frame in frames) <= frame_bytes
