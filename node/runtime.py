@@ -29,7 +29,7 @@ from isthmus.node.standby import Copies, Standby
 from isthmus.node.topics import Topics
 from isthmus.node.writer import Writer
 from isthmus.tables.stage import Stage, Step, no_step
-from isthmus.tables.store import Store, shared_cache
+from isthmus.tables.store import Store, buffer_bytes, shared_cache
 
 log = structlog.get_logger()
 STALL_SECONDS = 10.0
@@ -140,11 +140,18 @@ class Runtime:
         await self._writer.close()
 
     def _lane(self, stage: Stage, partition: int) -> Lane:
-        stores = {table.name: Store(self._folder(table.name, partition), self._cache) for table in stage.tables}
+        buffer = self._buffer()
+        stores = {
+            table.name: Store(self._folder(table.name, partition), self._cache, buffer=buffer) for table in stage.tables
+        }
         return Lane(
             stage, partition, self.topics, self._writer, stores, self._feed.seek, self._die, self._frame_bytes, self._at,
             self._neighbours,
         )  # fmt: skip
+
+    def _buffer(self) -> int:
+        """The bytes of a store's write buffer, should all stores there are come to be ours."""
+        return buffer_bytes(self.topics.partitions * sum(len(stage.tables) for stage in self.stages.values()))
 
     def _neighbours(self, lane: Lane) -> Neighbours:
         """Lanes follow each other where this worker has every lane there is: it knows of every frame under way."""
@@ -203,7 +210,7 @@ class Runtime:
                     await self._resume(lane, first or lane.topics)
             self.ready.set()
             if self._standby is not None:
-                self._standby.start(self._copies())
+                self._standby.start(self._copies(), self._buffer())
         except asyncio.CancelledError:
             raise
         except BaseException as fault:

@@ -30,6 +30,10 @@ POSITION = b"\xff\xffposition"
 # Of a store, what is newest: it is written again and again, so it is not compressed.
 YOUNG_BYTES = 64 << 20
 LEVELS = 7
+# What is written and in no file yet: of all stores of a worker, of which each has two buffers, and of one buffer.
+BUFFERS_BYTES, SMALLEST_BUFFER, LARGEST_BUFFER = 1 << 30, 1 << 20, 16 << 20
+# RocksDB spreads its open files over 64 shards, in which so few would drive each other out at every read.
+OPEN_FILES, SHARD_BITS = 256, 2
 # Half of how long a changelog keeps a deletion (node/topics.py).
 STALE_SECONDS = 12 * 3600.0
 
@@ -46,25 +50,35 @@ def shared_cache(size: int) -> Cache:
     return Cache(size)
 
 
-def _options(cache: Cache) -> Options:
+def buffer_bytes(stores: int) -> int:
+    """How large a write buffer may be where a worker has so many stores."""
+    return min(LARGEST_BUFFER, max(SMALLEST_BUFFER, BUFFERS_BYTES // (2 * max(1, stores))))
+
+
+def _options(cache: Cache, buffer: int) -> Options:
     options = Options(raw_mode=True)
     options.create_if_missing(True)
-    options.set_write_buffer_size(8 << 20)
+    options.set_write_buffer_size(buffer)
     options.set_max_write_buffer_number(2)
-    options.set_max_open_files(64)
+    options.set_level_zero_file_num_compaction_trigger(8)
+    options.set_max_open_files(OPEN_FILES)
+    options.set_table_cache_num_shard_bits(SHARD_BITS)
     plain, packed = DBCompressionType.none(), DBCompressionType.lz4()
     options.set_compression_per_level([plain, plain] + [packed] * (LEVELS - 2))
     options.set_max_bytes_for_level_base(YOUNG_BYTES)
     blocks = BlockBasedOptions()
     blocks.set_block_cache(cache)
     blocks.set_bloom_filter(10, block_based=False)
+    # Of millions of records they are as large as what they save reading, so they count as memory like the rest.
+    blocks.set_cache_index_and_filter_blocks(True)
+    blocks.set_pin_l0_filter_and_index_blocks_in_cache(True)
     options.set_block_based_table_factory(blocks)
     return options
 
 
-def _opened(path: Path, cache: Cache) -> Rdict:
+def _opened(path: Path, cache: Cache, buffer: int) -> Rdict:
     path.mkdir(parents=True, exist_ok=True)
-    database = Rdict(str(path), options=_options(cache), access_type=AccessType.read_write())
+    database = Rdict(str(path), options=_options(cache, buffer), access_type=AccessType.read_write())
     # No log of its own: what a crash takes from memory, position included, is read from the changelog again.
     unlogged = WriteOptions()
     unlogged.disable_wal = True
@@ -79,15 +93,18 @@ def _written(database: Rdict) -> tuple[int | None, float]:
 
 
 class Store:
-    """Keys and values are bytes; `position` is the offset of the last changelog record that the store holds."""
+    """Keys and values are bytes; `position` is the offset of the last changelog record that the store holds. `buffer`: the
+    bytes of a write buffer."""
 
-    def __init__(self, path: Path, cache: Cache, stale_after: float = STALE_SECONDS) -> None:
-        self._db = _opened(path, cache)
+    def __init__(
+        self, path: Path, cache: Cache, stale_after: float = STALE_SECONDS, buffer: int = LARGEST_BUFFER
+    ) -> None:
+        self._db = _opened(path, cache, buffer)
         position, written = _written(self._db)
         if position is not None and time.time() - written > stale_after:
             self._db.close()
             shutil.rmtree(path)
-            self._db, position = _opened(path, cache), None
+            self._db, position = _opened(path, cache, buffer), None
         self.position: int | None = position
 
     def get(self, key: bytes) -> bytes | None:

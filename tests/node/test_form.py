@@ -30,6 +30,9 @@ ROOT = Path(__file__).parents[2]
 STUBS = {"yaml": "types-PyYAML"}
 DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LISTED: list[str] = DECLARED["tool"]["isthmus"]["compiled"]
+# Packages whose types mypy does not look for anywhere.
+OVERRIDES = [one for one in DECLARED["tool"]["mypy"]["overrides"] if one.get("follow_imports") == "skip"]
+UNSEEN = {name.removesuffix(".*") for one in OVERRIDES for name in one["module"]}
 EXPECTED = os.environ.get("EXPECT_COMPILED") == "1"
 
 
@@ -176,7 +179,7 @@ def test_the_mypy_that_compiles_is_the_one_that_checks() -> None:
 def test_what_is_compiled_can_be_seen_with_its_types_where_only_the_build_is_installed() -> None:
     """A checkout's own environment has everything, and mypy would look into it; a clean machine has not."""
     told = {re.split("[<>=]", one)[0] for one in DECLARED["build-system"]["requires"]}
-    assert {STUBS.get(name, name) for name in strangers(LISTED)} <= told
+    assert {STUBS.get(name, name) for name in strangers(LISTED) - UNSEEN} <= told
 
 
 def strangers(modules: Sequence[str]) -> set[str]:

@@ -35,10 +35,10 @@ async def test_a_copy_holds_what_was_committed_and_the_next_owner_reads_only_the
     await writer.open()
     last = (await writer.commit(Cargo({log: [(b"a", b"1", []), (b"b", b"1", [])]})))[log]
     await _abort(kafka, namespace, log)
-    standby.start({log: folder})
+    standby.start({log: folder}, 1 << 20)
     await _holds(standby, folder, last)
     last = (await writer.commit(Cargo({log: [(b"a", b"2", []), (b"b", None, [])]})))[log]
-    standby.start({log: folder})
+    standby.start({log: folder}, 1 << 20)
     await _holds(standby, folder, last)
     await writer.commit(Cargo({log: [(b"c", b"3", [])]}))
     await writer.close()
@@ -59,7 +59,7 @@ async def _holds(standby: Standby, folder: Path, offset: int) -> None:
             store.close()
             if position == offset:
                 return
-            standby.start(standby.copies)
+            standby.start(standby.copies, 1 << 20)
 
 
 async def _abort(kafka: str, namespace: str, log: tuple[str, int]) -> None:

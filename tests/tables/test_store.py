@@ -6,9 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from rocksdict import DBCompressionType, Options, Rdict
 
-from isthmus.tables.store import POSITION, Store, shared_cache
+from isthmus.tables.store import BUFFERS_BYTES, LARGEST_BUFFER, POSITION, Store, buffer_bytes, shared_cache
 
 
 def test_values_and_position_are_there_after_reopening(tmp_path: Path) -> None:
@@ -66,7 +67,7 @@ import subprocess
 import sys
 from pathlib import Path
 from isthmus.tables.store import Store, shared_cache
-store = Store(Path(sys.argv[1]), shared_cache(1 << 20))
+store = Store(Path(sys.argv[1]), shared_cache(1 << 20), buffer=8 << 20)
 for number in range(10**9):
     store.apply([(b"n", str(number).encode()), (str(number).encode(), b"x" * 2000)], number)
     if number % 1000 == 0:
@@ -86,3 +87,9 @@ def test_a_store_killed_while_it_writes_is_never_ahead_of_or_torn_against_its_po
     assert store.get(str(store.position).encode()) is not None
     assert store.get(str(store.position + 1).encode()) is None
     store.close()
+
+
+@pytest.mark.parametrize("stores", [1, 30, 100, 500])
+def test_the_write_buffers_of_a_worker_stay_within_their_bound_however_many_stores_it_has(stores: int) -> None:
+    assert 2 * stores * buffer_bytes(stores) <= BUFFERS_BYTES
+    assert buffer_bytes(stores) <= LARGEST_BUFFER == buffer_bytes(1)
