@@ -64,7 +64,8 @@ class Lane:
         for name, puts in parts.puts.items():
             self._views[name].values.update({key: value for key, value in puts.items() if value is not None})
             self._known[name].keep(unit.puts[name])
-        told = (sorted(parts.frames.items()), parts.records, unit.counts)
+        records = [(one.topic, one.key, one.value, one.headers) for one in parts.records]
+        told = (sorted(parts.frames.items()), records, unit.counts)
         self.digest.update(repr(told).encode())
 
     def told(self) -> str:

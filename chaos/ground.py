@@ -27,7 +27,7 @@ from chaos.run import Fault, Run, Skipped
 
 HOLD_SECONDS = 4.0
 FULL_SECONDS = 12.0
-DISK = "48m"
+DISK = "512m"  # larger than the state of any run here
 LARGEST = 1_040_000
 LIMIT = "512"  # frames are larger; the marks that end a transaction are not, and Kafka cannot do without those
 TOPICS = ("changes.salesforce", "identify", "merge", "events.account", "golden-changelog", "dedup-changelog")

@@ -99,6 +99,7 @@ class Packing:
         self._frame_bytes = frame_bytes
         self._topics: dict[str, str] = {}
         self._names = names
+        self._partitions = names.partitions
 
     def take(self, unit: Unit) -> None:
         """Encode what was sent by now, where it is enough of it, and pack what was published, but for what is to be
@@ -106,13 +107,12 @@ class Packing:
         self._encode(unit)
         left: list[Record] = []
         for record in unit.records:
-            topic, key, value, headers, numbered = record
-            if numbered:
+            if record.numbered:
                 left.append(record)
                 continue
-            if len(value) > RECORD_BYTES:
-                raise oversized(len(value))
-            self._parcel(topic, key).add(key, value, headers)
+            if len(record.value) > RECORD_BYTES:
+                raise oversized(len(record.value))
+            self._parcel(record.topic, record.key).add(record.key, record.value, record.headers)
         unit.records = left
 
     def _encode(self, unit: Unit) -> None:
@@ -126,7 +126,7 @@ class Packing:
         name = self._topics.get(topic)
         if name is None:
             name = self._topics[topic] = self._names.topic(topic)
-        target = (name, partition_of(key, self._names.partitions))
+        target = (name, partition_of(key, self._partitions))
         parcel = self.packed.get(target)
         if parcel is None:
             parcel = self.packed[target] = Parcel()
@@ -163,10 +163,10 @@ def addressed(unit: Encoded, sender: Sender, names: Names, marker: Marker) -> Ca
     for (name, partition), frames in unit.frames.items():
         target = (names.topic(name), partition)
         entries[target] = [(None, frame, Stamp(sender.name, marker.next_number(*target)).headers()) for frame in frames]
-    for topic, key, value, headers, numbered in unit.records:
-        target = (names.topic(topic), partition_of(key, names.partitions))
-        stamped = [*headers, *Stamp(sender.name, marker.next_number(*target)).headers()] if numbered else headers
-        entries.setdefault(target, []).append((key, value, stamped))
+    for record in unit.records:
+        target = (names.topic(record.topic), partition_of(record.key, names.partitions))
+        stamp = Stamp(sender.name, marker.next_number(*target)).headers() if record.numbered else []
+        entries.setdefault(target, []).append((record.key, record.value, [*record.headers, *stamp]))
     unit.puts.setdefault(sender.first_table, {})[MARKER_KEY] = marker.dump()
     parcels = {target: [parcel] for target, parcel in unit.packed.items()}
     for table, values in unit.puts.items():

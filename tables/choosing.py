@@ -13,7 +13,7 @@ from isthmus.codecs.events import Changed, Source
 from isthmus.codecs.linked import Linked
 from isthmus.codecs.reviews import PINS, STEWARD
 from isthmus.config.choices import Choice
-from isthmus.config.mapping import EntityMapping
+from isthmus.config.followed import Followed
 from isthmus.tables.golden import Golden
 from isthmus.tables.heard import Heard
 from isthmus.tables.pins import rule_of
@@ -25,7 +25,7 @@ from isthmus.tables.registers import Register, Said, Visible
 NOBODY: dict[str, Choice] = {}
 
 
-def look(golden: Golden, mapping: EntityMapping, change: Linked, heard: Heard) -> dict[str, Changed]:
+def look(golden: Golden, mapping: Followed, change: Linked, heard: Heard) -> dict[str, Changed]:
     """Choose anew where a register changed; what is different now, by field."""
     changed: dict[str, Changed] = {}
     system, native_id, visible, here = change.system, change.native_id, golden.visible, heard.here
@@ -57,7 +57,7 @@ def look(golden: Golden, mapping: EntityMapping, change: Linked, heard: Heard) -
 
 
 def _choose_one(
-    golden: Golden, mapping: EntityMapping, change: Linked, heard: Heard, name: str, changed: dict[str, Changed]
+    golden: Golden, mapping: Followed, change: Linked, heard: Heard, name: str, changed: dict[str, Changed]
 ) -> tuple[str, ...]:
     """Choose a field anew, with those that are chosen together with it: their names."""
     choice = mapping.choices.get(name)
@@ -69,7 +69,7 @@ def _choose_one(
     return choice.fields
 
 
-def _led(golden: Golden, mapping: EntityMapping, system: str) -> dict[str, Choice]:
+def _led(golden: Golden, mapping: Followed, system: str) -> dict[str, Choice]:
     """The fields for which nobody is asked before or beside a system's one record, each with how it is chosen."""
     if len(golden.registers[system]) != 1 or STEWARD in golden.registers:
         return NOBODY
@@ -124,7 +124,7 @@ def _fall_back(golden: Golden, choice: Choice, change: Linked, heard: Heard, cha
             _differs(changed, name, heard.touched[name], register, rule, change, system, native_id)
 
 
-def choose_anew(golden: Golden, mapping: EntityMapping, cause: Linked) -> dict[str, Changed]:
+def choose_anew(golden: Golden, mapping: Followed, cause: Linked) -> dict[str, Changed]:
     """Choose every field by the mapping as it is now; what is different, by field. Where nobody has an opinion, what was
     seen stays."""
     changed: dict[str, Changed] = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from isthmus.codecs.linked import Linked, Resolved
-from isthmus.config.mapping import EntityMapping
+from isthmus.config.followed import Followed
 from isthmus.tables.golden import Golden
 from isthmus.tables.intents import on_its_way
 from isthmus.tables.pointers import Pointer
@@ -18,7 +18,7 @@ from isthmus.tables.registering import held_of
 from isthmus.tables.registers import Held, Register
 
 
-def point(golden: Golden, change: Linked, mapping: EntityMapping) -> None:
+def point(golden: Golden, change: Linked, mapping: Followed) -> None:
     """Note what a change says of references that have to exist."""
     for field in mapping.existing:
         target = change.refers.get(field)
@@ -58,7 +58,7 @@ def answer(golden: Golden, item: Resolved) -> None:
     ]
 
 
-def dangling(golden: Golden, mapping: EntityMapping, field: str) -> Pointer | None:
+def dangling(golden: Golden, mapping: Followed, field: str) -> Pointer | None:
     """The reference that would count, where it is not known that its target is."""
     loose = {one.place: one for one in golden.pointing if one.field == field and not one.known and _lives(golden, one)}
     if not loose:

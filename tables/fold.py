@@ -55,8 +55,8 @@ def _fold_change(golden: Golden, item: Linked, mapping: EntityMapping) -> Folded
     before = living(golden, followed) if _may_move(golden, item) else None
     heard = learn(golden, item)
     if followed.existing:
-        point(golden, item, mapping)
-    changed = look(golden, mapping, item, heard)
+        point(golden, item, followed)
+    changed = look(golden, followed, item, heard)
     alive = None if before is None else living(golden, followed)
     if alive != before:
         heard.moved = True
@@ -93,14 +93,15 @@ def _told(
 
 def _load(golden: Golden, item: Loaded, mapping: EntityMapping) -> Folded:
     """Take in all records of a golden record that were matched, before any system is told what it lacks."""
-    before, values = living(golden, mapping.followed), golden.values()
+    followed = mapping.followed
+    before, values = living(golden, followed), golden.values()
     opinions, cause = 0, item.rows[0]
     for row in item.rows:
         heard = learn(golden, row)
-        point(golden, row, mapping)
-        look(golden, mapping, row, heard)
+        point(golden, row, followed)
+        look(golden, followed, row, heard)
         opinions += heard.opinions
-    changed, alive = differences(golden, values), living(golden, mapping.followed)
+    changed, alive = differences(golden, values), living(golden, followed)
     outcome: Outcome = "applied" if opinions or changed or alive != before else "unchanged"
     return _told(golden, cause, mapping, changed, before, alive, outcome, tuple(row.system for row in item.rows))
 
@@ -115,7 +116,7 @@ def _resolved(golden: Golden, item: Resolved, mapping: EntityMapping) -> Folded:
         return _told(golden, change, mapping, {}, None, None, None, ())
     if item.was is not None:
         rename(golden, item)
-    changed = look(golden, mapping, change, say(golden, change, Heard()))
+    changed = look(golden, mapping.followed, change, say(golden, change, Heard()))
     return _told(golden, change, mapping, changed, None, None, None, ())
 
 

@@ -70,6 +70,7 @@ def _say_each(
 ) -> None:
     version, change_id, when = change.version, change.change_id, change.changed_at
     intents, known = golden.intents.get(change.system, NOTHING), held.known(values)
+    visible, grounds, registers = golden.visible, golden.grounds, golden.registers
     new: dict[tuple[str, str, str, bool], dict[str, Value]] = {}
     for name, value in values.items():
         said = known.get(name)
@@ -77,7 +78,7 @@ def _say_each(
             if (version, change_id) <= (said.version, said.change_id):
                 continue
             heard.before[name] = said, said.values[name]
-        heard.touched[name] = golden.value(name)
+        heard.touched[name] = value_of(registers, grounds[visible[name]], name) if name in visible else None
         if row and said is not None and same(said.values[name], value):
             # A full read that finds a value as it was is newer, but nobody said it anew. What a report told us of and
             # nobody has heard yet is our echo.

@@ -153,7 +153,7 @@ def _worded(field: str, value: Value, fault: str) -> str:
 
 def _missing(golden: Golden, rule: Exists, mapping: EntityMapping) -> str:
     """What is wrong where a reference points at nothing that is known."""
-    found = dangling(golden, mapping, rule.field)
+    found = dangling(golden, mapping.followed, rule.field)
     if found is None:
         return ""
     if found.known is None:

@@ -26,7 +26,7 @@ GONE = "it is not mapped"
 def reevaluate(golden: Golden, mapping: EntityMapping, version: str, at: str) -> Folded:
     """Choose every field anew; `golden` is used up. `version` and `at` (RFC 3339): of the activation."""
     cause = _cause(golden, version, at)
-    changed = choose_anew(golden, mapping, cause)
+    changed = choose_anew(golden, mapping.followed, cause)
     changed |= _forgotten(golden, mapping)
     golden.overruled |= {name: Overruled(one.previous, version, at) for name, one in changed.items()}
     judged = judge(golden, cause, mapping, changed, None, anew=True) if mapping.quality or golden.rejected else None

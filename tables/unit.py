@@ -10,7 +10,7 @@ import heapq
 import itertools
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -57,15 +57,18 @@ def _either(decode: Callable[[bytes], T], former: Callable[[bytes], T]) -> Calla
     return read
 
 
-class Record(NamedTuple):
+class Record:
     """One record for a topic that people read; its partition is its key's. `numbered`: a stage reads it too, and is to
     notice where one is missing."""
 
-    topic: str
-    key: bytes
-    value: bytes
-    headers: Headers
-    numbered: bool = False
+    __slots__ = ("headers", "key", "numbered", "topic", "value")
+
+    def __init__(self, topic: str, key: bytes, value: bytes, headers: Headers, numbered: bool = False) -> None:
+        self.topic = topic
+        self.key = key
+        self.value = value
+        self.headers = headers
+        self.numbered = numbered
 
 
 class View(Protocol):

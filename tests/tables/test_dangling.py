@@ -39,7 +39,7 @@ def golden() -> Golden:
 
 
 def at(golden: Golden) -> str | None:
-    found = dangling(golden, CONTACT, "account")
+    found = dangling(golden, CONTACT.followed, "account")
     return None if found is None else found.target
 
 
