@@ -27,7 +27,7 @@ from isthmus.codecs.frames import encode
 from isthmus.config.mapping import load_mappings
 from isthmus.node.packing import Encoded, encoded
 from isthmus.node.worker import calm_the_collector
-from isthmus.tables.recent import Recent
+from isthmus.tables.newest import Newest
 from isthmus.tables.stage import Batch, Stage
 from isthmus.tables.unit import Unit
 
@@ -43,7 +43,7 @@ class Lane:
         self.digest = hashlib.sha256()
         self._stage = stage
         self._views = {table.name: Stored() for table in stage.tables}
-        self._known = {table.name: Recent(8192) for table in stage.tables}
+        self._known = {table.name: Newest(8192) for table in stage.tables}
 
     def work(self, topic: str, frame: bytes) -> Encoded:
         """One unit of work."""

@@ -32,7 +32,7 @@ from isthmus.node.form import COMPILED, form
 from isthmus.node.reading import golden_view
 from isthmus.node.worker import calm_the_collector
 from isthmus.tables.golden import GOLDEN
-from isthmus.tables.recent import Recent
+from isthmus.tables.newest import Newest
 from isthmus.tables.stage import Batch
 from isthmus.tables.unit import Unit, View
 
@@ -82,7 +82,7 @@ class Merge:
     def __post_init__(self) -> None:
         self.digest = hashlib.sha256()
         self._stage = merge.stage(self.mappings)
-        self._known = {table.name: Recent(8192) for table in self._stage.tables}
+        self._known = {table.name: Newest(8192) for table in self._stage.tables}
 
     def work(self, frame: bytes) -> None:
         """One unit of work."""

@@ -4,6 +4,7 @@ IsthmusError
 ├── ConfigError            what the operator declared cannot work
 ├── DecodeError            bytes that are not what their source promises
 ├── TransformError         a field's value that its transform cannot make anything of
+├── Oversized              what came of an element is a record larger than any topic takes
 └── PlatformError           a platform answered with a failure
     ├── AuthError          our credentials are not accepted
     ├── TransientError     it may work later (retry_after says when)
@@ -59,6 +60,13 @@ class TransformError(IsthmusError):
         way = "from" if inward else "for"
         super().__init__(f"{field} {way} {system}: {value!r}: {reason}")
         self.system, self.field, self.value, self.inward = system, field, value, inward
+
+
+class Oversized(IsthmusError):
+    """A record is larger than any topic takes."""
+
+    code = "OVERSIZED"
+    hint = "look the original up where `at` points; a smaller field or a mapping without it goes through"
 
 
 class PlatformError(IsthmusError):

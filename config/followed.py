@@ -55,7 +55,7 @@ class Followed:
     watched: frozenset[str]
 
 
-def followed(rule: QualityRule) -> FollowedRule:
+def followed_rule(rule: QualityRule) -> FollowedRule:
     """A quality rule as it is followed."""
     field, limits = "", []
     if isinstance(rule, Range):

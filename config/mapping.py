@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from isthmus.config.choices import Choice
 from isthmus.config.errors import ConfigError
-from isthmus.config.followed import Followed, FollowedSystem, OnDelete, followed
+from isthmus.config.followed import Followed, FollowedSystem, OnDelete, followed_rule
 from isthmus.config.matching import Matching
 from isthmus.config.quality import Exists, QualityRule, Stewards
 from isthmus.config.rules import Rule, choice
@@ -218,16 +218,9 @@ class EntityMapping(Declared):
     def followed(self) -> Followed:
         """As the fold follows it."""
         systems = {name: system.followed for name, system in self.systems.items()}
-        ends, rules = self.deletes.of if self.deletes else (), tuple(followed(rule) for rule in self.quality)
+        ends, rules = self.deletes.of if self.deletes else (), tuple(followed_rule(rule) for rule in self.quality)
         chosen = self.choices, self.led, self.heard
         return Followed(systems, ends, self.conflict_seconds, *chosen, self.existing, rules, self.watched)
-
-    def __copy__(self) -> Self:
-        """A copy, of which something may become another: what follows from the mapping it works out itself."""
-        copied = super().__copy__()
-        for name in copied.__dict__.keys() - type(self).model_fields.keys():
-            del copied.__dict__[name]
-        return copied
 
 
 class Mappings:

@@ -267,7 +267,8 @@ class Lane:
             unit, parts = await self._does.together(brought(frames, self.partition))
         except Exception:
             return None
-        if any(record.topic == "dead" for record in unit.records):  # a dead letter names the place of what it was
+        # A dead letter names the place of what it was; it is numbered, so it was not packed.
+        if any(record.topic == "dead" for record in unit.records):
             self._does.forget()
             return None
         for frame in frames:

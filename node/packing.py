@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from isthmus.codecs.frames import AT_ONCE, Stamp, arrays_of, joined
-from isthmus.config.errors import IsthmusError
+from isthmus.config.errors import Oversized
 from isthmus.node.parcel import Parcel
 from isthmus.tables.marker import MARKER_KEY, Marker
 from isthmus.tables.unit import Headers, Record, Unit, partition_of
@@ -20,13 +20,6 @@ Entry = tuple[bytes | None, bytes | None, Headers]
 Target = tuple[str, int]
 RECORD_BYTES = 4 << 20
 BARE: Headers = []
-
-
-class Oversized(IsthmusError):
-    """A record is larger than any topic takes."""
-
-    code = "OVERSIZED"
-    hint = "look the original up where `at` points; a smaller field or a mapping without it goes through"
 
 
 class Names(Protocol):
@@ -75,7 +68,7 @@ class Cargo:
 
     @property
     def size(self) -> int:
-        """Bytes of its values, before they are compressed."""
+        """Bytes before they are compressed: of entries those of their values, of what is packed all."""
         held = sum(len(value or b"") for entries in self.entries.values() for _, value, _ in entries)
         return held + sum(parcel.size for parcels in self.parcels.values() for parcel in parcels)
 

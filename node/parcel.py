@@ -58,7 +58,7 @@ class Parcel:
         return self._counts
 
     def close(self, number: int, producer_id: int, epoch: int, sequence: int) -> bytes:
-        """One of its batches as it goes over the wire."""
-        builder = self._builders[number]
+        """One of its batches as it goes over the wire; what it was packed in is let go."""
+        builder, self._builders[number] = self._builders[number], None
         builder.set_producer_state(producer_id, epoch, sequence)
         return bytes(builder.build())

@@ -29,7 +29,7 @@ from isthmus.node.standby import Copies, Standby
 from isthmus.node.topics import Topics
 from isthmus.node.writer import Writer
 from isthmus.tables.stage import Stage, Step, no_step
-from isthmus.tables.store import Store, buffer_bytes, shared_cache
+from isthmus.tables.store import Store, buffers, shared_cache
 
 log = structlog.get_logger()
 STALL_SECONDS = 10.0
@@ -140,18 +140,19 @@ class Runtime:
         await self._writer.close()
 
     def _lane(self, stage: Stage, partition: int) -> Lane:
-        buffer = self._buffer()
+        buffers = self._buffers()
         stores = {
-            table.name: Store(self._folder(table.name, partition), self._cache, buffer=buffer) for table in stage.tables
+            name: Store(self._folder(name, partition), self._cache, buffer=buffers[name])
+            for name in (table.name for table in stage.tables)
         }
         return Lane(
             stage, partition, self.topics, self._writer, stores, self._feed.seek, self._die, self._frame_bytes, self._at,
             self._neighbours,
         )  # fmt: skip
 
-    def _buffer(self) -> int:
-        """The bytes of a store's write buffer, should all stores there are come to be ours."""
-        return buffer_bytes(self.topics.partitions * sum(len(stage.tables) for stage in self.stages.values()))
+    def _buffers(self) -> dict[str, int]:
+        tables = (table for stage in self.stages.values() for table in stage.tables)
+        return buffers(tables, self.topics.partitions)
 
     def _neighbours(self, lane: Lane) -> Neighbours:
         """Lanes follow each other where this worker has every lane there is: it knows of every frame under way."""
@@ -210,7 +211,7 @@ class Runtime:
                     await self._resume(lane, first or lane.topics)
             self.ready.set()
             if self._standby is not None:
-                self._standby.start(self._copies(), self._buffer())
+                self._standby.start(self._copies(), min(self._buffers().values()))
         except asyncio.CancelledError:
             raise
         except BaseException as fault:

@@ -172,17 +172,9 @@ class Transactions:
             _refuse(code)
 
     def _batches(self, target: Target, cargo: Cargo) -> list[Batch]:
-        """What goes to a target, as batches, which take their sequence numbers."""
-        entries = Parcel()
-        for entry in cargo.entries.get(target, ()):
-            entries.add(*entry)
-        made: list[Batch] = []
-        first = 0
-        for parcel in (entries, *cargo.parcels.get(target, ())):
-            for number, count in enumerate(parcel.counts):
-                made.append(Batch(first, count, parcel.close(number, *self._producer, self._sequences[target])))
-                self._sequences[target] = (self._sequences[target] + count) % SEQUENCES
-                first += count
+        """What goes to a target, as batches; takes their sequence numbers."""
+        made = batches_of(target, cargo, self._producer, self._sequences[target])
+        self._sequences[target] = (self._sequences[target] + sum(batch.records for batch in made)) % SEQUENCES
         return made
 
     async def _send(self, batches: Mapping[Target, Batch], placed: dict[Target, list[Placed]]) -> None:
@@ -229,6 +221,21 @@ class Transactions:
             self.transactional_id, EndTxnRequest(self.transactional_id, *self._producer, True)
         )
         _refuse(told.error_code)
+
+
+def batches_of(target: Target, cargo: Cargo, producer: tuple[int, int], sequence: int) -> list[Batch]:
+    """What goes to a target, its entries first, as batches of this producer (id and epoch) from this sequence number on."""
+    entries = Parcel()
+    for entry in cargo.entries.get(target, ()):
+        entries.add(*entry)
+    made: list[Batch] = []
+    first = 0
+    for parcel in (entries, *cargo.parcels.get(target, ())):
+        for number, count in enumerate(parcel.counts):
+            value = parcel.close(number, *producer, (sequence + first) % SEQUENCES)
+            made.append(Batch(first, count, value))
+            first += count
+    return made
 
 
 def _refuse(code: int) -> None:

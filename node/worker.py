@@ -10,6 +10,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 from importlib.metadata import version
@@ -24,12 +25,15 @@ from isthmus.node.app import Node, create_app
 from isthmus.node.form import form
 from isthmus.node.systems import open_systems
 
+OPEN_FILES = 65_536
+
 log = structlog.get_logger()
 
 
 def run_worker(settings: Settings) -> int:
     """Run; the exit code."""
     configure_logs(settings.log_level)
+    allow_open_files()
     log.info("the worker starts", version=version("isthmus"), form=form())
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(settings))
@@ -54,6 +58,15 @@ def exit_code(asked: bool, fault: BaseException | None) -> int:
     elif not asked:
         log.error("the worker ended, and nobody asked it to")
     return 0 if asked and fault is None else 1
+
+
+def allow_open_files() -> None:
+    """As many as the host lets a process have: RocksDB holds 6 to 256 open a store, and a worker has 64 stores or more, where
+    many hosts begin with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def calm_the_collector() -> None:

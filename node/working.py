@@ -20,7 +20,7 @@ from isthmus.codecs.frames import Broken, encode
 from isthmus.config.errors import DecodeError
 from isthmus.node.order import place
 from isthmus.node.packing import Encoded, Names, Packing, encoded
-from isthmus.tables.recent import Recent
+from isthmus.tables.newest import Newest
 from isthmus.tables.stage import Batch, Stage
 from isthmus.tables.store import Store, StoreError
 from isthmus.tables.unit import Unit
@@ -42,7 +42,7 @@ class Working:
         self._stores = stores
         self._names = names
         self._frame_bytes = frame_bytes
-        self._known = {table.name: Recent(KEPT) for table in stage.tables}
+        self._known = {table.name: Newest(KEPT) for table in stage.tables}
         self._topics = {names.topic(one.topic): one for one in stage.inputs}
 
     def unit(self) -> Unit:

@@ -115,21 +115,21 @@ async def _fulfil(hand: Transactions, wishes: Sequence[Wish]) -> None:
     if not together:
         return
     placed = await hand.run(together)
-    for wish, numbers in zip(wishes, _last(wishes), strict=True):
+    for wish, numbers in zip(wishes, last_of([wish.cargo for wish in wishes]), strict=True):
         if not wish.done.done():
             wish.done.set_result({target: _offset(placed[target], number) for target, number in numbers.items()})
 
 
-def _last(wishes: Sequence[Wish]) -> list[dict[Target, int]]:
-    """Of each wish the number of its last record among a target's, whose entries come first."""
-    last: list[dict[Target, int]] = [{} for _ in wishes]
+def last_of(cargos: Sequence[Cargo]) -> list[dict[Target, int]]:
+    """Of each of these, written together, the number of its last record among a target's, whose entries come first."""
+    last: list[dict[Target, int]] = [{} for _ in cargos]
     counted: dict[Target, int] = defaultdict(int)
-    for numbers, wish in zip(last, wishes, strict=True):
-        for target, entries in wish.cargo.entries.items():
+    for numbers, cargo in zip(last, cargos, strict=True):
+        for target, entries in cargo.entries.items():
             counted[target] += len(entries)
             numbers[target] = counted[target] - 1
-    for numbers, wish in zip(last, wishes, strict=True):
-        for target, parcels in wish.cargo.parcels.items():
+    for numbers, cargo in zip(last, cargos, strict=True):
+        for target, parcels in cargo.parcels.items():
             counted[target] += sum(parcel.records for parcel in parcels)
             numbers[target] = counted[target] - 1
     return last

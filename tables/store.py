@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from rocksdict import (
     AccessType,
@@ -25,13 +26,15 @@ from rocksdict import (
 )
 
 from isthmus.config.errors import IsthmusError
+from isthmus.tables.unit import Table
 
 POSITION = b"\xff\xffposition"
 # Of a store, what is newest: it is written again and again, so it is not compressed.
 YOUNG_BYTES = 64 << 20
 LEVELS = 7
-# What is written and in no file yet: of all stores of a worker, of which each has two buffers, and of one buffer.
-BUFFERS_BYTES, SMALLEST_BUFFER, LARGEST_BUFFER = 1 << 30, 1 << 20, 16 << 20
+# What is written and in no file yet: of all stores of a worker, of which each has two buffers; of one buffer, of which
+# RocksDB makes none smaller.
+BUFFERS_BYTES, SMALLEST_BUFFER, LARGEST_BUFFER = 1 << 30, 64 << 10, 16 << 20
 # RocksDB spreads its open files over 64 shards, in which so few would drive each other out at every read.
 OPEN_FILES, SHARD_BITS = 256, 2
 # Half of how long a changelog keeps a deletion (node/topics.py).
@@ -50,9 +53,12 @@ def shared_cache(size: int) -> Cache:
     return Cache(size)
 
 
-def buffer_bytes(stores: int) -> int:
-    """How large a write buffer may be where a worker has so many stores."""
-    return min(LARGEST_BUFFER, max(SMALLEST_BUFFER, BUFFERS_BYTES // (2 * max(1, stores))))
+def buffers(tables: Iterable[Table[Any]], partitions: int) -> dict[str, int]:
+    """How many bytes a write buffer of each table's stores may have, should all partitions come to be ours; of values that
+    are kept as bytes, which are large, twice as many as of others."""
+    weights = {table.name: 2 if table.as_bytes else 1 for table in tables}
+    share = BUFFERS_BYTES // (2 * partitions * sum(weights.values()))
+    return {name: min(LARGEST_BUFFER, max(SMALLEST_BUFFER, weight * share)) for name, weight in weights.items()}
 
 
 def _options(cache: Cache, buffer: int) -> Options:

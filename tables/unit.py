@@ -16,7 +16,7 @@ import msgspec
 
 from isthmus.codecs.dead import DeadLetter
 from isthmus.codecs.frames import encode
-from isthmus.tables.recent import Recent
+from isthmus.tables.newest import Newest
 
 Headers = list[tuple[str, bytes]]
 T = TypeVar("T")
@@ -94,12 +94,12 @@ class Unit:
         self,
         views: Mapping[str, View],
         partitions: int = 1,
-        known: Mapping[str, Recent] | None = None,
+        known: Mapping[str, Newest] | None = None,
         mapped: Mapping[str, str] = NOTHING,
     ) -> None:
         self.views = views
         self.mapped = mapped
-        self.known = known or {name: Recent() for name in views}
+        self.known = known or {name: Newest() for name in views}
         self.partitions = partitions
         self.puts: dict[str, dict[bytes, Any]] = {name: {} for name in views}
         self.frames: dict[tuple[str, int], list[Any]] = {}

@@ -368,3 +368,6 @@ def test_a_copy_of_a_mapping_follows_what_was_changed_in_it() -> None:
     alone = account.model_copy(update={"systems": {"dynamics": account.systems["dynamics"]}, "conflict_seconds": 5.0})
     assert alone.followed.systems.keys() == alone.led.keys() == {"dynamics"}
     assert alone.followed.conflict_seconds == 5.0
+    system = account.systems["salesforce"]
+    assert system.followed.on_delete != "delete"
+    assert system.model_copy(update={"on_delete": "delete"}).followed.on_delete == "delete"

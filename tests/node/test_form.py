@@ -182,6 +182,16 @@ def test_what_is_compiled_can_be_seen_with_its_types_where_only_the_build_is_ins
     assert {STUBS.get(name, name) for name in strangers(LISTED) - UNSEEN} <= told
 
 
+def test_nothing_that_is_raised_is_compiled() -> None:
+    """A compiled class keeps no attribute that its class body sets, such as the code and hint of an error."""
+    for name in LISTED:
+        classes = (
+            one for one in ast.walk(ast.parse((ROOT / f"{name}.py").read_text())) if isinstance(one, ast.ClassDef)
+        )
+        bases = {ast.unparse(base) for one in classes for base in one.bases}
+        assert not {base for base in bases if base.endswith(("Error", "Exception", "Lost"))}, name
+
+
 def strangers(modules: Sequence[str]) -> set[str]:
     """The packages of others that these modules import, and those that they import."""
     files, found, todo = set[Path](), set[str](), [ROOT / name for name in modules]

@@ -35,3 +35,20 @@ def test_a_traceback_in_the_log_shows_no_customers() -> None:
     assert "it failed" in told
     assert "ValueError: at work" in told
     assert "Ada Lovelace" not in told
+
+
+ALLOWED = """
+import resource, sys
+from isthmus.node.worker import allow_open_files
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, int(sys.argv[1])))
+allow_open_files()
+print(*resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+@pytest.mark.parametrize("hard", [300, 256])
+def test_a_worker_may_open_as_many_files_as_the_host_lets_it(hard: int) -> None:
+    words = [sys.executable, "-c", ALLOWED, str(hard)]
+    told = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert told.split() == [str(hard), str(hard)]

@@ -12,11 +12,12 @@ import pytest
 
 from isthmus.codecs.dead import dead_letter
 from isthmus.codecs.frames import Elements
+from isthmus.node.packing import RECORD_BYTES
 from isthmus.node.topics import Topics
 from isthmus.node.working import Working
 from isthmus.tables.stage import Batch, Input, Stage
 from isthmus.tables.store import Store, StoreError, shared_cache
-from isthmus.tables.unit import Table, Unit
+from isthmus.tables.unit import Record, Table, Unit
 
 SEEN: Table[int] = Table("seen", int)
 
@@ -147,3 +148,20 @@ async def test_what_is_sent_on_makes_the_same_frames_whether_it_was_encoded_whil
     told = [number for frames in made[0].values() for frame in frames for number in orjson.loads(frame)]
     assert sorted(told) == list(range(1700))
     assert max(len(frame) for frames in made[0].values() for frame in frames) <= frame_bytes
+
+
+def tell(unit: Unit, batches: Sequence[Batch]) -> None:
+    """Tells people of each number; of a 2 more than any topic takes."""
+    for number in (number for batch in batches for number in batch.elements):
+        value = b"x" * (RECORD_BYTES + 1) if number == 2 else b"%d" % number
+        unit.publish(Record("events", b"key", value, []))
+
+
+async def test_a_record_for_people_that_is_too_large_is_a_dead_letter_and_the_others_are_told() -> None:
+    stage = Stage("tell", (Input("numbers", Elements(int)),), (), tell, bury, at_once=True)
+    working = Working("tell-0", stage, Topics("", 1), {}, 1000)
+    message = SimpleNamespace(topic="numbers", partition=0, offset=0, value=b"[1, 2, 3]", headers=[])
+    unit, _ = await working.done([SimpleNamespace(message=message)], tick=False)
+    (letter,) = [orjson.loads(record.value) for record in unit.records if record.topic == "dead"]
+    assert (letter["code"], letter["original"], bool(letter["hint"])) == ("OVERSIZED", "2", True)
+    assert [record.value for record in unit.records if record.topic == "events"] == [b"1", b"3"]

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from rocksdict import DBCompressionType, Options, Rdict
 
-from isthmus.tables.store import BUFFERS_BYTES, LARGEST_BUFFER, POSITION, Store, buffer_bytes, shared_cache
+from isthmus.tables.store import BUFFERS_BYTES, LARGEST_BUFFER, POSITION, Store, buffers, shared_cache
+from isthmus.tables.unit import Table
 
 
 def test_values_and_position_are_there_after_reopening(tmp_path: Path) -> None:
@@ -89,7 +90,10 @@ def test_a_store_killed_while_it_writes_is_never_ahead_of_or_torn_against_its_po
     store.close()
 
 
-@pytest.mark.parametrize("stores", [1, 30, 100, 500])
-def test_the_write_buffers_of_a_worker_stay_within_their_bound_however_many_stores_it_has(stores: int) -> None:
-    assert 2 * stores * buffer_bytes(stores) <= BUFFERS_BYTES
-    assert buffer_bytes(stores) <= LARGEST_BUFFER == buffer_bytes(1)
+@pytest.mark.parametrize("partitions", [1, 4, 64, 512])
+def test_the_write_buffers_of_a_worker_stay_within_their_bound_with_thousands_of_stores(partitions: int) -> None:
+    tables = [Table[int]("large", int, as_bytes=True), *(Table[int](f"small {number}", int) for number in range(7))]
+    sizes = buffers(tables, partitions)
+    assert 2 * partitions * sum(sizes.values()) <= BUFFERS_BYTES
+    assert min(sizes.values()) <= sizes["large"] <= LARGEST_BUFFER
+    assert buffers(tables[:1], 1) == {"large": LARGEST_BUFFER}

@@ -1,7 +1,8 @@
-"""Recent: the newest values of a table partition, kept at hand so that RocksDB need not be asked for them.
+"""Newest: the newest values of a table partition, kept at hand so that RocksDB need not be asked for them.
 
-Promises: the newest `size` are there, at most twice as many and a unit's are held; what is not there may still be in the
-table. Two generations instead of an order of all: to keep the values of a unit is one update of a dict.
+Promises: the newest `size` are there, at most twice as many and a unit's are held, whether they were written or only read;
+what is not there may still be in the table. Two generations instead of an order of all: to keep the values of a unit is one
+update of a dict.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 
-class Recent:
-    """By key. A value of None says that nothing is at hand, whatever was before."""
+class Newest:
+    """By key. A value of None says that nothing is at hand, whatever was before. `size` 0: nothing is ever let go."""
 
     __slots__ = ("_new", "_old", "_size")
 
@@ -27,13 +28,20 @@ class Recent:
     def add(self, key: bytes, value: Any) -> None:
         """This was read."""
         self._new[key] = value
+        self._turn()
 
     def keep(self, values: Mapping[bytes, Any]) -> None:
-        """These are the newest now."""
-        if len(self._new) >= self._size:
-            self._old, self._new = self._new, {}
+        """These were written."""
         self._new.update(values)
+        self._turn()
+
+    def _turn(self) -> None:
+        if len(self._new) >= self._size > 0:
+            self._old, self._new = self._new, {}
 
     def clear(self) -> None:
         """Nothing is at hand any more."""
         self._new, self._old = {}, {}
+
+    def __len__(self) -> int:
+        return len(self._new) + len(self._old)
