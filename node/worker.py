@@ -61,8 +61,8 @@ def exit_code(asked: bool, fault: BaseException | None) -> int:
 
 
 def allow_open_files() -> None:
-    """As many as the host lets a process have: RocksDB holds 6 to 256 open a store, a worker has 64 stores or more, and many
-    hosts begin with 1,024."""
+    """As many as the host lets a process have: RocksDB holds 6 to 256 open a store, a worker has 64 stores or more, and
+    many hosts begin with 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
     if soft < wanted:
