@@ -38,6 +38,8 @@ from isthmus.node.topics import Topics, create
 HERE = Path(__file__).parent
 PARTITIONS = 4
 BEHIND = 1000
+# Of partitions and workers, as a multiple of what is worked on for a size of state: two workers are through in no time.
+LONGER = 5
 PATIENCE = 3600
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 screen = Console(stderr=True)
@@ -161,14 +163,14 @@ def main() -> None:
     parser.add_argument("--keys", default="10000,1000000,10000000", help="sizes of state, comma-separated")
     parser.add_argument("--partitions", default="1,2,4")
     parser.add_argument("--workers", default="1,2")
-    parser.add_argument("--changes", type=int, default=80_000, help="for each measurement")
+    parser.add_argument("--changes", type=int, default=80_000, help="for each size of state")
     parser.add_argument("--no-pages", action="store_true", help="leave docs/growth.md as it is")
     asked = parser.parse_args()
     spreads, states = [], []
     with running_kafka() as bootstrap:
         for partitions in map(int, asked.partitions.split(",")):
             for workers in map(int, asked.workers.split(",")):
-                spreads.append(spread(bootstrap, partitions, workers, asked.changes))
+                spreads.append(spread(bootstrap, partitions, workers, LONGER * asked.changes))
     for keys in map(int, asked.keys.split(",")):
         with running_kafka() as bootstrap:
             states.append(state(bootstrap, keys, asked.changes, asked.changes // 4))
