@@ -31,7 +31,7 @@ compiled: $(COMPILED) ## The wheel that users get, its hot modules compiled, in 
 EDGES = tests/codecs tests/node/test_working.py tests/node/test_parcel.py tests/node/test_cargo.py tests/node/test_lane.py
 test-compiled: $(COMPILED) ## The tests of what is compiled, compiled; ARGS="tests/tables -k fold"
 	@$(AS_USERS) EXPECT_COMPILED=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/node/test_form.py \
-		$(or $(ARGS),tests/tables tests/agents $(EDGES))
+		$(or $(ARGS),tests/tables tests/agents $(EDGES)) $(MORE)
 
 test-again: $(READY) ## Those that failed last, one after another: what fails here too does not fail for the load of others
 	@$(BIN)/python -m pytest --last-failed --last-failed-no-failures none -rA --tb=short

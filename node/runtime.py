@@ -142,8 +142,8 @@ class Runtime:
     def _lane(self, stage: Stage, partition: int) -> Lane:
         buffers = self._buffers()
         stores = {
-            name: Store(self._folder(name, partition), self._cache, buffer=buffers[name])
-            for name in (table.name for table in stage.tables)
+            table.name: Store(self._folder(table.name, partition), self._cache, buffer=buffers[table.name])
+            for table in stage.tables
         }
         return Lane(
             stage, partition, self.topics, self._writer, stores, self._feed.seek, self._die, self._frame_bytes, self._at,

@@ -19,7 +19,7 @@ from isthmus.tables.alive import alive, links, primary, unread
 from isthmus.tables.intents import Intents
 from isthmus.tables.liveness import Liveness, Mark, later
 from isthmus.tables.pointers import Pointer
-from isthmus.tables.registering import drop, held_by, held_of, show, value_of
+from isthmus.tables.registering import drop, held_by, held_of, show, value_at
 from isthmus.tables.registers import Held, Register, Visible
 from isthmus.tables.rejection import Rejection
 from isthmus.tables.unit import Table
@@ -129,8 +129,7 @@ class Golden(msgspec.Struct, omit_defaults=True):
 
     def value(self, name: str) -> Value:
         """A field's golden value."""
-        at = self.visible.get(name)
-        return None if at is None else value_of(self.registers, self.grounds[at], name)
+        return value_at(self.registers, self.grounds, self.visible, name)
 
     def values(self) -> dict[str, Value]:
         """The golden values."""

@@ -17,7 +17,7 @@ from isthmus.tables.heard import Heard
 from isthmus.tables.intents import Intents
 from isthmus.tables.pins import replaced
 from isthmus.tables.precedence import same
-from isthmus.tables.registering import held_by, here, put, take_out, value_of
+from isthmus.tables.registering import held_by, here, put, take_out, value_at, value_of
 from isthmus.tables.registers import Held, Said
 
 NOTHING: Intents = {}
@@ -78,7 +78,7 @@ def _say_each(
             if (version, change_id) <= (said.version, said.change_id):
                 continue
             heard.before[name] = said, said.values[name]
-        heard.touched[name] = value_of(registers, grounds[visible[name]], name) if name in visible else None
+        heard.touched[name] = value_at(registers, grounds, visible, name)
         if row and said is not None and same(said.values[name], value):
             # A full read that finds a value as it was is newer, but nobody said it anew. What a report told us of and
             # nobody has heard yet is our echo.

@@ -30,7 +30,7 @@ from isthmus.tables.deletes import Records, living
 from isthmus.tables.folded import Asides, Folded, Outcome
 from isthmus.tables.golden import Golden
 from isthmus.tables.precedence import same
-from isthmus.tables.registering import value_of
+from isthmus.tables.registering import value_at
 from isthmus.tables.rejection import ASKED, Rejection
 from isthmus.tables.tasks import tasks
 
@@ -117,8 +117,7 @@ def breaks(golden: Golden, mapping: EntityMapping, names: AbstractSet[str] | Non
 
 
 def _value(golden: Golden, name: str) -> Value:
-    at = golden.visible.get(name)
-    value = None if at is None else value_of(golden.registers, golden.grounds[at], name)
+    value = value_at(golden.registers, golden.grounds, golden.visible, name)
     return None if value == "" else value
 
 

@@ -91,6 +91,12 @@ def value_of(registers: Registers, why: Visible, name: str) -> Value:
     return None if said is None else said.values[name]
 
 
+def value_at(registers: Registers, grounds: Grounds, places: Places, name: str) -> Value:
+    """A field's golden value; None where nobody has said anything of it."""
+    at = places.get(name)
+    return None if at is None else value_of(registers, grounds[at], name)
+
+
 def here(grounds: Grounds, system: str, native_id: str) -> dict[int, str]:
     """Of the grounds, those that name what this record itself says, each with its rule."""
     found: dict[int, str] = {}
