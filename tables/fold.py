@@ -11,11 +11,11 @@ from isthmus.codecs.events import Changed
 from isthmus.codecs.linked import Absorb, Folding, Linked, Loaded, Report, Resolved, Settled, Tell
 from isthmus.codecs.reviews import PINS
 from isthmus.config.mapping import EntityMapping
-from isthmus.tables import echoes
+from isthmus.tables import echoes, plain
 from isthmus.tables.choosing import look
 from isthmus.tables.conflicts import conflicts, settled
 from isthmus.tables.dangling import answer, point
-from isthmus.tables.deletes import Records, living
+from isthmus.tables.deletes import Records, hear, living
 from isthmus.tables.folded import Folded, Outcome, changed_event
 from isthmus.tables.golden import Golden
 from isthmus.tables.heard import Heard
@@ -53,6 +53,8 @@ def fold(state: Golden | None, item: Folding, mapping: EntityMapping) -> Folded:
 def _fold_change(golden: Golden, item: Linked, mapping: EntityMapping) -> Folded:
     followed = mapping.followed
     before = living(golden, followed) if _may_move(golden, item) else None
+    if before is None and (different := plain.take(golden, item, followed)) is not None:
+        return _plain(golden, item, mapping, different)
     heard = learn(golden, item)
     if followed.existing:
         point(golden, item, followed)
@@ -63,6 +65,14 @@ def _fold_change(golden: Golden, item: Linked, mapping: EntityMapping) -> Folded
     folded = _told(golden, item, mapping, changed, before, alive, heard.outcome(), (item.system,))
     folded.reviews = conflicts(golden, item, heard, followed)
     return echoes.noted(folded, item, heard.layers, nothing_new=not heard.opinions)
+
+
+def _plain(golden: Golden, item: Linked, mapping: EntityMapping, changed: dict[str, Changed]) -> Folded:
+    hear(golden, item)
+    if mapping.followed.existing:
+        point(golden, item, mapping.followed)
+    folded = _told(golden, item, mapping, changed, None, None, "applied", (item.system,))
+    return echoes.noted(folded, item, {}, nothing_new=False)
 
 
 def _told(

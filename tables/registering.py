@@ -106,6 +106,16 @@ def here(grounds: Grounds, system: str, native_id: str) -> dict[int, str]:
     return found
 
 
+def rules_of(grounds: Grounds, system: str, native_id: str) -> list[str] | None:
+    """Their rules, where all of them name what this record itself says."""
+    rules: list[str] = []
+    for why in grounds:
+        if why.native_id != native_id or why.system != system or why.own is not None:
+            return None
+        rules.append(why.rule)
+    return rules
+
+
 def is_all(grounds: Grounds, system: str, native_id: str) -> bool:
     """Is every golden value what this record itself says?"""
     return all(why.native_id == native_id and why.system == system and why.own is None for why in grounds)
