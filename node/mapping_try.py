@@ -124,7 +124,8 @@ async def _goldens(consumer: AIOKafkaConsumer, topics: Topics, changes: Changes)
 
 
 def _natives(golden: Golden) -> list[Native]:
-    return [(system, native) for system, natives in golden.registers.items() for native in natives]
+    held = golden.registers.items()
+    return [(system, native) for system, natives in held for native, one in natives.items() if one]
 
 
 async def records(

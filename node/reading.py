@@ -18,6 +18,7 @@ from isthmus.node.members import Members
 from isthmus.node.runtime import Runtime
 from isthmus.tables.golden import Golden
 from isthmus.tables.ledger import Ledger, Tally, balance
+from isthmus.tables.registers import Visible
 from isthmus.tables.unit import Table, partition_of
 
 T = TypeVar("T")
@@ -175,13 +176,13 @@ def golden_view(golden: Golden) -> GoldenView:
         id=golden.canonical,
         revision=golden.revision,
         fields=golden.values(),
-        provenance={name: _why(golden, name) for name in golden.visible},
+        provenance={name: _why(golden, name, visible) for name, visible in golden.whys()},
         links=golden.links,
     )
 
 
-def _why(golden: Golden, name: str) -> ProvenanceView:
-    visible, register = golden.grounds[golden.visible[name]], golden.seen(name)
+def _why(golden: Golden, name: str, visible: Visible) -> ProvenanceView:
+    register = golden.seen(name)
     return ProvenanceView(
         value=register.value if register else None,
         system=visible.system,

@@ -18,9 +18,9 @@ from isthmus.tables.golden import Golden
 from isthmus.tables.heard import Heard
 from isthmus.tables.pins import rule_of
 from isthmus.tables.precedence import Chosen, asked_alone, choose, differ
-from isthmus.tables.registering import find, show
-from isthmus.tables.registering import here as grounds_here
-from isthmus.tables.registers import Register, Said, Visible
+from isthmus.tables.registering import find
+from isthmus.tables.registers import Held, Register, Said, Visible
+from isthmus.tables.showing import is_shown, rule_by_itself, show
 
 NOBODY: dict[str, Choice] = {}
 
@@ -28,9 +28,9 @@ NOBODY: dict[str, Choice] = {}
 def look(golden: Golden, mapping: Followed, change: Linked, heard: Heard) -> dict[str, Changed]:
     """Choose anew where a register changed; what is different now, by field."""
     changed: dict[str, Changed] = {}
-    system, native_id, visible, here = change.system, change.native_id, golden.visible, heard.here
+    system, native_id = change.system, change.native_id
     led, held = _led(golden, mapping, system), golden.registers[system][native_id]
-    newest, grounds = held.said[0] if heard.plain else None, golden.grounds
+    newest = held.said[0] if heard.plain else None
     done: set[str] = set()
     whole: set[str] = set()  # fields of groups that are taken from this record alone
     for name, before in heard.touched.items():
@@ -39,17 +39,14 @@ def look(golden: Golden, mapping: Followed, change: Linked, heard: Heard) -> dic
             continue
         if choice is None or said.derived:
             done.update(_choose_one(golden, mapping, change, heard, name, changed))
-            here = grounds_here(grounds, system, native_id)
             continue
-        if choice.group and not _holds(golden, choice, here, whole):
+        if choice.group and not _holds(held, choice, whole):
             chosen = asked_alone(choice, system, native_id, held)
             _take(golden, choice, chosen, change, heard, changed)
             done.update(choice.fields)
-            here = grounds_here(grounds, system, native_id)
             continue
-        if here.get(visible.get(name, -1)) != choice.rule:
-            show(visible, grounds, name, Visible(system, native_id, choice.rule))
-            here = grounds_here(grounds, system, native_id)
+        if rule_by_itself(held, name) != choice.rule:
+            show(golden.registers, name, Visible(system, native_id, choice.rule))
         if differ(before, value := said.values[name]):
             source = None if newest is not None else _source(said, change, system, native_id)
             changed[name] = Changed(value, before, choice.rule, source)
@@ -63,7 +60,7 @@ def _choose_one(
     choice = mapping.choices.get(name)
     # Where a system is not asked and nobody else has said anything, there is nothing to choose from.
     asked = mapping.heard.get(change.system, mapping.choices)
-    if choice is None or (name not in asked and name not in golden.visible):
+    if choice is None or (name not in asked and not is_shown(golden.registers, name)):
         return ()
     _choose(golden, choice, change, heard, changed)
     return choice.fields
@@ -76,15 +73,12 @@ def _led(golden: Golden, mapping: Followed, system: str) -> dict[str, Choice]:
     return (mapping.heard if len(golden.registers) == 1 else mapping.led).get(system, NOBODY)
 
 
-def _holds(golden: Golden, choice: Choice, here: dict[int, str], whole: set[str]) -> bool:
-    """Are all fields of a group taken from what one record itself says of them (`here`)? `whole`: those that are."""
-    if choice.fields[0] in whole:
-        return True
-    visible = golden.visible
-    for name in choice.fields:
-        if visible.get(name, -1) not in here:
+def _holds(held: Held, choice: Choice, whole: set[str]) -> bool:
+    """Are all fields of a group taken from what one record itself says of them? `whole`: those that are."""
+    if choice.fields[0] not in whole:
+        if not all(rule_by_itself(held, name) is not None for name in choice.fields):
             return False
-    whole.update(choice.fields)
+        whole.update(choice.fields)
     return True
 
 
@@ -110,7 +104,7 @@ def _take(
         before = heard.touched[name] if name in heard.touched else golden.value(name)
         own = None if find(golden.registers[system][native_id], name) else register
         rule = rule_of(register) if native_id == PINS else choice.rule
-        show(golden.visible, golden.grounds, name, Visible(system, native_id, rule, own))
+        show(golden.registers, name, Visible(system, native_id, rule, own))
         _differs(changed, name, before, register, rule, change, system, native_id)
 
 

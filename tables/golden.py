@@ -7,7 +7,7 @@ tables/fold.py.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -15,11 +15,12 @@ from msgspec.structs import replace
 from isthmus.codecs.change import Value
 from isthmus.codecs.limits import Use
 from isthmus.codecs.linked import Action
+from isthmus.tables import showing
 from isthmus.tables.alive import alive, links, primary, unread
 from isthmus.tables.intents import Intents
 from isthmus.tables.liveness import Liveness, Mark, later
 from isthmus.tables.pointers import Pointer
-from isthmus.tables.registering import drop, held_by, held_of, show, value_at
+from isthmus.tables.registering import held_by, held_of
 from isthmus.tables.registers import Held, Register, Visible
 from isthmus.tables.rejection import Rejection
 from isthmus.tables.unit import Table
@@ -64,10 +65,9 @@ class Overruled(msgspec.Struct, frozen=True, gc=False, array_like=True):
     at: str
 
 
-class Golden(msgspec.Struct, omit_defaults=True):
-    """One canonical record. `registers` and `living` are by system, then native id; `intents` by system, then field;
-    `endings` by system, then native id ("": one that is to be made anew). `visible`: by field, which of `grounds` is why
-    its value counts.
+class Known(msgspec.Struct):
+    """What is known of one canonical record. `registers` and `living` are by system, then native id; `intents` by system,
+    then field; `endings` by system, then native id ("": one that is to be made anew).
 
     `redirect`: it turned out to be that golden record, and holds nothing itself. `merged`: the golden records that turned
     out to be this one. `awaits`: systems that are told nothing as long as wishes of these golden records may be under
@@ -82,8 +82,6 @@ class Golden(msgspec.Struct, omit_defaults=True):
     revision: int = 0
     registers: dict[str, dict[str, Held]] = {}
     living: dict[str, dict[str, Liveness]] = {}
-    visible: dict[str, int] = {}
-    grounds: list[Visible] = []
     intents: dict[str, Intents] = {}
     endings: dict[str, dict[str, Ending]] = {}
     pinned: dict[str, Value] = {}
@@ -96,6 +94,10 @@ class Golden(msgspec.Struct, omit_defaults=True):
     pointing: list[Pointer] = []
     reasons: dict[str, str] = {}
     overruled: dict[str, Overruled] = {}
+
+
+class Golden(Known, array_like=True):
+    """One canonical record, and what is done with it."""
 
     @property
     def rejected(self) -> bool:
@@ -113,12 +115,14 @@ class Golden(msgspec.Struct, omit_defaults=True):
 
     def why(self, name: str) -> Visible | None:
         """Why a field's golden value is what it is; None where nobody has said anything of it."""
-        at = self.visible.get(name)
-        return None if at is None else self.grounds[at]
+        return showing.why(self.registers, name)
 
     def whys(self) -> Iterator[tuple[str, Visible]]:
         """Every golden field, and why its value is what it is."""
-        return ((name, self.grounds[at]) for name, at in self.visible.items())
+        for system, natives in self.registers.items():
+            for native_id, held in natives.items():
+                for name in held.shown:
+                    yield name, showing.ground(system, native_id, held, name)
 
     def seen(self, name: str) -> Register | None:
         """The register that a field's golden value is taken from; None where nobody has said anything of it."""
@@ -129,19 +133,16 @@ class Golden(msgspec.Struct, omit_defaults=True):
 
     def value(self, name: str) -> Value:
         """A field's golden value."""
-        return value_at(self.registers, self.grounds, self.visible, name)
+        return showing.value_at(self.registers, name)
 
     def values(self) -> dict[str, Value]:
         """The golden values."""
-        return {name: self.value(name) for name in self.visible}
+        shown = [held for natives in self.registers.values() for held in natives.values()]
+        return {name: showing.value_of(held, name) for held in shown for name in held.shown}
 
     def show(self, name: str, system: str, native_id: str, rule: str, own: Register | None) -> None:
         """A field's golden value is taken from this record; `own` where the record says nothing of the field."""
-        show(self.visible, self.grounds, name, Visible(system, native_id, rule, own))
-
-    def hide(self, name: str) -> None:
-        """A field has no golden value any more."""
-        drop(self.visible, self.grounds, self.visible.pop(name))
+        showing.show(self.registers, name, Visible(system, native_id, rule, own))
 
     def keep_seen(self, name: str, system: str, native_id: str, known: Register | None) -> None:
         """That record's register of a field is about to become another, and is no opinion any more."""
@@ -199,21 +200,25 @@ class Golden(msgspec.Struct, omit_defaults=True):
         return any(known.alive for natives in self.living.values() for known in natives.values())
 
 
-class Former(msgspec.Struct):
-    """What of a golden record was stored otherwise, until registers were kept by the change that said them."""
+class Former(Known):
+    """A golden record as it was stored before: fields by name, and apart from the registers why each field counts, or
+    which of `grounds` is why; at first each field with a register of its own."""
 
-    registers: dict[str, dict[str, dict[str, Register]]] = {}
-    visible: dict[str, Visible] = {}
+    registers: dict[str, dict[str, Held | dict[str, Register]]] = {}  # type: ignore[assignment]
+    visible: dict[str, int | Visible] = {}
+    grounds: list[Visible] = []
 
 
 def former(raw: bytes) -> Golden:
     """A golden record that was stored like that. ValidationError where it was not."""
-    told, rest = msgspec.json.decode(raw, type=Former), msgspec.json.decode(raw, type=dict[str, Any])
-    golden = msgspec.convert(rest | {"registers": {}, "visible": {}}, Golden)
+    told = msgspec.json.decode(raw, type=Former)
+    golden = Golden(**{name: getattr(told, name) for name in Golden.__struct_fields__} | {"registers": {}})
     for system, natives in told.registers.items():
-        golden.registers[system] = {native: held_of(fields) for native, fields in natives.items()}
+        golden.registers[system] = {
+            native: said if isinstance(said, Held) else held_of(said) for native, said in natives.items()
+        }
     for name, why in told.visible.items():
-        golden.show(name, why.system, why.native_id, why.rule, why.own)
+        showing.show(golden.registers, name, told.grounds[why] if isinstance(why, int) else why)
     return golden
 
 

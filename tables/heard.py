@@ -12,15 +12,14 @@ from isthmus.tables.registers import Once
 
 class Heard:
     """What a change taught: fields whose register changed, with the golden value until then (`touched`) and with what their
-    record itself had said (`before`); `here`: the grounds until then that name what it says. `opinions`, `echoes`: how many
-    are, and by which layers that was known; `plain`: all is opinions of this change; `moved`: did a record live or die?"""
+    record itself had said (`before`). `opinions`, `echoes`: how many are, and by which layers that was known; `plain`: all
+    is opinions of this change; `moved`: did a record live or die?"""
 
-    __slots__ = ("before", "echoes", "here", "layers", "moved", "opinions", "plain", "touched")
+    __slots__ = ("before", "echoes", "layers", "moved", "opinions", "plain", "touched")
 
     def __init__(self) -> None:
         self.touched: dict[str, Value] = {}
         self.before: dict[str, Once] = {}
-        self.here: dict[int, str] = {}
         self.opinions = 0
         self.echoes = 0
         self.plain = False

@@ -17,8 +17,9 @@ from isthmus.tables.heard import Heard
 from isthmus.tables.intents import Intents
 from isthmus.tables.pins import replaced
 from isthmus.tables.precedence import same
-from isthmus.tables.registering import held_by, here, put, take_out, value_at, value_of
+from isthmus.tables.registering import held_by, put, take_out
 from isthmus.tables.registers import Held, Said
+from isthmus.tables.showing import rule_by_itself, value_at
 
 NOTHING: Intents = {}
 
@@ -38,7 +39,6 @@ def say(golden: Golden, change: Linked, heard: Heard) -> Heard:
     system, native_id = change.system, change.native_id
     held, intents = held_by(golden.registers, system, native_id), golden.intents.get(system)
     values = dict(change.values() if change.cleared else change.fields)
-    heard.here = here(golden.grounds, system, native_id)
     row = change.row or change.operation == "undelete"  # which says again what the record held
     released = native_id == PINS and change.operation == "delete"
     ours = intents and not intents.keys().isdisjoint(values)
@@ -51,16 +51,9 @@ def say(golden: Golden, change: Linked, heard: Heard) -> Heard:
 
 def _say_all(golden: Golden, held: Held, change: Linked, values: dict[str, Value], heard: Heard) -> None:
     """The usual case: it is newer than all that its record has said, and nothing of it can be ours."""
-    registers, grounds, visible, known = golden.registers, golden.grounds, golden.visible, heard.here
     touched, before = heard.touched, take_out(held, values)
     for name in values:
-        at = visible.get(name)
-        if at is None:
-            touched[name] = None
-        elif at in known:
-            touched[name] = before[name][1]
-        else:
-            touched[name] = value_of(registers, grounds[at], name)
+        touched[name] = value_at(golden.registers, name) if rule_by_itself(held, name) is None else before[name][1]
     held.said.insert(0, Said(change.version, change.changed_at, change.change_id, False, values))
     heard.before, heard.opinions, heard.plain = before, len(values), True
 
@@ -70,7 +63,6 @@ def _say_each(
 ) -> None:
     version, change_id, when = change.version, change.change_id, change.changed_at
     intents, known = golden.intents.get(change.system, NOTHING), held.known(values)
-    visible, grounds, registers = golden.visible, golden.grounds, golden.registers
     new: dict[tuple[str, str, str, bool], dict[str, Value]] = {}
     for name, value in values.items():
         said = known.get(name)
@@ -78,7 +70,7 @@ def _say_each(
             if (version, change_id) <= (said.version, said.change_id):
                 continue
             heard.before[name] = said, said.values[name]
-        heard.touched[name] = value_at(registers, grounds, visible, name)
+        heard.touched[name] = value_at(golden.registers, name)
         if row and said is not None and same(said.values[name], value):
             # A full read that finds a value as it was is newer, but nobody said it anew. What a report told us of and
             # nobody has heard yet is our echo.

@@ -29,6 +29,7 @@ from isthmus.tables.precedence import choose, rank, same
 from isthmus.tables.quality import inherited, judged_anew
 from isthmus.tables.registering import find, held_of
 from isthmus.tables.registers import Held, Register, Visible
+from isthmus.tables.showing import hide_all
 from isthmus.tables.wishes import told, wishes
 
 
@@ -70,9 +71,6 @@ def _silence(golden: Golden, system: str, native: str) -> None:
     natives = golden.registers.get(system, {})
     if native in natives:
         natives[native] = held_of({n: replace(one, derived=True) for n, one in natives[native].items()})
-    of_it = [n for n, why in golden.whys() if (why.system, why.native_id) == (system, native)]
-    for name in of_it:
-        golden.hide(name)
 
 
 def _doubles(golden: Golden, other: Golden, item: Absorb, mapping: EntityMapping) -> Iterator[tuple[str, str]]:
@@ -232,7 +230,7 @@ def _later(one: tuple[Visible, Register], two: tuple[Visible, Register]) -> bool
 
 def choose_all(golden: Golden, mapping: EntityMapping, seen: Seen) -> None:
     """Every field from all registers; where nobody has an opinion any more, what was seen last stays."""
-    golden.visible, golden.grounds = {}, []
+    hide_all(golden.registers)
     for choice in dict.fromkeys(mapping.choices.values()):
         chosen = choose(choice, golden.registers)
         for name, system, native_id, register in chosen:

@@ -41,7 +41,6 @@ def part(golden: Golden, order: Part, mapping: EntityMapping) -> Parted | None:
     before, seen, lived = golden.values(), seen_of(golden), living(golden, mapping.followed)
     gone = _own(golden, order)
     golden.intents.pop(system, None)  # what was told it is not told whoever comes after it
-    golden.visible, golden.grounds = {}, []
     choose_all(golden, mapping, seen)
     changed, asides = judged_anew(golden, cause_of(order), mapping, differences(golden, before), lived)
     lacking = wishes(golden, mapping.followed, mapping.systems, order.correlation)

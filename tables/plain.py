@@ -13,11 +13,11 @@ from isthmus.config.choices import Choice
 from isthmus.config.followed import Followed
 from isthmus.tables.golden import Golden
 from isthmus.tables.precedence import differ
-from isthmus.tables.registering import Places, rules_of
 from isthmus.tables.registers import Held, Said
+from isthmus.tables.showing import NOWHERE
 
 Values = dict[str, Value]
-NOWHERE = -1
+Places = dict[str, int]
 
 
 def take(golden: Golden, change: Linked, mapping: Followed) -> dict[str, Changed] | None:
@@ -35,22 +35,22 @@ def take(golden: Golden, change: Linked, mapping: Followed) -> dict[str, Changed
         or (intents and not intents.keys().isdisjoint(values))
     ):
         return None
-    rules = rules_of(golden.grounds, system, native_id)
-    return None if rules is None else _taken(held, change, values, led, golden.visible, rules)
+    return _taken(held, known, change, values, led)
 
 
 def _only(golden: Golden, system: str, native_id: str) -> Held | None:
-    """The registers of the record, where no other has any."""
+    """The registers of the record, where no other has any and what it says now is what counts."""
     registers = golden.registers
     natives = registers.get(system) if len(registers) == 1 else None
-    return natives.get(native_id) if natives is not None and len(natives) == 1 else None
+    held = natives.get(native_id) if natives is not None and len(natives) == 1 else None
+    return None if held is None or held.own else held
 
 
 def _taken(
-    held: Held, change: Linked, values: Values, led: dict[str, Choice], visible: Places, rules: list[str]
+    held: Held, known: list[Said], change: Linked, values: Values, led: dict[str, Choice]
 ) -> dict[str, Changed] | None:
-    """`led`: the fields on which its system is asked; `rules`: of the grounds, all of which are what the record says."""
-    known = held.said
+    """`known`: what it said until now; `led`: the fields on which its system is asked."""
+    shown, rules = held.shown, held.rules
     olds: list[Values] = [said.values for said in known]
     changed: dict[str, Changed] = {}
     names: list[str] = []
@@ -59,7 +59,7 @@ def _taken(
     for name, value in values.items():
         choice = led.get(name)
         if choice is None or choice is not whole:
-            if not _is_shown_so(visible, rules, name, choice):
+            if not _is_shown_so(shown, rules, name, choice):
                 return None
             whole = choice if choice is not None and choice.group else whole
         number = _place(olds, name)
@@ -77,17 +77,17 @@ def _taken(
     return changed
 
 
-def _is_shown_so(visible: Places, rules: list[str], name: str, choice: Choice | None) -> bool:
+def _is_shown_so(shown: Places, rules: list[str], name: str, choice: Choice | None) -> bool:
     """Does a field count as this choice has it, with all others of its group; without any, not at all?"""
-    at = visible.get(name, NOWHERE)
+    at = shown.get(name, NOWHERE)
     if choice is None or at == NOWHERE:
         return choice is None and at == NOWHERE
-    return rules[at] == choice.rule and (not choice.group or _all_at(visible, choice.fields, at))
+    return rules[at] == choice.rule and (not choice.group or _all_at(shown, choice.fields, at))
 
 
-def _all_at(visible: Places, fields: tuple[str, ...], at: int) -> bool:
-    """Do all these fields have that ground?"""
-    return all(visible.get(name, NOWHERE) == at for name in fields)
+def _all_at(shown: Places, fields: tuple[str, ...], at: int) -> bool:
+    """Do all these fields count by that rule?"""
+    return all(shown.get(name, NOWHERE) == at for name in fields)
 
 
 def _place(olds: list[Values], name: str) -> int:

@@ -30,8 +30,8 @@ from isthmus.tables.deletes import Records, living
 from isthmus.tables.folded import Asides, Folded, Outcome
 from isthmus.tables.golden import Golden
 from isthmus.tables.precedence import same
-from isthmus.tables.registering import value_at
 from isthmus.tables.rejection import ASKED, Rejection
+from isthmus.tables.showing import value_at
 from isthmus.tables.tasks import tasks
 
 SHOWN = 80
@@ -117,7 +117,7 @@ def breaks(golden: Golden, mapping: EntityMapping, names: AbstractSet[str] | Non
 
 
 def _value(golden: Golden, name: str) -> Value:
-    value = value_at(golden.registers, golden.grounds, golden.visible, name)
+    value = value_at(golden.registers, name)
     return None if value == "" else value
 
 

@@ -17,6 +17,7 @@ from isthmus.tables.folded import Folded, changed_event
 from isthmus.tables.golden import Golden, Overruled
 from isthmus.tables.quality import judge
 from isthmus.tables.registers import Register
+from isthmus.tables.showing import hide
 from isthmus.tables.wishes import told, wishes
 
 AUTHOR = "mapping"
@@ -64,7 +65,7 @@ def _cause(golden: Golden, version: str, at: str) -> Linked:
 
 def _forgotten(golden: Golden, mapping: EntityMapping) -> dict[str, Changed]:
     """Fields that the mapping does not have count no more."""
-    gone = {name: golden.value(name) for name in golden.visible if name not in mapping.fields}
+    gone = {name: golden.value(name) for name, _ in golden.whys() if name not in mapping.fields}
     for name in gone:
-        golden.hide(name)
+        hide(golden.registers, name)
     return {name: Changed(None, value, GONE) for name, value in gone.items() if value is not None}

@@ -1,7 +1,7 @@
-"""Registers: what one record of one system says of each of its fields, and since which change.
+"""Registers: what one record of one system says of each of its fields, and since which change; and what of it counts.
 
 Promises: what a change said is kept together, so that its version, time and id stand there once however many fields it had;
-newest first, so the same registers are the same value in whatever order they came.
+newest first, so what was said is the same value in whatever order it came.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Register(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 class Visible(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Why a golden value is what it is: the record it is taken from, and the rule. `own`: the register it was taken from,
-    where that record's own says something else by now, or says nothing of this field of a group."""
+    where that record says something else by now, or says nothing of this field of a group."""
 
     system: str
     native_id: str
@@ -57,9 +57,13 @@ Once = tuple[Said, Value]
 
 
 class Held(msgspec.Struct, gc=False, array_like=True):
-    """All registers of one record, newest change first."""
+    """All registers of one record, newest change first. `shown`: its fields that are golden values, each with which of
+    `rules` it counts by; `own`: those of them that are not what the record says now (`Visible`)."""
 
     said: list[Said] = []
+    rules: list[str] = []
+    shown: dict[str, int] = {}
+    own: dict[str, Register] | None = None
 
     def __bool__(self) -> bool:
         return bool(self.said)

@@ -6,7 +6,7 @@ deleted is for tables/deletes.py to say. No clock, no chance, no I/O.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 
@@ -17,7 +17,11 @@ from isthmus.tables.deletes import Turn, note, over, turn
 from isthmus.tables.golden import DesiredWrite, Golden
 from isthmus.tables.intents import Intents, asked, intend, on_its_way
 from isthmus.tables.precedence import same
-from isthmus.tables.registering import find, here, is_all, value_of
+from isthmus.tables.registering import find
+from isthmus.tables.registers import Held
+from isthmus.tables.showing import is_all, is_shown, value_of
+
+NOBODY: Mapping[str, Held] = {}
 
 
 def wishes(
@@ -47,7 +51,7 @@ def _says_it_all(golden: Golden, system: str) -> bool:
     if golden.intents.get(system) or system in golden.endings:
         return False
     native = primary(golden.living, system)
-    return native is not None and is_all(golden.grounds, system, native)
+    return native is not None and is_all(golden.registers, system, native)
 
 
 def _wish(golden: Golden, mapping: Followed, system: str, to: Turn, correlation: str) -> DesiredWrite | None:
@@ -61,7 +65,7 @@ def _wish(golden: Golden, mapping: Followed, system: str, to: Turn, correlation:
         return None
     for parts in there.joint:
         if not lacking.keys().isdisjoint(parts):
-            lacking |= {name: golden.value(name) for name in parts if name in golden.visible}
+            lacking |= {name: golden.value(name) for name in parts if is_shown(golden.registers, name)}
     version = golden.living[system][native].newest if native is not None else None
     return DesiredWrite(
         system, golden.canonical, golden.entity, 0, native, lacking, version or None, correlation, to.action
@@ -83,21 +87,27 @@ def signed(golden: Golden, mapping: Followed, system: str, correlation: str) -> 
 
 def _lacking(golden: Golden, mapping: Followed, system: str, native: str | None, intents: Intents) -> dict[str, Value]:
     """What a write has to carry: where the system differs, and what earlier writes, which it replaces, still carry."""
-    registers, grounds = golden.registers, golden.grounds
-    known = registers.get(system, {}).get(native or "")
-    sources = here(grounds, system, native or "")
+    known = golden.registers.get(system, NOBODY).get(native or "")
     lacking: dict[str, Value] = {}
     names = mapping.systems[system].outward
-    for name, at in golden.visible.items():
-        if name not in names or (at in sources and name not in intents):
-            continue  # it is not to be told, or it is the source of the value
-        said = None if known is None else find(known, name)
-        value = value_of(registers, grounds[at], name)
-        if said is not None and said.values[name] == value and name not in intents:
-            continue
-        if on_its_way(intents, name) or not same(said.values[name] if said else None, value):
-            lacking[name] = value
+    for natives in golden.registers.values():
+        for held in natives.values():
+            for name in held.shown:
+                if name in names:
+                    _lacks(lacking, name, known, held, intents)
     return lacking
+
+
+def _lacks(lacking: dict[str, Value], name: str, known: Held | None, source: Held, intents: Intents) -> None:
+    """Does a record (`known`) lack a field's golden value, which `source` shows?"""
+    if source is known and name not in intents and not (source.own and name in source.own):
+        return  # it is the source of the value
+    said = None if known is None else find(known, name)
+    value = value_of(source, name)
+    if said is not None and said.values[name] == value and name not in intents:
+        return
+    if on_its_way(intents, name) or not same(said.values[name] if said else None, value):
+        lacking[name] = value
 
 
 def told(golden: Golden, writes: Iterable[DesiredWrite]) -> tuple[DesiredWrite, ...]:

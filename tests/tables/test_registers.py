@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from isthmus.tables.golden import Golden
 from isthmus.tables.registering import find, held_of, put, set_one
 from isthmus.tables.registers import Held, Register, Said
+from isthmus.tables.showing import hide
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])
 TOLD = st.tuples(NAMES, st.integers(0, 9), st.integers(1, 4), st.booleans())
@@ -48,15 +49,22 @@ def test_what_nothing_is_left_of_is_forgotten() -> None:
     assert [said.change_id for said in held.said] == ["change 2"]
 
 
-def test_a_ground_that_no_field_has_any_more_is_forgotten() -> None:
+def test_a_rule_that_no_field_counts_by_any_more_is_forgotten() -> None:
     golden = Golden("c", "account")
     for name in ("a", "b"):
         golden.show(name, "salesforce", "1", "last_writer", None)
     golden.show("c", "dynamics", "2", "owner dynamics", None)
-    assert (golden.visible, len(golden.grounds)) == ({"a": 0, "b": 0, "c": 1}, 2)
-    golden.show("a", "dynamics", "2", "owner dynamics", None)
+    one, two = golden.registers["salesforce"]["1"], golden.registers["dynamics"]["2"]
+    assert (one.shown, one.rules, two.shown, two.rules) == (
+        {"a": 0, "b": 0},
+        ["last_writer"],
+        {"c": 0},
+        ["owner dynamics"],
+    )
+    golden.show("a", "dynamics", "2", "last_writer", None)
     golden.show("b", "dynamics", "2", "owner dynamics", None)
-    assert (golden.visible, [why.system for why in golden.grounds]) == ({"a": 0, "b": 0, "c": 0}, ["dynamics"])
-    for name in "abc":
-        golden.hide(name)
-    assert (golden.visible, golden.grounds) == ({}, [])
+    assert (one.shown, one.rules) == ({}, [])
+    assert (two.shown, two.rules) == ({"c": 0, "a": 1, "b": 0}, ["owner dynamics", "last_writer"])
+    for name in "cb":
+        hide(golden.registers, name)
+    assert (two.shown, two.rules) == ({"a": 0}, ["last_writer"])
