@@ -20,7 +20,7 @@ from isthmus.tables.pins import rule_of
 from isthmus.tables.precedence import Chosen, asked_alone, choose, differ
 from isthmus.tables.registering import find
 from isthmus.tables.registers import Held, Register, Said, Visible
-from isthmus.tables.showing import is_shown, rule_by_itself, show
+from isthmus.tables.showing import is_shown, rule_by_itself, show, value_at
 
 NOBODY: dict[str, Choice] = {}
 
@@ -101,7 +101,7 @@ def _take(
 ) -> None:
     """Show what was chosen."""
     for name, system, native_id, register in chosen:
-        before = heard.touched[name] if name in heard.touched else golden.value(name)
+        before = heard.touched[name] if name in heard.touched else value_at(golden.registers, name)
         own = None if find(golden.registers[system][native_id], name) else register
         rule = rule_of(register) if native_id == PINS else choice.rule
         show(golden.registers, name, Visible(system, native_id, rule, own))

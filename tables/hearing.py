@@ -17,7 +17,7 @@ from isthmus.tables.heard import Heard
 from isthmus.tables.intents import Intents
 from isthmus.tables.pins import replaced
 from isthmus.tables.precedence import same
-from isthmus.tables.registering import held_by, put, take_out
+from isthmus.tables.registering import held_by, put, sayers, take_out
 from isthmus.tables.registers import Held, Said
 from isthmus.tables.showing import rule_by_itself, value_at
 
@@ -62,7 +62,7 @@ def _say_each(
     golden: Golden, held: Held, change: Linked, values: dict[str, Value], heard: Heard, *, row: bool, released: bool
 ) -> None:
     version, change_id, when = change.version, change.change_id, change.changed_at
-    intents, known = golden.intents.get(change.system, NOTHING), held.known(values)
+    intents, known = golden.intents.get(change.system, NOTHING), sayers(held, values)
     new: dict[tuple[str, str, str, bool], dict[str, Value]] = {}
     for name, value in values.items():
         said = known.get(name)

@@ -12,6 +12,7 @@ from decimal import Decimal, InvalidOperation
 from isthmus.codecs.change import Value
 from isthmus.codecs.reviews import PINS, STEWARD
 from isthmus.config.choices import Choice
+from isthmus.tables.registering import register_of
 from isthmus.tables.registers import Held, Register, Said
 
 # A field, and the register that counts for it, with its system and native id.
@@ -102,7 +103,7 @@ def _together(choice: Choice, best: Opinion, held: Held) -> Sequence[Chosen]:
     """All fields of a choice, from the record that has the newest opinion of any."""
     system, native_id, said = best
     empty = Register(None, said.version, said.when, said.change_id, False)
-    return [(name, system, native_id, held.get(name) or empty) for name in choice.fields]
+    return [(name, system, native_id, register_of(held, name) or empty) for name in choice.fields]
 
 
 def rank(opinion: Opinion) -> tuple[str, str, str, str, str]:

@@ -35,6 +35,7 @@ from isthmus.tables.showing import value_at
 from isthmus.tables.tasks import tasks
 
 SHOWN = 80
+NONE: AbstractSet[str] = frozenset()
 OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
     "equal": lambda one, other: bool(one == other),
     "not_equal": lambda one, other: bool(one != other),
@@ -77,7 +78,7 @@ def judge(
     known = golden.rejection
     rejected = known is not None and bool(known.broken)
     everything = anew or (before is not None and not before)
-    loose = {one.field for one in golden.pointing if not one.known} if golden.pointing else set()
+    loose = {one.field for one in golden.pointing if not one.known} if golden.pointing else NONE
     if not rejected and not everything and not loose and mapping.followed.watched.isdisjoint(changed):
         return None
     broken = breaks(golden, mapping, None if everything else changed.keys() | loose if loose else changed.keys())

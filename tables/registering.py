@@ -23,6 +23,24 @@ def find(held: Held, name: str) -> Said | None:
     return None
 
 
+def register_of(held: Held, name: str) -> Register | None:
+    """A field's register; None where the record has said nothing of it."""
+    said = find(held, name)
+    if said is None:
+        return None
+    return Register(said.values[name], said.version, said.when, said.change_id, said.derived)
+
+
+def sayers(held: Held, names: dict[str, Value]) -> dict[str, Said]:
+    """With what each of these fields was said, where anything was."""
+    found: dict[str, Said] = {}
+    for said in held.said:
+        for name in said.values:
+            if name in names:
+                found[name] = said
+    return found
+
+
 def held_by(registers: Registers, system: str, native_id: str) -> Held:
     """The registers of a record, to be changed in place."""
     natives = registers.get(system)

@@ -6,7 +6,7 @@ newest first, so what was said is the same value in whatever order it came.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import msgspec
 
@@ -78,10 +78,6 @@ class Held(msgspec.Struct, gc=False, array_like=True):
     def items(self) -> Iterator[tuple[str, Register]]:
         """Every field with its register."""
         return ((name, said.register(name)) for said in self.said for name in said.values)
-
-    def known(self, names: Mapping[str, Value]) -> dict[str, Said]:
-        """With what each of these fields was said, where anything was."""
-        return {name: said for said in self.said for name in said.values if name in names}
 
     def is_older(self, version: str) -> bool:
         """Is everything that was said older than this version?"""
