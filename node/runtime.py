@@ -29,7 +29,7 @@ from isthmus.node.standby import Copies, Standby
 from isthmus.node.topics import Topics
 from isthmus.node.writer import Writer
 from isthmus.tables.stage import Stage, Step, no_step
-from isthmus.tables.store import Store, buffers, shared_cache
+from isthmus.tables.store import Store, rooms, shared_cache
 
 log = structlog.get_logger()
 STALL_SECONDS = 10.0
@@ -140,9 +140,9 @@ class Runtime:
         await self._writer.close()
 
     def _lane(self, stage: Stage, partition: int) -> Lane:
-        buffers = self._buffers()
+        rooms = self._rooms()
         stores = {
-            table.name: Store(self._folder(table.name, partition), self._cache, buffer=buffers[table.name])
+            table.name: Store(self._folder(table.name, partition), self._cache, room=rooms[table.name])
             for table in stage.tables
         }
         return Lane(
@@ -150,9 +150,9 @@ class Runtime:
             self._neighbours,
         )  # fmt: skip
 
-    def _buffers(self) -> dict[str, int]:
+    def _rooms(self) -> dict[str, int]:
         tables = (table for stage in self.stages.values() for table in stage.tables)
-        return buffers(tables, self.topics.partitions)
+        return rooms(tables, self.topics.partitions)
 
     def _neighbours(self, lane: Lane) -> Neighbours:
         """Lanes follow each other where this worker has every lane there is: it knows of every frame under way."""
@@ -211,7 +211,7 @@ class Runtime:
                     await self._resume(lane, first or lane.topics)
             self.ready.set()
             if self._standby is not None:
-                self._standby.start(self._copies(), min(self._buffers().values()))
+                self._standby.start(self._copies(), min(self._rooms().values()))
         except asyncio.CancelledError:
             raise
         except BaseException as fault:

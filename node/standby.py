@@ -32,11 +32,11 @@ class Standby:
         self._task: asyncio.Task[None] | None = None
         self.copies: Copies = {}
 
-    def start(self, copies: Copies, buffer: int) -> None:
-        """Follow these changelogs (topic, partition) into these folders; `buffer`: the bytes of a store's write buffer."""
+    def start(self, copies: Copies, room: int) -> None:
+        """Follow these changelogs (topic, partition) into these folders; `room`: a store's."""
         self.copies = copies
         if copies:
-            self._task = asyncio.create_task(self._follow(copies, buffer), name="standby")
+            self._task = asyncio.create_task(self._follow(copies, room), name="standby")
 
     async def stop(self) -> None:
         """Stop and give the files back; safe to call twice."""
@@ -44,8 +44,8 @@ class Standby:
             await end([self._task])
             self._task = None
 
-    async def _follow(self, copies: Copies, buffer: int) -> None:
-        stores = {TopicPartition(*where): Store(path, self._cache, buffer=buffer) for where, path in copies.items()}
+    async def _follow(self, copies: Copies, room: int) -> None:
+        stores = {TopicPartition(*where): Store(path, self._cache, room=room) for where, path in copies.items()}
         consumer = changelog_reader(self._bootstrap)
         try:
             await consumer.start()

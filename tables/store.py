@@ -1,9 +1,10 @@
 """One partition of one table in RocksDB: a cache of its changelog that knows how far it has come.
 
-Promises: `apply` changes values and the changelog position in one atomic batch, so the store is never ahead of or
-torn against its changelog; memory is bounded by the cache it is given, however many stores there are. A store that nobody
-has written for longer than a changelog keeps what says that a key is gone begins anew: it could not hear of it any more.
-What cannot be read is a StoreError, which is no fault of whatever asked for it.
+Promises: values and the changelog position change together, so the store is never ahead of or torn against its changelog.
+What is put waits in memory until it is much, so that RocksDB is given once what was put again and again, and goes there in
+one atomic batch with its position. Memory is bounded by the cache and the room it is given, however many stores there are.
+A store that nobody has written for longer than a changelog keeps what says that a key is gone begins anew: it could not
+hear of it any more. What cannot be read is a StoreError, which is no fault of whatever asked for it.
 """
 
 from __future__ import annotations
@@ -32,9 +33,12 @@ POSITION = b"\xff\xffposition"
 # Of a store, what is newest: it is written again and again, so it is not compressed.
 YOUNG_BYTES = 64 << 20
 LEVELS = 7
-# What is written and in no file yet: of all stores of a worker, of which each has two buffers; of one buffer, of which
-# RocksDB makes none smaller.
-BUFFERS_BYTES, SMALLEST_BUFFER, LARGEST_BUFFER = 1 << 30, 64 << 10, 16 << 20
+# What is put and in no file yet: of all stores of a worker, and of one. Of a store's room two eighths are RocksDB's two
+# write buffers, of which it makes none smaller, the rest is for what waits.
+ROOM_BYTES, SMALLEST_ROOM, LARGEST_ROOM = 1 << 30, 128 << 10, 32 << 20
+BUFFERS, BUFFER_SHARE, SMALLEST_BUFFER = 2, 8, 64 << 10
+# What a key that waits costs besides its value, roughly.
+KEY_BYTES = 150
 # RocksDB spreads its open files over 64 shards, in which so few would drive each other out at every read.
 OPEN_FILES, SHARD_BITS = 256, 2
 # Half of how long a changelog keeps a deletion (node/topics.py).
@@ -53,19 +57,19 @@ def shared_cache(size: int) -> Cache:
     return Cache(size)
 
 
-def buffers(tables: Iterable[Table[Any]], partitions: int) -> dict[str, int]:
-    """How many bytes a write buffer of each table's stores may have, should all partitions come to be ours; of values that
-    are kept as bytes, which are large, twice as many as of others."""
+def rooms(tables: Iterable[Table[Any]], partitions: int) -> dict[str, int]:
+    """The room of each table's stores, should all partitions come to be ours; for values that are kept as bytes, which are
+    large, twice as much as for others."""
     weights = {table.name: 2 if table.as_bytes else 1 for table in tables}
-    share = BUFFERS_BYTES // (2 * partitions * sum(weights.values()))
-    return {name: min(LARGEST_BUFFER, max(SMALLEST_BUFFER, weight * share)) for name, weight in weights.items()}
+    share = ROOM_BYTES // (partitions * sum(weights.values()))
+    return {name: min(LARGEST_ROOM, max(SMALLEST_ROOM, weight * share)) for name, weight in weights.items()}
 
 
 def _options(cache: Cache, buffer: int) -> Options:
     options = Options(raw_mode=True)
     options.create_if_missing(True)
     options.set_write_buffer_size(buffer)
-    options.set_max_write_buffer_number(2)
+    options.set_max_write_buffer_number(BUFFERS)
     options.set_level_zero_file_num_compaction_trigger(8)
     options.set_max_open_files(OPEN_FILES)
     options.set_table_cache_num_shard_bits(SHARD_BITS)
@@ -99,12 +103,11 @@ def _written(database: Rdict) -> tuple[int | None, float]:
 
 
 class Store:
-    """Keys and values are bytes; `position` is the offset of the last changelog record that the store holds. `buffer`: the
-    bytes of a write buffer."""
+    """Keys and values are bytes; `position` is the offset of the last changelog record that the store holds. `room`: how
+    many bytes may be in no file yet."""
 
-    def __init__(
-        self, path: Path, cache: Cache, stale_after: float = STALE_SECONDS, buffer: int = LARGEST_BUFFER
-    ) -> None:
+    def __init__(self, path: Path, cache: Cache, stale_after: float = STALE_SECONDS, room: int = LARGEST_ROOM) -> None:
+        buffer = max(SMALLEST_BUFFER, room // BUFFER_SHARE)
         self._db = _opened(path, cache, buffer)
         position, written = _written(self._db)
         if position is not None and time.time() - written > stale_after:
@@ -112,9 +115,13 @@ class Store:
             shutil.rmtree(path)
             self._db, position = _opened(path, cache, buffer), None
         self.position: int | None = position
+        self._limit = self._left = room - BUFFERS * buffer
+        self._waiting: dict[bytes, bytes | None] = {}
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, None where there is none."""
+        if key in self._waiting:
+            return self._waiting[key]
         try:
             value: bytes | None = self._db.get(key)
         except Exception as fault:
@@ -123,18 +130,30 @@ class Store:
 
     def apply(self, writes: Iterable[tuple[bytes, bytes | None]], position: int) -> None:
         """Put (None deletes) and remember the changelog position, all or nothing."""
+        puts = dict(writes)
+        self._waiting.update(puts)
+        self.position = position
+        self._left -= KEY_BYTES * (1 + len(puts)) + sum(map(len, filter(None, puts.values())))
+        if self._left <= 0:
+            self._write()
+
+    def _write(self) -> None:
+        """Give RocksDB what waits."""
+        if self._left == self._limit:
+            return
         batch = WriteBatch(raw_mode=True)
-        for key, value in writes:
+        for key, value in self._waiting.items():
             if value is None:
                 batch.delete(key)
             else:
                 batch.put(key, value)
-        batch.put(POSITION, f"{position} {time.time():.0f}".encode())
+        batch.put(POSITION, f"{self.position} {time.time():.0f}".encode())
         self._db.write(batch)
-        self.position = position
+        self._waiting, self._left = {}, self._limit
 
     def scan(self, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Keys that begin with `prefix`, from `start` on, in order, with their values."""
+        self._write()
         for key, value in self._items(max(prefix, start)):
             if not key.startswith(prefix):
                 return
@@ -149,5 +168,6 @@ class Store:
 
     def close(self) -> None:
         """Give the files back, so that another worker of this host may open them."""
+        self._write()
         self._db.flush()
         self._db.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rocksdict import DBCompressionType, Options, Rdict
 
-from isthmus.tables.store import BUFFERS_BYTES, LARGEST_BUFFER, POSITION, Store, buffers, shared_cache
+from isthmus.tables.store import LARGEST_ROOM, POSITION, ROOM_BYTES, Store, rooms, shared_cache
 from isthmus.tables.unit import Table
 
 
@@ -21,6 +21,48 @@ def test_values_and_position_are_there_after_reopening(tmp_path: Path) -> None:
     store.close()
     again = Store(tmp_path / "t", shared_cache(1 << 20))
     assert (again.get(b"a"), again.get(b"gone"), again.position) == (b"1", None, 7)
+    again.close()
+
+
+def test_what_waits_for_rocksdb_is_read_and_scanned(tmp_path: Path) -> None:
+    store = Store(tmp_path / "t", shared_cache(1 << 20))
+    store.apply([(b"a", b"1"), (b"b", b"1")], 1)
+    assert list(store.scan()) == [(b"a", b"1"), (b"b", b"1")]
+    store.apply([(b"a", None), (b"b", b"2"), (b"c", b"2")], 2)
+    assert (store.get(b"a"), store.get(b"b"), store.get(b"c"), store.position) == (None, b"2", b"2", 2)
+    assert list(store.scan()) == [(b"b", b"2"), (b"c", b"2")]
+    store.close()
+
+
+def test_what_is_put_again_and_again_is_given_to_rocksdb_once(tmp_path: Path) -> None:
+    store = Store(tmp_path / "t", shared_cache(1 << 20))
+    for number in range(200):
+        store.apply([(b"key", b"%d" % number * 10_000)], number)
+    store.close()
+    disk = sum(file.stat().st_size for file in (tmp_path / "t").glob("*.sst"))
+    assert disk < 100_000
+
+
+@pytest.mark.parametrize("value", [b"v" * 1000, b"", None], ids=["values", "empty ones", "deletions"])
+def test_what_waits_has_a_bound(tmp_path: Path, value: bytes | None) -> None:
+    room = 1 << 20
+    store = Store(tmp_path / "t", shared_cache(1 << 20), room=room)
+    for number in range(20_000):
+        store.apply([(b"%d" % number, value)], number)
+        if number % 500 == 0:
+            waiting = [len(key) + len(value or b"") for key, value in store._waiting.items()]
+            assert sum(waiting) <= room
+            assert len(waiting) <= 8000
+    assert store.get(b"0") == value
+    store.close()
+
+
+def test_a_position_that_moves_without_values_is_there_after_reopening(tmp_path: Path) -> None:
+    store = Store(tmp_path / "t", shared_cache(1 << 20))
+    store.apply([], 7)
+    store.close()
+    again = Store(tmp_path / "t", shared_cache(1 << 20))
+    assert again.position == 7
     again.close()
 
 
@@ -68,7 +110,7 @@ import subprocess
 import sys
 from pathlib import Path
 from isthmus.tables.store import Store, shared_cache
-store = Store(Path(sys.argv[1]), shared_cache(1 << 20), buffer=8 << 20)
+store = Store(Path(sys.argv[1]), shared_cache(1 << 20), room=16 << 20)
 for number in range(10**9):
     store.apply([(b"n", str(number).encode()), (str(number).encode(), b"x" * 2000)], number)
     if number % 1000 == 0:
@@ -79,7 +121,7 @@ for number in range(10**9):
 def test_a_store_killed_while_it_writes_is_never_ahead_of_or_torn_against_its_position(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path / "t")], stdout=subprocess.PIPE) as writer:
         assert writer.stdout is not None
-        while int(writer.stdout.readline()) < 12_000:  # beyond one write buffer, so that something was flushed
+        while int(writer.stdout.readline()) < 20_000:  # beyond its room, so that something was flushed
             pass
         writer.kill()
     store = Store(tmp_path / "t", shared_cache(1 << 20))
@@ -91,9 +133,9 @@ def test_a_store_killed_while_it_writes_is_never_ahead_of_or_torn_against_its_po
 
 
 @pytest.mark.parametrize("partitions", [1, 4, 64, 512])
-def test_the_write_buffers_of_a_worker_stay_within_their_bound_with_thousands_of_stores(partitions: int) -> None:
+def test_what_a_worker_holds_in_no_file_stays_within_its_bound_with_thousands_of_stores(partitions: int) -> None:
     tables = [Table[int]("large", int, as_bytes=True), *(Table[int](f"small {number}", int) for number in range(7))]
-    sizes = buffers(tables, partitions)
-    assert 2 * partitions * sum(sizes.values()) <= BUFFERS_BYTES
-    assert min(sizes.values()) <= sizes["large"] <= LARGEST_BUFFER
-    assert buffers(tables[:1], 1) == {"large": LARGEST_BUFFER}
+    sizes = rooms(tables, partitions)
+    assert partitions * sum(sizes.values()) <= ROOM_BYTES
+    assert min(sizes.values()) <= sizes["large"] <= LARGEST_ROOM
+    assert rooms(tables[:1], 1) == {"large": LARGEST_ROOM}
