@@ -23,7 +23,7 @@ from isthmus.tables.store import Store, shared_cache
 STORES = 4
 A_UNIT = 2000
 CACHE_BYTES = 256 << 20
-Puts = list[tuple[bytes, bytes | None]]
+Puts = dict[bytes, bytes | None]
 
 
 def fill(stores: Sequence[Store], count: int) -> list[bytes]:
@@ -38,9 +38,9 @@ def fill(stores: Sequence[Store], count: int) -> list[bytes]:
 
 def apply(stores: Sequence[Store], numbered: Iterator[tuple[int, bytes, bytes]]) -> None:
     """One unit of work in each store."""
-    puts: list[Puts] = [[] for _ in stores]
+    puts: list[Puts] = [{} for _ in stores]
     for number, key, value in numbered:
-        puts[number % STORES].append((key, value))
+        puts[number % STORES][key] = value
     for store, some in zip(stores, puts, strict=True):
         store.apply(some, 0)
 

@@ -151,7 +151,7 @@ class Lane:
             return
         if not self._whole:
             return
-        given_up = [(key, value) for key, value, _ in entries if key is not None]
+        given_up = {key: value for key, value, _ in entries if key is not None}
         self.stores[self._sender.first_table].apply(given_up, offsets[target])
 
     async def _guard(self, work: Awaitable[None]) -> None:
@@ -246,7 +246,7 @@ class Lane:
     def apply(self, unit: Unit, parts: Encoded, offsets: Mapping[Target, int]) -> None:
         """Bring RocksDB to what is committed."""
         for table, puts in parts.puts.items():
-            self.stores[table].apply(puts.items(), offsets[self._names.changelog(table), self.partition])
+            self.stores[table].apply(puts, offsets[self._names.changelog(table), self.partition])
         self._does.remember(unit, parts)
         self.last_progress = time.monotonic()
         self._at("applied")

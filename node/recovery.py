@@ -97,7 +97,7 @@ async def _read(
     applied = 0
     while waiting:
         for where, records in (await consumer.getmany(*waiting, timeout_ms=100, max_records=5000)).items():
-            stores[where].apply(((r.key, r.value) for r in records), records[-1].offset)
+            stores[where].apply({r.key: r.value for r in records}, records[-1].offset)
             applied += len(records)
         waiting = {where for where in waiting if await consumer.position(where) < ends[where]}
     return applied

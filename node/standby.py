@@ -62,4 +62,4 @@ class Standby:
 async def _apply_for_ever(consumer: AIOKafkaConsumer, stores: Mapping[TopicPartition, Store]) -> None:
     while True:
         for where, records in (await consumer.getmany(timeout_ms=1000, max_records=2000)).items():
-            stores[where].apply(((r.key, r.value) for r in records), records[-1].offset)
+            stores[where].apply({r.key: r.value for r in records}, records[-1].offset)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -128,9 +128,8 @@ class Store:
             raise StoreError(repr(fault)) from fault
         return value
 
-    def apply(self, writes: Iterable[tuple[bytes, bytes | None]], position: int) -> None:
+    def apply(self, puts: Mapping[bytes, bytes | None], position: int) -> None:
         """Put (None deletes) and remember the changelog position, all or nothing."""
-        puts = dict(writes)
         self._waiting.update(puts)
         self.position = position
         self._left -= KEY_BYTES * (1 + len(puts)) + sum(map(len, filter(None, puts.values())))

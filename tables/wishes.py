@@ -22,6 +22,7 @@ from isthmus.tables.registers import Held
 from isthmus.tables.showing import is_all, is_shown, value_of
 
 NOBODY: Mapping[str, Held] = {}
+NOTHING: Intents = {}
 
 
 def wishes(
@@ -56,7 +57,7 @@ def _says_it_all(golden: Golden, system: str) -> bool:
 
 def _wish(golden: Golden, mapping: Followed, system: str, to: Turn, correlation: str) -> DesiredWrite | None:
     native, there = to.native, mapping.systems[system]
-    intents: Intents = {} if native is None and to.must else golden.intents.setdefault(system, {})
+    intents: Intents = NOTHING if native is None and to.must else golden.intents.get(system, NOTHING)
     lacking = {} if to.ends else _lacking(golden, mapping, system, native, intents)
     if not there.listened:
         # What people make of it there is never heard, and stays: each value is told once.
@@ -80,7 +81,7 @@ def signed(golden: Golden, mapping: Followed, system: str, correlation: str) -> 
         return []
     if not golden.living[system][native].alive:
         return []
-    intents = golden.intents.setdefault(system, {})
+    intents = golden.intents.get(system, NOTHING)
     lacking = {} if golden.rejected else _lacking(golden, mapping, system, native, intents)
     return [DesiredWrite(system, golden.canonical, golden.entity, 0, native, lacking, None, correlation)]
 
@@ -116,7 +117,7 @@ def told(golden: Golden, writes: Iterable[DesiredWrite]) -> tuple[DesiredWrite, 
     for write in told:
         note(golden, write)
         if write.fields:
-            intents = golden.intents[write.system]
+            intents = golden.intents.setdefault(write.system, {})
             for name, value in write.fields.items():
                 intend(intents, name, value, write.revision)
     return told

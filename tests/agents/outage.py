@@ -91,7 +91,7 @@ class Partition:
         fold = self.stage.fold(unit, batches)
         assert fold is not None
         await fold
-        self.store.apply(unit.encoded().get(TABLE.name, {}).items(), 0)
+        self.store.apply(unit.encoded().get(TABLE.name, {}), 0)
         for counts in unit.counts.values():
             self.counts.update(counts)
         self.audit += [orjson.loads(one.value)["context"]["after"] for one in unit.records if one.topic == "audit"]

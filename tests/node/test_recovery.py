@@ -29,7 +29,7 @@ async def test_a_changelog_that_was_made_anew_is_refused_loudly(
     stage = Stage("count", (Input("numbers", None),), (Table("counts", int),), nothing, nothing)
     await create(kafka, topics.declared([stage], []))
     store = Store(tmp_path / "counts", shared_cache(1 << 20))
-    store.apply([(b"k", b"1")], 7)
+    store.apply({b"k": b"1"}, 7)
     with pytest.raises(ChangelogLost, match="holds it up to 7"):
         await recover(kafka, {(topics.changelog("counts"), 0): store})
     store.close()

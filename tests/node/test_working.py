@@ -121,7 +121,7 @@ async def test_what_is_kept_as_bytes_is_not_changed_by_work_that_came_to_nothing
         message = SimpleNamespace(topic="numbers", partition=0, offset=0, value=told, headers=[])
         unit, parts = await working.done([SimpleNamespace(message=message)], tick=False)
         assert parts.puts.get(BOOKS.name, {}).get(b"any") == noted
-        store.apply(parts.puts.get(BOOKS.name, {}).items(), offset)
+        store.apply(parts.puts.get(BOOKS.name, {}), offset)
         working.remember(unit, parts)
     store.close()
 

@@ -16,8 +16,8 @@ from isthmus.tables.unit import Table
 def test_values_and_position_are_there_after_reopening(tmp_path: Path) -> None:
     store = Store(tmp_path / "t", shared_cache(1 << 20))
     assert store.position is None
-    store.apply([(b"a", b"1"), (b"b", b"2"), (b"gone", b"x")], 4)
-    store.apply([(b"gone", None)], 7)
+    store.apply({b"a": b"1", b"b": b"2", b"gone": b"x"}, 4)
+    store.apply({b"gone": None}, 7)
     store.close()
     again = Store(tmp_path / "t", shared_cache(1 << 20))
     assert (again.get(b"a"), again.get(b"gone"), again.position) == (b"1", None, 7)
@@ -26,9 +26,9 @@ def test_values_and_position_are_there_after_reopening(tmp_path: Path) -> None:
 
 def test_what_waits_for_rocksdb_is_read_and_scanned(tmp_path: Path) -> None:
     store = Store(tmp_path / "t", shared_cache(1 << 20))
-    store.apply([(b"a", b"1"), (b"b", b"1")], 1)
+    store.apply({b"a": b"1", b"b": b"1"}, 1)
     assert list(store.scan()) == [(b"a", b"1"), (b"b", b"1")]
-    store.apply([(b"a", None), (b"b", b"2"), (b"c", b"2")], 2)
+    store.apply({b"a": None, b"b": b"2", b"c": b"2"}, 2)
     assert (store.get(b"a"), store.get(b"b"), store.get(b"c"), store.position) == (None, b"2", b"2", 2)
     assert list(store.scan()) == [(b"b", b"2"), (b"c", b"2")]
     store.close()
@@ -37,7 +37,7 @@ def test_what_waits_for_rocksdb_is_read_and_scanned(tmp_path: Path) -> None:
 def test_what_is_put_again_and_again_is_given_to_rocksdb_once(tmp_path: Path) -> None:
     store = Store(tmp_path / "t", shared_cache(1 << 20))
     for number in range(200):
-        store.apply([(b"key", b"%d" % number * 10_000)], number)
+        store.apply({b"key": b"%d" % number * 10_000}, number)
     store.close()
     disk = sum(file.stat().st_size for file in (tmp_path / "t").glob("*.sst"))
     assert disk < 100_000
@@ -48,7 +48,7 @@ def test_what_waits_has_a_bound(tmp_path: Path, value: bytes | None) -> None:
     room = 1 << 20
     store = Store(tmp_path / "t", shared_cache(1 << 20), room=room)
     for number in range(20_000):
-        store.apply([(b"%d" % number, value)], number)
+        store.apply({b"%d" % number: value}, number)
         if number % 500 == 0:
             waiting = [len(key) + len(value or b"") for key, value in store._waiting.items()]
             assert sum(waiting) <= room
@@ -59,7 +59,7 @@ def test_what_waits_has_a_bound(tmp_path: Path, value: bytes | None) -> None:
 
 def test_a_position_that_moves_without_values_is_there_after_reopening(tmp_path: Path) -> None:
     store = Store(tmp_path / "t", shared_cache(1 << 20))
-    store.apply([], 7)
+    store.apply({}, 7)
     store.close()
     again = Store(tmp_path / "t", shared_cache(1 << 20))
     assert again.position == 7
@@ -77,7 +77,7 @@ def test_a_store_that_was_compressed_otherwise_is_read_on(tmp_path: Path) -> Non
     former.close()
     store = Store(tmp_path / "t", shared_cache(1 << 20))
     assert (store.get(b"500"), store.position) == (b"value " * 100, 7)
-    store.apply([(b"500", b"new")], 8)
+    store.apply({b"500": b"new"}, 8)
     store.close()
     again = Store(tmp_path / "t", shared_cache(1 << 20))
     assert (again.get(b"500"), again.get(b"501"), again.position) == (b"new", b"value " * 100, 8)
@@ -86,7 +86,7 @@ def test_a_store_that_was_compressed_otherwise_is_read_on(tmp_path: Path) -> Non
 
 def test_a_scan_gives_a_prefix_in_order_and_never_the_position(tmp_path: Path) -> None:
     store = Store(tmp_path / "t", shared_cache(1 << 20))
-    store.apply([(b"b2", b"2"), (b"b1", b"1"), (b"a", b"0"), (b"c", b"3")], 0)
+    store.apply({b"b2": b"2", b"b1": b"1", b"a": b"0", b"c": b"3"}, 0)
     assert list(store.scan(b"b")) == [(b"b1", b"1"), (b"b2", b"2")]
     assert [key for key, _ in store.scan()] == [b"a", b"b1", b"b2", b"c"]
     store.close()
@@ -94,7 +94,7 @@ def test_a_scan_gives_a_prefix_in_order_and_never_the_position(tmp_path: Path) -
 
 def test_a_store_older_than_what_a_changelog_remembers_of_deletions_begins_anew(tmp_path: Path) -> None:
     store = Store(tmp_path / "t", shared_cache(1 << 20))
-    store.apply([(b"a", b"1")], 4)
+    store.apply({b"a": b"1"}, 4)
     store.close()
     kept = Store(tmp_path / "t", shared_cache(1 << 20))
     assert (kept.get(b"a"), kept.position) == (b"1", 4)
@@ -112,7 +112,7 @@ from pathlib import Path
 from isthmus.tables.store import Store, shared_cache
 store = Store(Path(sys.argv[1]), shared_cache(1 << 20), room=16 << 20)
 for number in range(10**9):
-    store.apply([(b"n", str(number).encode()), (str(number).encode(), b"x" * 2000)], number)
+    store.apply({b"n": str(number).encode(), str(number).encode(): b"x" * 2000}, number)
     if number % 1000 == 0:
         print(number, flush=True)
 """
