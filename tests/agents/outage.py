@@ -17,7 +17,7 @@ from isthmus.tables.breaker import Limits
 from isthmus.tables.deliveries import GATE, Parked, Patience, breaker_of, deliveries
 from isthmus.tables.golden import DesiredWrite
 from isthmus.tables.stage import Batch
-from isthmus.tables.store import Store, shared_cache
+from isthmus.tables.store import SMALLEST_ROOM, Store, shared_cache
 from isthmus.tables.unit import Unit
 
 MAPPINGS = load_mappings()
@@ -64,7 +64,7 @@ class Partition:
 
     def open(self) -> None:
         """As a process does that begins, here or elsewhere."""
-        self.store = Store(self.folder, shared_cache(8 << 20))
+        self.store = Store(self.folder, shared_cache(8 << 20), room=SMALLEST_ROOM)
         self.stage = deliver.stage(self.target, MAPPINGS, Patience(), self.limits, clock=lambda: self.target.now)  # type: ignore[arg-type]
         self.due: float | None = self.target.now
 

@@ -31,7 +31,7 @@ def filled(lane: Partition, waiting: Mapping[int, float]) -> dict[str, int]:
         newest[wish.canonical] = wish.revision
         park(unit, TABLE, Parked(wish, 0, due, "away"))
     unit.put(TABLE, GATE, gate(Breaker("half_open", since=START)))
-    lane.store.apply(unit.encoded().get(TABLE.name, {}).items(), 0)
+    lane.store.apply(unit.encoded().get(TABLE.name, {}), 0)
     return newest
 
 
