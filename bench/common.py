@@ -124,9 +124,9 @@ def data_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def machine() -> str:
-    """Processor, cores, Python."""
+def machine(python: str = platform.python_version()) -> str:
+    """Processor, cores, and the version of the Python that is measured in."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
     cores = sum(line.startswith("processor") for line in lines)
-    return f"{model}, {cores} cores, Python {platform.python_version()}"
+    return f"{model}, {cores} cores, Python {python}"

@@ -9,10 +9,13 @@ import importlib.util
 import os
 import subprocess
 import sys
+import sysconfig
 import venv
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pythons import environment
 
 NAME = "quix"
 REQUIREMENT = "quixstreams==3.28.1"
@@ -23,15 +26,19 @@ if TYPE_CHECKING:
     from quixstreams import Application, State
 
 
-def _in_own_environment() -> None:
-    """Start again there, if Quix Streams is not to be had here."""
-    if importlib.util.find_spec("quixstreams"):
-        return
+def packages() -> str:
+    """Where Quix Streams is, installed there if it is not yet."""
     python = ENVIRONMENT / "bin" / "python"
     if not python.exists():
         venv.create(ENVIRONMENT, with_pip=True)
         subprocess.run([python, "-m", "pip", "install", "--quiet", REQUIREMENT], check=True)
-    os.execv(python, [str(python), *sys.argv])
+    return sysconfig.get_path("purelib", vars={"base": str(ENVIRONMENT)})
+
+
+def _in_own_environment() -> None:
+    """Start again there, if Quix Streams is not to be had here."""
+    if not importlib.util.find_spec("quixstreams"):
+        os.execve(sys.executable, [sys.executable, *sys.argv], environment(packages()))
 
 
 def _app(chosen: Options, folder: Path) -> Application:

@@ -10,7 +10,6 @@ import argparse
 import json
 import statistics
 import subprocess
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -23,6 +22,8 @@ from common import machine
 from confluent_kafka import Consumer, TopicPartition
 from frames import prepare_frames
 from pages import write_pages
+from pythons import NAME, environment, quickest, version
+from quix import packages
 from rich.console import Console
 
 from isthmus.node.broker import running_kafka
@@ -44,14 +45,16 @@ class Run:
     total: int
     warmup: int
     rounds: int
+    python: str
     cpu: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     speed: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def measure(self, name: str, script: str, *arguments: str, total: int, warmup: int) -> None:
         """Run a contender and note its figures."""
         words = [f"--total={total}", f"--warmup={warmup}", f"--bootstrap={self.bootstrap}", *arguments]
+        held = environment(*([packages()] if name == "quix" else []))
         done = subprocess.run(
-            [sys.executable, str(HERE / script), *words], capture_output=True, text=True, timeout=PATIENCE
+            [self.python, str(HERE / script), *words], capture_output=True, text=True, timeout=PATIENCE, env=held
         )
         if done.returncode:
             screen.print(f"{name}: {done.stderr.strip().splitlines()[-1:] or done.returncode}", markup=False)
@@ -117,7 +120,7 @@ def summary(run: Run) -> dict[str, Any]:
         "rounds": run.rounds,
         "changes": run.total - run.warmup,
         "compiled": form() == COMPILED,
-        "machine": machine(),
+        "machine": machine(version(run.python)),
         "date": time.strftime("%Y-%m-%d"),
     }
 
@@ -126,7 +129,8 @@ def rounds(options: argparse.Namespace) -> Iterator[Run]:
     """The run, after each of its rounds."""
     total = options.warmup + options.changes
     with running_kafka() as bootstrap:
-        run = Run(bootstrap, total, options.warmup, options.rounds)
+        run = Run(bootstrap, total, options.warmup, options.rounds, options.python or quickest())
+        screen.print(f"measured in {run.python}", markup=False)
         screen.print(f"{total} changes are being prepared")
         prepare(bootstrap, "changes", total, total // PER_RECORD)
         long = options.warmup * JVM_WARMUP + options.changes
@@ -145,6 +149,7 @@ def main() -> None:
     parser.add_argument("--changes", type=int, default=200_000, help="measured, after the warm-up")
     parser.add_argument("--warmup", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--python", help=f"what all contenders run in: a {NAME}; the quickest where none is named")
     parser.add_argument("--no-pages", action="store_true", help="leave docs/performance.md as it is")
     options = parser.parse_args()
     for run in rounds(options):
