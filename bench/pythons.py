@@ -1,8 +1,8 @@
 """Which Python the contenders run in: of this machine's, in the version of the one that measures, the quickest.
 
 Promises: all contenders run in the same. People run what was built with profile-guided optimization, as the image's
-python:3.11-slim and the Pythons of distributions are; what pyenv builds is not, unless it is told to. How a Python was built
-is not to be found out reliably, so they are timed.
+python:3.11-slim and the Pythons of distributions are; what pyenv builds is not, unless it is told to. How a Python was
+built is not to be found out reliably, so they are timed.
 """
 
 from __future__ import annotations

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from isthmus.codecs.frames import encode
 from isthmus.codecs.linked import Linked
 from isthmus.config.mapping import EntityMapping, load_mappings
+from isthmus.tables.faults import breaks
 from isthmus.tables.fold import fold
 from isthmus.tables.folded import Folded
 from isthmus.tables.golden import GOLDEN, Golden
 from isthmus.tables.precedence import same
-from isthmus.tables.quality import breaks
 from isthmus.tables.reevaluation import reevaluate
 
 ACCOUNT = load_mappings().entities["account"]
