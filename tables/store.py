@@ -4,7 +4,7 @@ Promises: values and the changelog position change together, so the store is nev
 What is put waits in memory until it is much, so that RocksDB is given once what was put again and again, and goes there in
 one atomic batch with its position. Memory is bounded by the cache and the room it is given, however many stores there are.
 A store that nobody has written for longer than a changelog keeps what says that a key is gone begins anew: it could not
-hear of it any more. What cannot be read is a StoreError, which is no fault of whatever asked for it.
+hear of it any more. What cannot be read or written is a StoreError, which is no fault of whatever asked for it.
 """
 
 from __future__ import annotations
@@ -46,10 +46,13 @@ STALE_SECONDS = 12 * 3600.0
 
 
 class StoreError(IsthmusError):
-    """RocksDB cannot read what it holds."""
+    """RocksDB cannot read what it holds, or write any more."""
 
     code = "STORE"
-    hint = "look at the disk; where files are damaged delete this worker's data folder: it is read from Kafka again"
+    hint = (
+        "look at the disk, which may be full; where files are damaged delete this worker's data folder: it is read from "
+        "Kafka again"
+    )
 
 
 def shared_cache(size: int) -> Cache:
@@ -147,7 +150,10 @@ class Store:
             else:
                 batch.put(key, value)
         batch.put(POSITION, f"{self.position} {time.time():.0f}".encode())
-        self._db.write(batch)
+        try:
+            self._db.write(batch)
+        except Exception as fault:
+            raise StoreError(repr(fault)) from fault
         self._waiting, self._left = {}, self._limit
 
     def scan(self, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:

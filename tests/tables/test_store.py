@@ -132,6 +132,36 @@ def test_a_store_killed_while_it_writes_is_never_ahead_of_or_torn_against_its_po
     store.close()
 
 
+FULL = """
+import os
+import resource
+import sys
+from pathlib import Path
+from isthmus.tables.store import Store, StoreError, shared_cache
+store = Store(Path(sys.argv[1]), shared_cache(1 << 20), room=1 << 20)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+def fill(number):
+    store.apply({str(number).encode(): b"x" * 2000}, number)
+def scan(number):
+    fill(number)
+    list(store.scan())
+for number in range(10**5):
+    try:
+        (fill if sys.argv[2] == "apply" else scan)(number)
+    except StoreError as fault:
+        print(fault.code, store.get(b"0") == b"x" * 2000, flush=True)
+        os._exit(0)  # what waits cannot be written, so the store cannot be closed
+"""
+
+
+@pytest.mark.parametrize("when", ["apply", "scan"])
+def test_a_disk_that_takes_no_more_is_the_fault_of_the_store_and_of_nobody_who_scans_it(
+    tmp_path: Path, when: str
+) -> None:
+    done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path / "t"), when], capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("STORE True\n", 0)
+
+
 @pytest.mark.parametrize("partitions", [1, 4, 64, 512])
 def test_what_a_worker_holds_in_no_file_stays_within_its_bound_with_thousands_of_stores(partitions: int) -> None:
     tables = [Table[int]("large", int, as_bytes=True), *(Table[int](f"small {number}", int) for number in range(7))]
