@@ -64,7 +64,9 @@ def compiled() -> list[Extension]:
         for paths in (extension.sources, extension.include_dirs, extension.depends):
             paths[:] = [os.path.normpath(LINKED / path) for path in paths]
         # What a newer compiler warns of is no reason not to install.
-        extension.extra_compile_args = [word for word in extension.extra_compile_args if word != "-Werror"]
+        words = [word for word in extension.extra_compile_args if word != "-Werror"]
+        # Compiled functions call each other directly, not as what another library might replace.
+        extension.extra_compile_args = words + (["-fvisibility=hidden"] if os.name == "posix" else [])
     return made
 
 
