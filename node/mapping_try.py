@@ -124,8 +124,7 @@ async def _goldens(consumer: AIOKafkaConsumer, topics: Topics, changes: Changes)
 
 
 def _natives(golden: Golden) -> list[Native]:
-    held = golden.registers.items()
-    return [(system, native) for system, natives in held for native, one in natives.items() if one]
+    return [(system, native) for system, natives in golden.living.items() for native in natives]
 
 
 async def records(

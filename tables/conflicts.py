@@ -20,11 +20,12 @@ from isthmus.tables.golden import Golden
 from isthmus.tables.heard import Heard
 from isthmus.tables.precedence import same
 from isthmus.tables.registers import Held, Once, Register
+from isthmus.tables.showing import speaking
 
 
 def conflicts(golden: Golden, change: Linked, heard: Heard, mapping: Followed) -> tuple[Review, ...]:
     """What a change that was folded has brought into conflict, or settled."""
-    if len(golden.registers) < 2 or not mapping.conflict_seconds or change.system == STEWARD:
+    if len(speaking(golden.registers)) < 2 or not mapping.conflict_seconds or change.system == STEWARD:
         return ()
     found = {name: _conflict(golden, change, name, heard.before.get(name), mapping) for name in heard.touched}
     for choice in dict.fromkeys(_groups(golden, change, heard, mapping)):

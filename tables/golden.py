@@ -1,6 +1,6 @@
 """The golden record as a value: what each system said, what counts and why, what each system was told.
 
-Promises: it survives its JSON, and the form that it was stored in before is read too; the rules that change it are in
+Promises: it survives its JSON, and the forms that it was stored in before are read too; the rules that change it are in
 tables/fold.py.
 """
 
@@ -66,8 +66,10 @@ class Overruled(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 class Known(msgspec.Struct):
-    """What is known of one canonical record. `registers` and `living` are by system, then native id; `intents` by system,
-    then field; `endings` by system, then native id ("": one that is to be made anew).
+    """What is known of one canonical record. The order of its fields is the stored form: new ones come last.
+
+    `registers` and `living` are by system, then native id; `intents` by system, then field; `endings` by system, then
+    native id ("": one that is to be made anew).
 
     `redirect`: it turned out to be that golden record, and holds nothing itself. `merged`: the golden records that turned
     out to be this one. `awaits`: systems that are told nothing as long as wishes of these golden records may be under
@@ -141,7 +143,7 @@ class Golden(Known, array_like=True):
         return {name: showing.value_of(held, name) for held in shown for name in held.shown}
 
     def show(self, name: str, system: str, native_id: str, rule: str, own: Register | None) -> None:
-        """A field's golden value is taken from this record; `own` where the record says nothing of the field."""
+        """A field's golden value is taken from this record; `own` where that is not what it says of it now."""
         showing.show(self.registers, name, Visible(system, native_id, rule, own))
 
     def keep_seen(self, name: str, system: str, native_id: str, known: Register | None) -> None:

@@ -57,8 +57,9 @@ Once = tuple[Said, Value]
 
 
 class Held(msgspec.Struct, gc=False, array_like=True):
-    """All registers of one record, newest change first. `shown`: its fields that are golden values, each with which of
-    `rules` it counts by; `own`: those of them that are not what the record says now (`Visible`)."""
+    """All registers of one record, newest change first; of one that has left none, but what is still shown of it.
+    `shown`: its fields that are golden values, each with which of `rules` it counts by; `own`: those of them that are not
+    what the record says now (`Visible`)."""
 
     said: list[Said] = []
     rules: list[str] = []

@@ -22,6 +22,11 @@ def shower(registers: Registers, name: str) -> Held | None:
     return None
 
 
+def speaking(registers: Registers) -> list[str]:
+    """The systems of which a record that is here has said something: not one that has left."""
+    return [system for system, natives in registers.items() if any(held.said for held in natives.values())]
+
+
 def is_shown(registers: Registers, name: str) -> bool:
     """Has a field a golden value?"""
     return shower(registers, name) is not None
@@ -78,6 +83,7 @@ def show(registers: Registers, name: str, visible: Visible) -> None:
     held, before = held_by(registers, visible.system, visible.native_id), shower(registers, name)
     if before is not None and before is not held:
         _hide(before, name)
+        _forget_silent(registers, before)
     _own(held, name, visible)
     rule, at = visible.rule, held.shown.get(name, NOWHERE)
     if at != NOWHERE and held.rules[at] == rule:
@@ -105,13 +111,25 @@ def hide(registers: Registers, name: str) -> None:
     held = shower(registers, name)
     if held is not None:
         _hide(held, name)
+        _forget_silent(registers, held)
 
 
 def hide_all(registers: Registers) -> None:
     """No field has a golden value any more."""
-    for natives in registers.values():
-        for held in natives.values():
-            held.rules, held.shown, held.own = [], {}, None
+    for held in [held for natives in registers.values() for held in natives.values() if held.shown]:
+        held.rules, held.shown, held.own = [], {}, None
+        _forget_silent(registers, held)
+
+
+def _forget_silent(registers: Registers, held: Held) -> None:
+    """A record that has left is kept for what is still shown of it alone."""
+    if held.said or held.shown:
+        return
+    for system, natives in list(registers.items()):
+        for native_id in [native_id for native_id, one in natives.items() if one is held]:
+            del natives[native_id]
+            if not natives:
+                del registers[system]
 
 
 def _hide(held: Held, name: str) -> None:

@@ -33,10 +33,10 @@ POSITION = b"\xff\xffposition"
 # Of a store, what is newest: it is written again and again, so it is not compressed.
 YOUNG_BYTES = 64 << 20
 LEVELS = 7
-# What is put and in no file yet: of all stores of a worker, and of one. Of a store's room two eighths are RocksDB's two
-# write buffers, of which it makes none smaller, the rest is for what waits.
-ROOM_BYTES, SMALLEST_ROOM, LARGEST_ROOM = 1 << 30, 128 << 10, 32 << 20
-BUFFERS, BUFFER_SHARE, SMALLEST_BUFFER = 2, 8, 64 << 10
+# What is put and in no file yet: of all stores of a worker, and of one. A third of a store's room is for what waits, the
+# others for the batch that it goes in and for what RocksDB brings to a file, whose buffers are not smaller than this.
+ROOM_BYTES, SMALLEST_ROOM, LARGEST_ROOM = 1 << 30, 192 << 10, 48 << 20
+THIRDS, SMALLEST_BUFFER, BUFFERS = 3, 64 << 10, 2
 # What a key that waits costs besides its value, roughly.
 KEY_BYTES = 150
 # RocksDB spreads its open files over 64 shards, in which so few would drive each other out at every read.
@@ -110,7 +110,7 @@ class Store:
     many bytes may be in no file yet."""
 
     def __init__(self, path: Path, cache: Cache, stale_after: float = STALE_SECONDS, room: int = LARGEST_ROOM) -> None:
-        buffer = max(SMALLEST_BUFFER, room // BUFFER_SHARE)
+        buffer = max(SMALLEST_BUFFER, room // THIRDS)
         self._db = _opened(path, cache, buffer)
         position, written = _written(self._db)
         if position is not None and time.time() - written > stale_after:
@@ -118,7 +118,8 @@ class Store:
             shutil.rmtree(path)
             self._db, position = _opened(path, cache, buffer), None
         self.position: int | None = position
-        self._limit = self._left = room - BUFFERS * buffer
+        self._applied = written
+        self._limit = self._left = buffer
         self._waiting: dict[bytes, bytes | None] = {}
 
     def get(self, key: bytes) -> bytes | None:
@@ -134,13 +135,13 @@ class Store:
     def apply(self, puts: Mapping[bytes, bytes | None], position: int) -> None:
         """Put (None deletes) and remember the changelog position, all or nothing."""
         self._waiting.update(puts)
-        self.position = position
+        self.position, self._applied = position, time.time()
         self._left -= KEY_BYTES * (1 + len(puts)) + sum(map(len, filter(None, puts.values())))
         if self._left <= 0:
-            self._write()
+            self._write(much=True)
 
-    def _write(self) -> None:
-        """Give RocksDB what waits."""
+    def _write(self, *, much: bool = False) -> None:
+        """Give RocksDB what waits. The time beside the position is when it was put, however long it has waited."""
         if self._left == self._limit:
             return
         batch = WriteBatch(raw_mode=True)
@@ -149,9 +150,11 @@ class Store:
                 batch.delete(key)
             else:
                 batch.put(key, value)
-        batch.put(POSITION, f"{self.position} {time.time():.0f}".encode())
+        batch.put(POSITION, f"{self.position} {self._applied:.0f}".encode())
         try:
             self._db.write(batch)
+            if much:  # by itself RocksDB would begin to bring it to a file with the next one, and hold both until then
+                self._db.flush(False)
         except Exception as fault:
             raise StoreError(repr(fault)) from fault
         self._waiting, self._left = {}, self._limit
@@ -173,6 +176,8 @@ class Store:
 
     def close(self) -> None:
         """Give the files back, so that another worker of this host may open them."""
-        self._write()
-        self._db.flush()
-        self._db.close()
+        try:
+            self._write()
+            self._db.flush()
+        finally:
+            self._db.close()

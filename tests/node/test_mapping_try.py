@@ -9,11 +9,13 @@ import orjson
 import pytest
 from oracle import committed
 
+from isthmus.codecs.linked import Linked
 from isthmus.config.errors import ConfigError
-from isthmus.config.mapping import ENTITIES
+from isthmus.config.mapping import ENTITIES, load_mappings
 from isthmus.node import cli
-from isthmus.node.mapping_try import seconds_of
+from isthmus.node.mapping_try import _natives, seconds_of
 from isthmus.node.theatre import Progress, settle, theatre
+from isthmus.tables.fold import fold
 
 TOPICS = ("changes.salesforce", "merge", "golden-changelog", "writes.dynamics", "dead", "events.account")
 
@@ -27,6 +29,12 @@ def test_a_time_is_a_number_and_a_unit(since: str, seconds: int) -> None:
 def test_anything_else_is_no_time(since: str) -> None:
     with pytest.raises(ConfigError, match="is no time"):
         seconds_of(since)
+
+
+def test_a_record_that_has_said_nothing_that_is_mapped_yet_is_tried_too() -> None:
+    change = Linked("salesforce", "1", "account", "c", "create", {}, (), "1", "2026-01-01T00:00:01Z", "x", "x")
+    golden = fold(None, change, load_mappings().entities["account"]).state
+    assert _natives(golden) == [("salesforce", "1")]
 
 
 def edited(folder: Path) -> Path:

@@ -8,9 +8,11 @@ import pytest
 from msgspec.structs import replace
 from test_pins import ACCOUNT, decided, folded, said
 
-from isthmus.codecs.linked import Folding, Report
+from isthmus.codecs.events import Source
+from isthmus.codecs.linked import Folding, Part, Report
 from isthmus.codecs.reviews import Review, Side
 from isthmus.tables.fold import fold
+from isthmus.tables.parting import part
 
 
 def told(*items: Folding) -> tuple[Review, ...]:
@@ -74,3 +76,13 @@ def test_an_entity_may_have_no_conflicts() -> None:
     patient = ACCOUNT.model_copy(update={"conflict_seconds": 0.0})
     first = fold(None, said("salesforce", 1, phone="1"), patient)
     assert fold(first.state, said("dynamics", 2, phone="2"), patient).reviews == ()
+
+
+def test_what_is_shown_of_a_record_that_has_left_is_no_side_of_a_conflict() -> None:
+    both = folded(said("salesforce", 1, phone="1", website="w"), said("dynamics", 2, phone="2"))
+    cause = Source("salesforce", "001S", "2026-01-01T00:03:00Z", "x")
+    parted = part(both.state, Part("c-1", "c-2", "salesforce", "001S", "account", "x", cause), ACCOUNT)
+    assert parted is not None
+    left = parted.left.state
+    assert left.value("website") == "w"
+    assert fold(left, said("dynamics", 4, phone="3"), ACCOUNT).reviews == ()

@@ -54,6 +54,23 @@ APART = b"""{"canonical":"c1","entity":"account","revision":3,"registers":{"sale
 "billing_city":[["Kiel",1,0,true],["Ulm",2,0,false]]}},"asked":["billing_city","billing_street","name"],
 "hops":{"dynamics/name":[1,"2026-01-01T00:00:02Z"],"dynamics/billing_city":[1,"2026-01-01T00:00:02Z"]}}"""
 
+# And today; whoever changes this reads what is above it too.
+STORED = (
+    b'["c1","account",3,{"salesforce":{"s1":[[["002","2026-01-01T00:00:03Z","salesforce2",false,{"phone":"2"}],["001",'
+    b'"2026-01-01T00:00:01Z","salesforce1",false,{"name":"Alder","billing_city":"Kiel"}]],'
+    b'["precedence salesforce > dynamics","last_writer"],{"name":0,"phone":1},null]},"dynamics":{"d1":[[["001",'
+    b'"2026-01-01T00:00:02Z","dynamics1",false,{"name":"Alder Ltd","credit_limit":5,"billing_city":"Ulm",'
+    b'"billing_street":"A 1"}]],["owner dynamics","precedence dynamics > salesforce"],{"credit_limit":0,'
+    b'"billing_street":1,"billing_city":1,"billing_postal_code":1,"billing_country":1},{"billing_postal_code":[null,'
+    b'"001","2026-01-01T00:00:02Z","dynamics1",false],"billing_country":[null,"001","2026-01-01T00:00:02Z",'
+    b'"dynamics1",false]}]}},{"salesforce":{"s1":[true,"002",null,null,false,""]},"dynamics":{"d1":[true,"001",null,'
+    b'null,false,""]}},{"dynamics":{"name":[["Alder",1,0,true]],"phone":[["1",1,0,false],["2",3,0,false]],'
+    b'"billing_city":[["Kiel",1,0,true],["Ulm",2,0,false]]},"salesforce":{"credit_limit":[[5,2,0,false]],'
+    b'"billing_street":[["A 1",2,0,false]],"billing_city":[["Ulm",2,0,false]]}},{},{},["billing_city",'
+    b'"billing_street","name"],null,null,[],{},{"dynamics/name":[1,"2026-01-01T00:00:02Z"],"dynamics/billing_city":[1,'
+    b'"2026-01-01T00:00:02Z"]},[],{},{}]'
+)
+
 
 def change(system: str, version: int, second: int, **fields: str | int) -> Linked:
     return Linked(
@@ -88,6 +105,11 @@ def test_what_was_stored_before_is_read_and_goes_on_as_what_is_stored_today(form
     assert GOLDEN.decode(encode(held)) == held
     one, other = (fold(it, change("dynamics", 2, 9, name="Birch", phone="3"), ACCOUNT) for it in (held, today))
     assert (one.event, one.writes) == (other.event, other.writes)
+
+
+def test_what_is_stored_today_keeps_its_form() -> None:
+    assert encode(now()) == STORED
+    assert GOLDEN.decode(STORED) == now()
 
 
 def test_what_is_no_golden_record_in_either_form_is_none() -> None:

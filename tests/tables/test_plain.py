@@ -151,6 +151,13 @@ def test_what_another_version_of_the_mapping_chose_is_left_alone() -> None:
     assert taken(known(change(1, FULL)), one, later()) is None
 
 
+def test_what_its_system_is_not_asked_of_any_more_is_left_alone() -> None:
+    now = ALONE.followed
+    asked = {name: one for name, one in now.heard["salesforce"].items() if name != "phone"}
+    one = change(2, {"phone": "new"})
+    assert taken(known(change(1, FULL)), one, replace(now, heard={"salesforce": asked})) is None
+
+
 def test_what_goes_together_only_since_another_version_is_left_alone() -> None:
     silent = {name: value for name, value in FULL.items() if name != "phone"}
     one = change(2, {"billing_street": "new"})

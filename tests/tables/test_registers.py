@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from isthmus.tables.golden import Golden
 from isthmus.tables.registering import find, held_of, put, set_one
 from isthmus.tables.registers import Held, Register, Said
-from isthmus.tables.showing import hide
+from isthmus.tables.showing import hide, hide_all, is_all, speaking
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])
 TOLD = st.tuples(NAMES, st.integers(0, 9), st.integers(1, 4), st.booleans())
@@ -68,3 +68,31 @@ def test_a_rule_that_no_field_counts_by_any_more_is_forgotten() -> None:
     for name in "cb":
         hide(golden.registers, name)
     assert (two.shown, two.rules) == ({"a": 0}, ["last_writer"])
+
+
+def test_a_record_that_has_left_is_kept_for_what_is_shown_of_it_alone() -> None:
+    golden, seen = Golden("c", "account"), register(1, 1, False)
+    golden.held("dynamics", "2").said.append(Said("001", "2026-01-01", "change 1", False, {"b": 1}))
+    for name in ("a", "b"):
+        golden.show(name, "salesforce", "gone", "last_writer", seen)
+    golden.show("b", "dynamics", "2", "last_writer", None)
+    assert set(golden.registers) == {"dynamics", "salesforce"}
+    golden.show("a", "dynamics", "2", "last_writer", seen)
+    assert set(golden.registers) == {"dynamics"}
+    golden.show("a", "salesforce", "gone", "last_writer", seen)
+    hide(golden.registers, "a")
+    assert set(golden.registers) == {"dynamics"}
+    golden.show("a", "salesforce", "gone", "last_writer", seen)
+    hide_all(golden.registers)
+    assert {system: list(natives) for system, natives in golden.registers.items()} == {"dynamics": ["2"]}
+    assert speaking(golden.registers) == ["dynamics"]
+
+
+def test_a_record_that_says_something_else_by_now_is_not_all_that_counts() -> None:
+    golden = Golden("c", "account")
+    golden.held("salesforce", "1").said.append(Said("002", "2026-01-02", "change 2", False, {"a": 2, "b": 2}))
+    golden.show("b", "salesforce", "1", "last_writer", None)
+    assert is_all(golden.registers, "salesforce", "1")
+    assert not is_all(golden.registers, "dynamics", "2")
+    golden.show("a", "salesforce", "1", "last_writer", register(1, 1, False))
+    assert not is_all(golden.registers, "salesforce", "1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -38,9 +39,38 @@ def test_what_is_put_again_and_again_is_given_to_rocksdb_once(tmp_path: Path) ->
     store = Store(tmp_path / "t", shared_cache(1 << 20))
     for number in range(200):
         store.apply({b"key": b"%d" % number * 10_000}, number)
+    list(store.scan())
+    assert store._db.property_int_value("rocksdb.num-entries-active-mem-table") == 2  # it, and the position
     store.close()
-    disk = sum(file.stat().st_size for file in (tmp_path / "t").glob("*.sst"))
-    assert disk < 100_000
+
+
+def test_what_was_given_to_rocksdb_goes_to_a_file_and_not_only_with_the_next(tmp_path: Path) -> None:
+    store = Store(tmp_path / "t", shared_cache(1 << 20), room=1 << 20)
+    number = 0
+    while not number or store._waiting:
+        store.apply({b"%d" % number: b"v" * 1000}, number)
+        number += 1
+    assert store._db.property_int_value("rocksdb.num-entries-active-mem-table") == 0
+    store.close()
+
+
+def test_a_store_that_held_nothing_opens_again(tmp_path: Path) -> None:
+    Store(tmp_path / "t", shared_cache(1 << 20)).close()
+    again = Store(tmp_path / "t", shared_cache(1 << 20))
+    assert again.position is None
+    again.close()
+
+
+def test_what_waited_is_as_old_as_when_it_was_put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path / "t", shared_cache(1 << 20))
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now - 30 * 3600)
+    store.apply({b"a": b"1"}, 4)
+    monkeypatch.undo()
+    store.close()
+    anew = Store(tmp_path / "t", shared_cache(1 << 20))
+    assert (anew.get(b"a"), anew.position) == (None, None)
+    anew.close()
 
 
 @pytest.mark.parametrize("value", [b"v" * 1000, b"", None], ids=["values", "empty ones", "deletions"])
