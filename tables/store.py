@@ -35,7 +35,7 @@ YOUNG_BYTES = 64 << 20
 LEVELS = 7
 # What is put and in no file yet: of all stores of a worker, and of one. A third of a store's room is for what waits, the
 # others for the batch that it goes in and for what RocksDB brings to a file, whose buffers are not smaller than this.
-ROOM_BYTES, SMALLEST_ROOM, LARGEST_ROOM = 1 << 30, 192 << 10, 48 << 20
+ROOM_BYTES, SMALLEST_ROOM, LARGEST_ROOM = 1 << 30, 192 << 10, 96 << 20
 THIRDS, SMALLEST_BUFFER, BUFFERS = 3, 64 << 10, 2
 # What a key that waits costs besides its value, roughly.
 KEY_BYTES = 150
