@@ -50,7 +50,7 @@ def say(golden: Golden, change: Linked, heard: Heard) -> Heard:
 
 
 def _say_all(golden: Golden, held: Held, change: Linked, values: dict[str, Value], heard: Heard) -> None:
-    """The usual case: it is newer than all that its record has said, and nothing of it can be ours."""
+    """It is newer than all that its record has said, and nothing of it can be ours."""
     touched, before = heard.touched, take_out(held, values)
     for name in values:
         touched[name] = value_at(golden.registers, name) if rule_by_itself(held, name) is None else before[name][1]

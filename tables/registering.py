@@ -26,9 +26,7 @@ def find(held: Held, name: str) -> Said | None:
 def register_of(held: Held, name: str) -> Register | None:
     """A field's register; None where the record has said nothing of it."""
     said = find(held, name)
-    if said is None:
-        return None
-    return Register(said.values[name], said.version, said.when, said.change_id, said.derived)
+    return None if said is None else said.register(name)
 
 
 def sayers(held: Held, names: dict[str, Value]) -> dict[str, Said]:

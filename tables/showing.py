@@ -95,13 +95,17 @@ def show(registers: Registers, name: str, visible: Visible) -> None:
 
 
 def _own(held: Held, name: str, visible: Visible) -> None:
+    if visible.own is None:
+        _disown(held, name)
+    elif held.own is None:
+        held.own = {name: visible.own}
+    else:
+        held.own[name] = visible.own
+
+
+def _disown(held: Held, name: str) -> None:
     own = held.own
-    if visible.own is not None:
-        if own is None:
-            held.own = {name: visible.own}
-        else:
-            own[name] = visible.own
-    elif own is not None and name in own:
+    if own is not None and name in own:
         del own[name]
         held.own = own or None
 
@@ -133,11 +137,8 @@ def _forget_silent(registers: Registers, held: Held) -> None:
 
 
 def _hide(held: Held, name: str) -> None:
-    at, own = held.shown.pop(name), held.own
-    if own is not None and name in own:
-        del own[name]
-        held.own = own or None
-    _forget(held, at)
+    _disown(held, name)
+    _forget(held, held.shown.pop(name))
 
 
 def _forget(held: Held, at: int) -> None:
